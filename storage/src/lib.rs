@@ -1,0 +1,10 @@
+//! The state store of Millstream and the seam to the disk.
+//!
+//! A shard's keyed state lives in a [`Store`](store::Store): a hybrid log with a hash index, updated in place
+//! above its seal line and copied below it, so that a snapshot costs a few stores at any size. What a
+//! checkpoint writes is the memory that the state lives in. `FORMAT.md` draws every byte.
+//!
+//! All I/O goes through [`disk::Disk`], which the engine's hosts and the simulator implement.
+
+pub mod disk;
+pub mod hash;
