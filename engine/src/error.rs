@@ -1,0 +1,91 @@
+//! The one public error: what happened, where, and what to do about it.
+
+use std::error::Error as StdError;
+use std::fmt;
+
+/// What kind of thing went wrong; for a program to decide by. The message is for people.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ErrorKind {
+    /// The job is not well formed: a name is missing or taken, an output is not connected.
+    Job,
+    /// A setting is out of its range, or two settings contradict each other.
+    Config,
+    /// The machine refuses what the job needs: io_uring, memory, CPUs.
+    Host,
+    /// A source failed: missing input, truncated input, or a record that cannot be decoded.
+    Source,
+    /// A sink failed.
+    Sink,
+    /// The user's code panicked.
+    User,
+    /// A checkpoint could not be written.
+    Checkpoint,
+    /// A checkpoint cannot be restored: damaged, missing, or of another job.
+    Restore,
+}
+
+/// An error of a job.
+///
+/// ```
+/// use millstream::{Error, ErrorKind};
+/// let error = Error::new(ErrorKind::Source, "flights.ndjson: line 7: expected `,`");
+/// assert_eq!(error.kind(), ErrorKind::Source);
+/// assert_eq!(error.to_string(), "flights.ndjson: line 7: expected `,`");
+/// ```
+pub struct Error {
+    kind: ErrorKind,
+    message: String,
+    source: Option<Box<dyn StdError + Send + Sync>>,
+}
+
+/// The result of most calls.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+impl Error {
+    /// An error with a message that says what happened, where, and what to do.
+    pub fn new(kind: ErrorKind, message: impl Into<String>) -> Error {
+        Error { kind, message: message.into(), source: None }
+    }
+
+    /// The same, with the error that caused it.
+    pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
+        self.source = Some(source.into());
+        self
+    }
+
+    /// The same, saying first where it happened.
+    pub fn at(mut self, place: impl fmt::Display) -> Error {
+        self.message = format!("{place}: {}", self.message);
+        self
+    }
+
+    /// What kind of error it is.
+    pub fn kind(&self) -> ErrorKind {
+        self.kind
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)?;
+        let mut cause = self.source.as_deref().map(|s| s as &dyn StdError);
+        while let Some(error) = cause {
+            write!(f, ": {error}")?;
+            cause = error.source();
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {self}", self.kind)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|s| s as &(dyn StdError + 'static))
+    }
+}

@@ -1,0 +1,78 @@
+//! Where records go.
+//!
+//! A [`Sink`] is a description that is cloned to every shard; each shard opens it into a [`Writer`]. A writer takes
+//! part in the two-phase commit of the checkpoints: at barrier n it [pre-commits](Writer::pre_commit) what it was
+//! given, and once checkpoint n is complete it [commits](Writer::commit) it. What `pre_commit` returns is kept in
+//! the checkpoint; after a crash [`Sink::recover`] gets it back and finishes or repeats the commit. Everything that
+//! no restored checkpoint knows is aborted there.
+
+use std::rc::Rc;
+use std::task::Waker;
+
+use serde_json::Value as Json;
+
+use crate::error::Result;
+use crate::host::{Host, LocalFuture};
+use crate::time::Timestamp;
+
+/// A sink of records of type `T`.
+pub trait Sink<T>: Clone + Send + 'static {
+    /// What it writes to, in a few words, for messages and tools.
+    fn describe(&self) -> String;
+    /// Called once per start of the job, before any shard opens the sink: commits `prepared`, the pre-commits of
+    /// all shards in the restored checkpoint (idempotently: they may have been committed before), and aborts
+    /// everything else that an earlier run left behind. `prepared` is empty when nothing is restored.
+    ///
+    /// # Errors
+    /// If a prepared output is neither pending nor committed any more, or the sink cannot be reached.
+    fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>>;
+    /// Opens the sink on the shard of `cx`.
+    ///
+    /// # Errors
+    /// If the sink cannot be reached.
+    fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>>;
+}
+
+/// What a sink gets when it is opened.
+#[derive(Clone)]
+pub struct SinkContext {
+    /// The core it runs on.
+    pub host: Rc<dyn Host>,
+    /// Wakes the shard: to be called when a writer that had no room has some again, or failed.
+    pub wake: Waker,
+    /// This shard.
+    pub shard: usize,
+    /// The number of shards.
+    pub shards: usize,
+    /// The first epoch of this run: greater than any that an earlier run attempted.
+    pub first_epoch: u64,
+    /// Whether the job keeps checkpoints, so that a crash will be recovered from.
+    pub durable: bool,
+}
+
+/// One shard's pre-commit in a restored checkpoint.
+#[derive(Clone, Debug)]
+pub struct Prepared {
+    /// The shard that made it, of the shards there were then.
+    pub shard: usize,
+    /// The epoch of the checkpoint.
+    pub epoch: u64,
+    /// What [`Writer::pre_commit`] returned.
+    pub pending: Json,
+}
+
+/// One shard's end of a sink.
+pub trait Writer<T> {
+    /// Takes the records of a batch, with their times. Never waits.
+    ///
+    /// # Errors
+    /// If a record cannot be encoded, or an earlier background write failed.
+    fn write(&mut self, records: &mut Vec<T>, times: &[Timestamp]) -> Result<()>;
+    /// Whether it will take another batch now; the shard stops feeding it otherwise, until woken.
+    fn has_room(&self) -> bool;
+    /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
+    /// needs to commit it. Records written after this call belong to a later epoch.
+    fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>>;
+    /// Makes visible what was pre-committed under `epoch` and all earlier epochs.
+    fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>>;
+}
