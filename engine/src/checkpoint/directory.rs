@@ -1,0 +1,184 @@
+//! The directory that a job's checkpoints are kept in.
+//!
+//! ```text
+//! lease                   locked by the process that runs the job
+//! manifest-0000000012     a complete checkpoint
+//! data/                   the files of the stores, named by the manifests
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use millstream_storage::disk::{Disk, Lease};
+use millstream_storage::envelope;
+
+use crate::checkpoint::manifest::{FORMAT, Manifest};
+use crate::error::{Error, ErrorKind, Result};
+
+const MANIFEST: &str = "manifest-";
+
+/// Where the stores' files are.
+pub(crate) fn data_directory(checkpoints: &Path) -> PathBuf {
+    checkpoints.join("data")
+}
+
+/// Why a manifest was not published.
+pub(crate) enum Unpublished {
+    /// It does not exist: the checkpoint is void, the job may go on.
+    Void(Error),
+    /// It may or may not survive: only a restart can tell.
+    Unknown(Error),
+}
+
+/// A checkpoint directory, leased to this process.
+pub(crate) struct Directory {
+    disk: Rc<dyn Disk>,
+    path: PathBuf,
+    _lease: Lease,
+}
+
+/// What a directory holds.
+pub(crate) struct Contents {
+    /// The names of the complete checkpoints, by epoch.
+    manifests: BTreeMap<u64, String>,
+    /// The files of the stores.
+    data: Vec<String>,
+    /// The greatest epoch that was ever attempted here.
+    pub highest_epoch: u64,
+}
+
+impl Directory {
+    /// # Errors
+    /// If it cannot be made or read, or another process holds its lease.
+    pub(crate) async fn open(disk: Rc<dyn Disk>, path: PathBuf) -> Result<Directory> {
+        let failed = |what: &str, error: std::io::Error| {
+            let message = format!("checkpoint directory {}: {what}", path.display());
+            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        };
+        disk.create_dir_all(&data_directory(&path)).await.map_err(|e| failed("cannot be created", e))?;
+        let lease = disk.lock(&path.join("lease")).await.map_err(|error| {
+            let what = match error.kind() {
+                std::io::ErrorKind::WouldBlock => "another process runs this job; stop it first",
+                _ => "its lease cannot be taken",
+            };
+            failed(what, error)
+        })?;
+        Ok(Directory { disk, path, _lease: lease })
+    }
+
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) async fn contents(&self) -> Result<Contents> {
+        let names = self.list(&self.path).await?;
+        let data = self.list(&data_directory(&self.path)).await?;
+        let manifests: BTreeMap<u64, String> = names
+            .iter()
+            .filter_map(|name| Some((name.strip_prefix(MANIFEST)?.parse().ok()?, name.clone())))
+            .collect();
+        // Names of manifests, of unfinished manifests and of state files all end with an epoch.
+        let epochs = names.iter().chain(&data).filter_map(|name| epoch_in(name));
+        let highest_epoch = epochs.max().unwrap_or(0);
+        Ok(Contents { manifests, data, highest_epoch })
+    }
+
+    async fn list(&self, path: &Path) -> Result<Vec<String>> {
+        let entries = self.disk.list(path).await.map_err(|error| {
+            let message = format!("{}: cannot be listed", path.display());
+            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        })?;
+        Ok(entries.into_iter().map(|entry| entry.name).collect())
+    }
+
+    /// The last complete checkpoint. A damaged one is refused, never passed over for an older one.
+    ///
+    /// # Errors
+    /// If it is damaged or of an unknown form.
+    pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
+        let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
+        let path = self.path.join(name);
+        let refuse = |what: String| {
+            let message = format!(
+                "{}: {what}; restore the file from a copy, or remove it to go back to the checkpoint before it \
+                 (output since then would be repeated)",
+                path.display()
+            );
+            Error::new(ErrorKind::Restore, message)
+        };
+        let bytes = envelope::read(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
+        let manifest: Manifest = serde_json::from_slice(&bytes)
+            .map_err(|error| refuse(format!("it is not a manifest of form {FORMAT}: {error}")))?;
+        if manifest.format != FORMAT || manifest.epoch != epoch {
+            let Manifest { format, epoch: found, .. } = manifest;
+            return Err(refuse(format!("it holds checkpoint {found} in form {format}")));
+        }
+        Ok(Some(manifest))
+    }
+
+    /// Makes a checkpoint complete: durable under its final name.
+    pub(crate) async fn publish(&self, manifest: &Manifest) -> Result<(), Unpublished> {
+        let name = format!("{MANIFEST}{:010}", manifest.epoch);
+        let (path, pending) = (self.path.join(&name), self.path.join(format!(".pending-{name}")));
+        let failed = |what: &str, error: std::io::Error| {
+            let message = format!("checkpoint {}: {}: {what}", manifest.epoch, path.display());
+            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        };
+        let bytes = serde_json::to_vec(manifest).expect("a manifest has string keys only");
+        // The names of the state files first: a manifest must never name what a crash can take away.
+        let data = data_directory(&self.path);
+        self.disk.sync_dir(&data).await.map_err(|e| Unpublished::Void(failed("its data is not synced", e)))?;
+        envelope::write(&*self.disk, &pending, &bytes)
+            .await
+            .map_err(|error| Unpublished::Void(failed("cannot be written", error)))?;
+        let rename = self.disk.rename(&pending, &path).await;
+        rename.map_err(|error| Unpublished::Unknown(failed("cannot be renamed into place", error)))?;
+        let synced = self.disk.sync_dir(&self.path).await;
+        synced.map_err(|error| Unpublished::Unknown(failed("its directory cannot be synced", error)))
+    }
+
+    /// Removes all but the last `keep` checkpoints, and every state file that none of them names.
+    ///
+    /// # Errors
+    /// If a retained manifest cannot be read, or a file cannot be removed.
+    pub(crate) async fn retire(&self, keep: usize) -> Result<()> {
+        let contents = self.contents().await?;
+        let old = contents.manifests.len().saturating_sub(keep);
+        let mut named = BTreeSet::new();
+        for name in contents.manifests.values().skip(old) {
+            let bytes = envelope::read(&*self.disk, &self.path.join(name)).await;
+            let bytes = bytes.map_err(|error| Error::new(ErrorKind::Checkpoint, error.to_string()))?;
+            let manifest: Manifest = serde_json::from_slice(&bytes)
+                .map_err(|error| Error::new(ErrorKind::Checkpoint, format!("{name}: {error}")))?;
+            named.extend(manifest.files().into_iter().map(str::to_owned));
+        }
+        for name in contents.manifests.values().take(old) {
+            self.remove(&self.path.join(name)).await?;
+        }
+        // The manifests must be gone for good before what they name is.
+        if old > 0 {
+            let synced = self.disk.sync_dir(&self.path).await;
+            synced.map_err(|error| Error::new(ErrorKind::Checkpoint, "old checkpoints").caused_by(error))?;
+        }
+        let data = data_directory(&self.path);
+        for name in contents.data.iter().filter(|name| !named.contains(*name)) {
+            self.remove(&data.join(name)).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove(&self, path: &Path) -> Result<()> {
+        match self.disk.remove(path).await {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                let message = format!("{}: cannot be removed", path.display());
+                Err(Error::new(ErrorKind::Checkpoint, message).caused_by(error))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The number that a file's name ends with, before its extension.
+fn epoch_in(name: &str) -> Option<u64> {
+    let stem = name.strip_suffix(".log").unwrap_or(name);
+    stem.rsplit('-').next()?.parse().ok()
+}

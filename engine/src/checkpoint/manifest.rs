@@ -1,0 +1,124 @@
+//! What a checkpoint consists of.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use millstream_storage::store::StoreSnapshot;
+use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The version of the manifest's form.
+pub const FORMAT: u32 = 1;
+
+/// A complete checkpoint, by reference to the files that hold the state.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// The version of this form.
+    pub format: u32,
+    /// The job's name.
+    pub job: String,
+    /// The checkpoint's number. Numbers rise; one that was aborted is never used again.
+    pub epoch: u64,
+    /// The checkpoint that this run started from or completed before.
+    pub parent: Option<u64>,
+    /// The number of key groups; fixed for the life of the job.
+    pub max_parallelism: u32,
+    /// The number of cores that wrote it.
+    pub shards: usize,
+    /// Whether the job had ended: all input consumed, all output in this checkpoint.
+    pub finished: bool,
+    /// The steps of the job, by name.
+    pub steps: BTreeMap<String, StepManifest>,
+}
+
+/// A step in a checkpoint.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct StepManifest {
+    /// What kind of step, and what its state consists of; must be equal on restore.
+    pub schema: Schema,
+    /// What each core contributed, by core.
+    pub parts: Vec<Part>,
+}
+
+/// The description of a step that its state depends on.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Schema {
+    /// `source`, `window`, `process`, `sink`.
+    pub kind: String,
+    /// Parameters that the state depends on, by name: types, window, lateness.
+    pub detail: BTreeMap<String, String>,
+}
+
+/// One core's share of a step.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Part {
+    /// The core.
+    pub shard: usize,
+    /// Positions, watermarks and whatever else the step keeps outside its store.
+    pub meta: Json,
+    /// Its keyed state.
+    pub store: Option<StoreSnapshot>,
+    /// The output that it pre-committed.
+    pub prepared: Option<Json>,
+}
+
+impl Schema {
+    pub(crate) fn new(kind: &str, detail: &[(&str, String)]) -> Schema {
+        let detail = detail.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
+        Schema { kind: kind.to_owned(), detail }
+    }
+}
+
+impl std::fmt::Display for Schema {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.kind)?;
+        self.detail.iter().try_for_each(|(name, value)| write!(f, ", {name} {value}"))
+    }
+}
+
+impl Manifest {
+    /// The state files that it names.
+    pub(crate) fn files(&self) -> BTreeSet<&str> {
+        let parts = self.steps.values().flat_map(|step| &step.parts);
+        let stores = parts.filter_map(|part| part.store.as_ref());
+        stores.flat_map(|store| store.files.iter().map(|file| file.name.as_str())).collect()
+    }
+
+    /// Whether a job may go on from this checkpoint.
+    ///
+    /// # Errors
+    /// If it is another job's, of another form, or if a step is missing or has changed.
+    pub(crate) fn check(
+        &self,
+        job: &str,
+        max_parallelism: u32,
+        steps: &BTreeMap<String, Schema>,
+    ) -> Result<()> {
+        let refuse = |what: String| {
+            let message = format!("checkpoint {} cannot be restored: {what}", self.epoch);
+            Err(Error::new(ErrorKind::Restore, message))
+        };
+        if self.job != job {
+            return refuse(format!("it belongs to job `{}`, this is `{job}`", self.job));
+        }
+        if self.max_parallelism != max_parallelism {
+            let (saved, now) = (self.max_parallelism, max_parallelism);
+            return refuse(format!(
+                "it was written with max_parallelism {saved}, the job now has {now}; set it to {saved}"
+            ));
+        }
+        for (name, step) in &self.steps {
+            match steps.get(name) {
+                None => {
+                    return refuse(format!("it holds step `{name}` ({}), the job has none so named", step.schema));
+                }
+                Some(now) if *now != step.schema => {
+                    return refuse(format!("step `{name}` was saved as [{}] and is now [{now}]", step.schema));
+                }
+                Some(_) => {}
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,174 @@
+//! Settings of a run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::{RuntimeConfig, RuntimeKind};
+use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
+
+/// How a job is run. Everything has a default.
+///
+/// ```
+/// use millstream::prelude::*;
+/// let config = Config::new().cores(2).checkpoints("state").checkpoint_every(secs(1));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) cores: usize,
+    pub(crate) runtime: RuntimeConfig,
+    pub(crate) checkpoints: Option<PathBuf>,
+    pub(crate) checkpoint_every: Option<Duration>,
+    pub(crate) checkpoint_timeout: Duration,
+    pub(crate) tolerated_failures: u32,
+    pub(crate) retained: usize,
+    pub(crate) max_parallelism: Option<u32>,
+    pub(crate) batch_size: usize,
+    pub(crate) ring_depth: usize,
+    pub(crate) step_budget: usize,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            cores: std::thread::available_parallelism().map_or(1, usize::from),
+            runtime: RuntimeConfig { kind: RuntimeKind::Auto, spin: None, pin: true },
+            checkpoints: None,
+            checkpoint_every: Some(Duration::from_secs(1)),
+            checkpoint_timeout: Duration::from_secs(600),
+            tolerated_failures: 10,
+            retained: 2,
+            max_parallelism: None,
+            batch_size: 1024,
+            ring_depth: 16,
+            step_budget: 16 * 1024,
+        }
+    }
+}
+
+impl Config {
+    /// The defaults: all cores, the runtime that the machine allows, no checkpoint directory.
+    pub fn new() -> Config {
+        Config::default()
+    }
+
+    /// The number of cores, each with one shard. Default: all that the process may use.
+    pub fn cores(mut self, cores: usize) -> Config {
+        self.cores = cores;
+        self
+    }
+
+    /// What drives the cores. Default: io_uring where it is allowed, else plain threads.
+    pub fn runtime(mut self, kind: RuntimeKind) -> Config {
+        self.runtime.kind = kind;
+        self
+    }
+
+    /// Keep looking for work for this long before a core sleeps. Default: sleep at once, and be woken in some
+    /// tens of microseconds; spinning saves these at the price of a busy core.
+    pub fn spin(mut self, spin: Duration) -> Config {
+        self.runtime.spin = Some(spin);
+        self
+    }
+
+    /// Whether each shard stays on one CPU. Default: yes.
+    pub fn pin(mut self, pin: bool) -> Config {
+        self.runtime.pin = pin;
+        self
+    }
+
+    /// Where checkpoints are kept. A job started with the same directory goes on from the last one. Without it,
+    /// a job that dies starts from the beginning.
+    pub fn checkpoints(mut self, directory: impl Into<PathBuf>) -> Config {
+        self.checkpoints = Some(directory.into());
+        self
+    }
+
+    /// How often a checkpoint starts, and with it output becomes visible. Default: every second.
+    pub fn checkpoint_every(mut self, interval: Duration) -> Config {
+        self.checkpoint_every = Some(interval);
+        self
+    }
+
+    /// No checkpoint but the last, at the end of the input.
+    pub fn checkpoint_at_end_only(mut self) -> Config {
+        self.checkpoint_every = None;
+        self
+    }
+
+    /// A checkpoint that takes longer than this is aborted. Default: 10 minutes.
+    pub fn checkpoint_timeout(mut self, timeout: Duration) -> Config {
+        self.checkpoint_timeout = timeout;
+        self
+    }
+
+    /// How many checkpoints in a row may fail before the job does. Default: 10.
+    pub fn tolerated_checkpoint_failures(mut self, n: u32) -> Config {
+        self.tolerated_failures = n;
+        self
+    }
+
+    /// How many complete checkpoints are kept. Default: 2.
+    pub fn retained_checkpoints(mut self, n: usize) -> Config {
+        self.retained = n;
+        self
+    }
+
+    /// The number of key groups: the greatest number of cores that the job can ever use, fixed by its first
+    /// checkpoint. Default: 128, or more for many cores.
+    pub fn max_parallelism(mut self, groups: u32) -> Config {
+        self.max_parallelism = Some(groups);
+        self
+    }
+
+    /// The most records in a batch. A batch also ends with the step that fills it. Default: 1024.
+    pub fn batch_size(mut self, records: usize) -> Config {
+        self.batch_size = records;
+        self
+    }
+
+    /// The batches that may wait between two stages. Default: 16.
+    pub fn ring_depth(mut self, batches: usize) -> Config {
+        self.ring_depth = batches;
+        self
+    }
+
+    /// The records that a stage works on in one step. Default: 16 384.
+    pub fn step_budget(mut self, records: usize) -> Config {
+        self.step_budget = records;
+        self
+    }
+
+    /// The number of key groups.
+    pub(crate) fn groups(&self) -> u32 {
+        self.max_parallelism.unwrap_or_else(|| default_max_parallelism(self.cores))
+    }
+
+    /// # Errors
+    /// If a value is out of its range.
+    pub(crate) fn check(&self) -> Result<()> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
+        let groups = self.groups();
+        if self.cores == 0 {
+            return refuse("cores is 0; a job needs at least one".into());
+        }
+        if groups == 0 || groups > MAX_KEY_GROUPS {
+            return refuse(format!("max_parallelism is {groups}; it must be from 1 to {MAX_KEY_GROUPS}"));
+        }
+        if self.cores > groups as usize {
+            let cores = self.cores;
+            return refuse(format!("{cores} cores but max_parallelism {groups}: a core would own no key group"));
+        }
+        for (name, value) in [
+            ("batch_size", self.batch_size),
+            ("ring_depth", self.ring_depth),
+            ("step_budget", self.step_budget),
+            ("retained_checkpoints", self.retained),
+        ] {
+            if value == 0 || value > 1 << 24 {
+                return refuse(format!("{name} is {value}; it must be from 1 to 16 777 216"));
+            }
+        }
+        Ok(())
+    }
+}

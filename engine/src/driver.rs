@@ -1,0 +1,327 @@
+//! Runs a shard on a host: steps it, sees to what it asks for, and parks the core when there is nothing to do.
+
+use std::cell::RefCell;
+use std::collections::{BTreeMap, VecDeque};
+use std::future::{Future, poll_fn};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Poll, Wake, Waker};
+
+use millstream_ring::Bell;
+use millstream_storage::store::{StoreError, StoreSnapshot};
+use serde_json::Value as Json;
+
+use crate::checkpoint::control::{CoreLink, Order, Reply, Restored};
+use crate::checkpoint::directory::data_directory;
+use crate::checkpoint::manifest::Part;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::{Class, Host};
+use crate::key_group::Placement;
+use crate::metrics::Metrics;
+use crate::shard::{Shard, StepLimits};
+use crate::stage::{Event, Now, OpenContext, Snapshot, StageSeed};
+
+/// A shard before its core has started.
+pub(crate) struct ShardSeed {
+    pub core: usize,
+    pub cores: usize,
+    pub link: CoreLink,
+    pub bell: Arc<Bell>,
+    pub stages: Vec<Box<dyn StageSeed>>,
+    pub placement: Placement,
+    pub limits: StepLimits,
+    pub checkpoints: Option<PathBuf>,
+    pub metrics: Metrics,
+}
+
+/// Wakes the core from anywhere, and is noticed even if the core was not asleep.
+struct Signal {
+    bell: Arc<Bell>,
+    given: AtomicBool,
+}
+
+impl Wake for Signal {
+    fn wake(self: Arc<Self>) {
+        self.given.store(true, Ordering::Release);
+        self.bell.ring();
+    }
+}
+
+/// What a background task has done.
+enum Done {
+    Written { step: String, epoch: u64, meta: Json, store: Option<Result<StoreSnapshot, StoreError>>, prepared: Option<Result<Json>> },
+    Committed { epoch: u64, result: Result<()> },
+}
+
+/// The core's share of a checkpoint that is being written.
+#[derive(Default)]
+struct Share {
+    parts: Vec<(String, Part)>,
+    done: usize,
+    failed: Option<Error>,
+}
+
+struct Driver {
+    shard: Shard,
+    host: Rc<dyn Host>,
+    link: CoreLink,
+    signal: Arc<Signal>,
+    done: Rc<RefCell<VecDeque<Done>>>,
+    shares: BTreeMap<u64, Share>,
+    drained: usize,
+    checkpoints: Option<PathBuf>,
+    core: usize,
+    metrics: Metrics,
+}
+
+/// Opens the shard when the coordinator orders it, and runs it until it orders an end.
+pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
+    let signal = Arc::new(Signal { bell: seed.bell.clone(), given: AtomicBool::new(false) });
+    let Some(restored) = first_order(&mut seed).await else { return };
+    let stages = std::mem::take(&mut seed.stages);
+    let shard = open(stages, &seed, &restored, &host, &signal).await;
+    let ShardSeed { core, mut link, bell, checkpoints, metrics, .. } = seed;
+    let failure = match shard {
+        Ok(shard) => {
+            link.say(Reply::Opened);
+            let done = Rc::default();
+            let shares = BTreeMap::new();
+            let mut driver =
+                Driver { shard, host, link, signal, done, shares, drained: 0, checkpoints, core, metrics };
+            let end = driver.run().await;
+            link = driver.link;
+            end.err()
+        }
+        Err(error) => Some(error),
+    };
+    if let Some(error) = failure {
+        link.say(Reply::Failed(error));
+        wait_for_stop(&mut link, &bell).await;
+    }
+}
+
+/// What to restore, or nothing if the job ends before it begins.
+async fn first_order(seed: &mut ShardSeed) -> Option<Arc<Restored>> {
+    loop {
+        match seed.link.next() {
+            Some(Order::Open(restored)) => return Some(restored),
+            Some(Order::Stop) => return None,
+            Some(_) => {}
+            None => seed.bell.wait(|| seed.link.is_ready()).await,
+        }
+    }
+}
+
+async fn wait_for_stop(link: &mut CoreLink, bell: &Bell) {
+    loop {
+        match link.next() {
+            Some(Order::Stop) => return,
+            Some(_) => {}
+            None => bell.wait(|| link.is_ready()).await,
+        }
+    }
+}
+
+async fn open(
+    seeds: Vec<Box<dyn StageSeed>>,
+    seed: &ShardSeed,
+    restored: &Restored,
+    host: &Rc<dyn Host>,
+    signal: &Arc<Signal>,
+) -> Result<Shard> {
+    let cx = OpenContext {
+        host: host.clone(),
+        wake: Waker::from(signal.clone()),
+        shard: seed.core,
+        shards: seed.cores,
+        placement: seed.placement.clone(),
+        restored: restored.steps.clone(),
+        restored_epoch: restored.epoch,
+        first_epoch: restored.first_epoch,
+        directory: seed.checkpoints.as_deref().map(data_directory),
+        run_id: restored.run_id,
+    };
+    let mut stages = Vec::with_capacity(seeds.len());
+    for stage in seeds {
+        stages.push(stage.open(cx.clone()).await?);
+    }
+    Ok(Shard::new(stages, seed.limits))
+}
+
+impl Driver {
+    async fn run(&mut self) -> Result<()> {
+        let mut events = Vec::new();
+        loop {
+            if self.obey() {
+                return Ok(());
+            }
+            self.collect()?;
+            let now = Now { monotonic: self.host.monotonic(), wall: self.host.wall_millis() };
+            let busy = self.step(now, &mut events)?;
+            for event in events.drain(..) {
+                self.attend(event);
+            }
+            if busy {
+                self.host.yield_now().await;
+            } else {
+                self.park(now).await;
+            }
+        }
+    }
+
+    /// Takes orders. Returns whether to end.
+    fn obey(&mut self) -> bool {
+        while let Some(order) = self.link.next() {
+            match order {
+                Order::Open(_) => {}
+                Order::Checkpoint(epoch) => {
+                    self.shares.insert(epoch, Share::default());
+                    self.shard.start_checkpoint(epoch);
+                }
+                Order::Commit(epoch) => self.commit(epoch),
+                // Its share is written to the end all the same: the next checkpoint builds on it.
+                Order::Abort(_) => {}
+                Order::Stop => return true,
+            }
+        }
+        false
+    }
+
+    fn step(&mut self, now: Now, events: &mut Vec<Event>) -> Result<bool> {
+        let (shard, metrics) = (&mut self.shard, &self.metrics.shards()[self.core]);
+        catch_unwind(AssertUnwindSafe(|| shard.step(now, metrics, events))).unwrap_or_else(|panic| {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("no message");
+            let message = format!("step `{}` panicked: {text}", self.shard.running());
+            Err(Error::new(ErrorKind::User, message))
+        })
+    }
+
+    fn attend(&mut self, event: Event) {
+        match event {
+            Event::Snapshot(snapshot) => self.write(snapshot),
+            Event::Drained => {
+                self.drained += 1;
+                if self.drained == self.shard.len() {
+                    self.link.say(Reply::Drained);
+                }
+            }
+        }
+    }
+
+    /// Writes a stage's share of a checkpoint in the background, from the memory that it lives in.
+    fn write(&mut self, snapshot: Snapshot) {
+        let Snapshot { step, epoch, meta, sealed, prepare } = snapshot;
+        let (disk, done, signal) = (self.host.disk(), self.done.clone(), self.signal.clone());
+        let directory = self.checkpoints.as_deref().map(data_directory);
+        let class = if prepare.is_some() { Class::Records } else { Class::Background };
+        let task = async move {
+            let store = match (sealed, directory) {
+                (Some(sealed), Some(directory)) => Some(sealed.write(disk, directory).await),
+                _ => None,
+            };
+            let prepared = match prepare {
+                Some(prepare) => Some(prepare.await),
+                None => None,
+            };
+            done.borrow_mut().push_back(Done::Written { step, epoch, meta, store, prepared });
+            signal.wake();
+        };
+        self.host.spawn(class, Box::pin(task));
+    }
+
+    fn commit(&mut self, epoch: u64) {
+        let commits = self.shard.commits(epoch);
+        let (done, signal) = (self.done.clone(), self.signal.clone());
+        let task = async move {
+            let mut result = Ok(());
+            for commit in commits {
+                result = result.and(commit.await);
+            }
+            done.borrow_mut().push_back(Done::Committed { epoch, result });
+            signal.wake();
+        };
+        self.host.spawn(Class::Records, Box::pin(task));
+    }
+
+    /// Takes what background tasks have done.
+    fn collect(&mut self) -> Result<()> {
+        loop {
+            let Some(done) = self.done.borrow_mut().pop_front() else { return Ok(()) };
+            match done {
+                Done::Committed { epoch, result } => {
+                    result?;
+                    self.link.say(Reply::Committed(epoch));
+                }
+                Done::Written { step, epoch, meta, store, prepared } => {
+                    self.account(step, epoch, meta, store, prepared.transpose()?);
+                }
+            }
+        }
+    }
+
+    /// Adds a stage's share to the core's; the last one completes it.
+    fn account(
+        &mut self,
+        step: String,
+        epoch: u64,
+        meta: Json,
+        store: Option<Result<StoreSnapshot, StoreError>>,
+        prepared: Option<Json>,
+    ) {
+        let share = self.shares.entry(epoch).or_default();
+        share.done += 1;
+        let store = match store {
+            None => None,
+            Some(Ok(snapshot)) => {
+                self.shard.flushed(&step, epoch, Some(&snapshot));
+                Some(snapshot)
+            }
+            Some(Err(error)) => {
+                self.shard.flushed(&step, epoch, None);
+                let message = format!("the state of step `{step}` on core {} was not written", self.core);
+                share.failed = Some(Error::new(ErrorKind::Checkpoint, message).caused_by(error));
+                None
+            }
+        };
+        share.parts.push((step, Part { shard: self.core, meta, store, prepared }));
+        if share.done < self.shard.len() {
+            return;
+        }
+        let share = self.shares.remove(&epoch).expect("it was there a moment ago");
+        self.link.say(match share.failed {
+            None => Reply::Prepared(epoch, share.parts),
+            Some(error) => Reply::Unprepared(epoch, error),
+        });
+    }
+
+    /// Sleeps until there is something to do.
+    async fn park(&mut self, now: Now) {
+        let Driver { shard, host, link, signal, .. } = self;
+        let deadline = shard.deadline(now);
+        let parked = signal.bell.wait(|| {
+            signal.given.swap(false, Ordering::Acquire) || link.is_ready() || shard.is_ready()
+        });
+        match deadline {
+            None => parked.await,
+            Some(at) => race(parked, host.sleep(at)).await,
+        }
+    }
+}
+
+/// Ready when either is.
+pub(crate) async fn race(a: impl Future<Output = ()>, b: impl Future<Output = ()>) {
+    let (mut a, mut b) = (pin!(a), pin!(b));
+    poll_fn(|cx| {
+        let over = a.as_mut().poll(cx).is_ready() || b.as_mut().poll(cx).is_ready();
+        if over { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,111 @@
+//! An edge between two stages: its rings, made before the cores start and handed out to them.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_ring::{Bell, Consumer, Producer, ring};
+
+use crate::record::Batch;
+
+/// What the rings of all edges have in common.
+#[derive(Clone)]
+pub(crate) struct Mesh {
+    /// The bell of each core.
+    pub bells: Arc<[Arc<Bell>]>,
+    /// Batches that fit in one ring.
+    pub depth: usize,
+    /// Records in a batch.
+    pub batch_size: usize,
+}
+
+impl Mesh {
+    pub(crate) fn cores(&self) -> usize {
+        self.bells.len()
+    }
+}
+
+/// The sending end of one ring, and the way back for emptied batches.
+pub(crate) struct Sender<T> {
+    pub full: Producer<Box<Batch<T>>>,
+    pub empty: Consumer<Box<Batch<T>>>,
+    /// Wakes the receiving core, if it is another one.
+    pub bell: Option<Arc<Bell>>,
+}
+
+/// The receiving end of one ring.
+pub(crate) struct Receiver<T> {
+    pub full: Consumer<Box<Batch<T>>>,
+    pub empty: Producer<Box<Batch<T>>>,
+    /// Wakes the sending core when there is room again, if it is another one.
+    pub bell: Option<Arc<Bell>>,
+}
+
+/// Who sends to whom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pattern {
+    /// Each core to itself.
+    Forward,
+    /// Each core to all.
+    AllToAll,
+}
+
+struct Rings<T> {
+    /// By sending core, then by receiving core.
+    senders: Vec<Option<Vec<Sender<T>>>>,
+    /// By receiving core, then by sending core.
+    receivers: Vec<Option<Vec<Receiver<T>>>>,
+}
+
+/// An edge of the graph. Both ends hold it while the plan is made; each takes its own.
+pub(crate) struct Edge<T> {
+    pattern: Pattern,
+    rings: RefCell<Option<Rings<T>>>,
+}
+
+impl<T> Edge<T> {
+    pub(crate) fn new(pattern: Pattern) -> Rc<Edge<T>> {
+        Rc::new(Edge { pattern, rings: RefCell::new(None) })
+    }
+
+    /// The sending ends of `core`, by receiving core.
+    pub(crate) fn take_senders(&self, mesh: &Mesh, core: usize) -> Vec<Sender<T>> {
+        let mut rings = self.rings.borrow_mut();
+        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, mesh));
+        rings.senders[core].take().expect("each core takes its end of an edge once")
+    }
+
+    /// The receiving ends of `core`, by sending core.
+    pub(crate) fn take_receivers(&self, mesh: &Mesh, core: usize) -> Vec<Receiver<T>> {
+        let mut rings = self.rings.borrow_mut();
+        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, mesh));
+        rings.receivers[core].take().expect("each core takes its end of an edge once")
+    }
+}
+
+impl<T> Rings<T> {
+    fn new(pattern: Pattern, mesh: &Mesh) -> Rings<T> {
+        let cores = mesh.cores();
+        let mut senders: Vec<Vec<Sender<T>>> = (0..cores).map(|_| Vec::new()).collect();
+        let mut receivers: Vec<Vec<Receiver<T>>> = (0..cores).map(|_| Vec::new()).collect();
+        for (from, to) in pairs(pattern, cores) {
+            let (full_in, full_out) = ring(mesh.depth);
+            let (empty_in, empty_out) = ring(mesh.depth);
+            let other = |core: usize| (from != to).then(|| mesh.bells[core].clone());
+            senders[from].push(Sender { full: full_in, empty: empty_out, bell: other(to) });
+            receivers[to].push(Receiver { full: full_out, empty: empty_in, bell: other(from) });
+        }
+        Rings {
+            senders: senders.into_iter().map(Some).collect(),
+            receivers: receivers.into_iter().map(Some).collect(),
+        }
+    }
+}
+
+/// The (sending, receiving) cores, ascending.
+fn pairs(pattern: Pattern, cores: usize) -> Vec<(usize, usize)> {
+    match pattern {
+        Pattern::Forward => (0..cores).map(|core| (core, core)).collect(),
+        Pattern::AllToAll => (0..cores).flat_map(|from| (0..cores).map(move |to| (from, to))).collect(),
+    }
+}

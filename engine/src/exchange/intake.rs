@@ -1,0 +1,139 @@
+//! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
+
+use crate::exchange::edge::Receiver;
+use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
+use crate::time::{MAX_TIME, Timestamp};
+use crate::watermark::{Merged, WatermarkMerge};
+
+struct Channel<T> {
+    receiver: Receiver<T>,
+    /// Delivered the barrier of this epoch; not read until the others have.
+    blocked: Option<u64>,
+    /// Delivered its end of data.
+    ended: bool,
+}
+
+/// What the tail of a batch completed, on all channels together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Aligned {
+    /// Nothing, or still waiting for others.
+    No,
+    /// The barrier has come on every channel.
+    Barrier(Barrier),
+    /// All channels have ended.
+    EndOfData,
+}
+
+/// The channels of a stage on one core.
+pub(crate) struct Intake<T> {
+    channels: Vec<Channel<T>>,
+    merge: WatermarkMerge,
+    /// The channel to look at first: they take turns.
+    turn: usize,
+    aligning: Option<Barrier>,
+    scratch: Vec<Mark>,
+}
+
+impl<T> Intake<T> {
+    /// `restored` is the watermark that the stage had reached in the restored checkpoint.
+    pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
+        let channels: Vec<_> = receivers
+            .into_iter()
+            .map(|receiver| Channel { receiver, blocked: None, ended: false })
+            .collect();
+        let merge = WatermarkMerge::new(channels.len(), restored);
+        Intake { channels, merge, turn: 0, aligning: None, scratch: Vec::new() }
+    }
+
+    /// The watermark that the stage has reached.
+    pub(crate) fn watermark(&self) -> Timestamp {
+        self.merge.output()
+    }
+
+    /// The next batch of a channel that may be read, with the stage's own marks in place of the channel's.
+    pub(crate) fn next(&mut self) -> Option<(usize, Box<Batch<T>>)> {
+        for _ in 0..self.channels.len() {
+            let i = self.turn;
+            self.turn = (self.turn + 1) % self.channels.len();
+            let channel = &mut self.channels[i];
+            if channel.blocked.is_none() && let Ok(mut batch) = channel.receiver.full.pop() {
+                self.translate(i, &mut batch);
+                return Some((i, batch));
+            }
+        }
+        None
+    }
+
+    /// Whether there is a batch that may be read.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.channels.iter_mut().any(|channel| channel.blocked.is_none() && channel.receiver.full.slots() > 0)
+    }
+
+    /// Gives the emptied batch back, and settles what its tail meant.
+    pub(crate) fn finish(&mut self, i: usize, mut batch: Box<Batch<T>>) -> Aligned {
+        let tail = batch.tail;
+        batch.clear();
+        let channel = &mut self.channels[i];
+        // With no room on the way back, or nobody there any more, the buffers are freed.
+        let _ = channel.receiver.empty.push(batch);
+        if let Some(bell) = &channel.receiver.bell {
+            bell.ring();
+        }
+        match tail {
+            Tail::None => Aligned::No,
+            Tail::Barrier(barrier) => self.align(i, barrier),
+            Tail::EndOfData => {
+                channel.ended = true;
+                let all = self.channels.iter().all(|channel| channel.ended);
+                if all { Aligned::EndOfData } else { Aligned::No }
+            }
+        }
+    }
+
+    /// A newer barrier aborts the alignment of an older one: the channels that wait for the older are read on.
+    fn align(&mut self, i: usize, barrier: Barrier) -> Aligned {
+        let waited_for = self.aligning.map_or(0, |older| older.epoch);
+        if barrier.epoch < waited_for {
+            return Aligned::No;
+        }
+        if barrier.epoch > waited_for {
+            self.channels.iter_mut().for_each(|channel| channel.blocked = None);
+            self.aligning = Some(barrier);
+        }
+        self.channels[i].blocked = Some(barrier.epoch);
+        if self.channels.iter().any(|channel| channel.blocked.is_none()) {
+            return Aligned::No;
+        }
+        self.channels.iter_mut().for_each(|channel| channel.blocked = None);
+        self.aligning = None;
+        Aligned::Barrier(barrier)
+    }
+
+    /// Replaces the channel's marks by what they change for the stage, in place.
+    fn translate(&mut self, i: usize, batch: &mut Batch<T>) {
+        if batch.tail == Tail::EndOfData {
+            batch.mark(MarkKind::Watermark(MAX_TIME));
+        }
+        if batch.marks.is_empty() {
+            return;
+        }
+        std::mem::swap(&mut self.scratch, &mut batch.marks);
+        for mark in self.scratch.drain(..) {
+            let merged = match mark.kind {
+                MarkKind::Watermark(t) => self.merge.advance(i, t),
+                MarkKind::Idle => self.merge.set_idle(i),
+                MarkKind::Active => self.merge.set_active(i),
+            };
+            let mut keep = |kind| batch.marks.push(Mark { at: mark.at, kind });
+            match merged {
+                Merged::Same => {}
+                Merged::Advanced(t) => keep(MarkKind::Watermark(t)),
+                Merged::Idle(watermark) => {
+                    watermark.into_iter().for_each(|t| keep(MarkKind::Watermark(t)));
+                    keep(MarkKind::Idle);
+                }
+                Merged::Active => keep(MarkKind::Active),
+            }
+        }
+    }
+}

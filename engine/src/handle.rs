@@ -1,0 +1,191 @@
+//! A running job, as the program that started it sees it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use millstream_ring::Bell;
+
+use crate::checkpoint::coordinator::Ending;
+use crate::error::{Error, ErrorKind, Result};
+use crate::host::{Cores, RuntimeKind};
+use crate::metrics::Metrics;
+
+/// What the coordinator shares with the outside.
+pub(crate) struct Shared {
+    cancelled: AtomicBool,
+    coordinator: Arc<Bell>,
+    ending: Mutex<Option<Result<Ending>>>,
+    last_abort: Mutex<Option<String>>,
+}
+
+impl Shared {
+    pub(crate) fn new(coordinator: Arc<Bell>) -> Arc<Shared> {
+        Arc::new(Shared {
+            cancelled: AtomicBool::new(false),
+            coordinator,
+            ending: Mutex::new(None),
+            last_abort: Mutex::new(None),
+        })
+    }
+
+    pub(crate) fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn cancel(&self) {
+        self.cancelled.store(true, Ordering::Release);
+        self.coordinator.ring();
+    }
+
+    pub(crate) fn end(&self, ending: Result<Ending>) {
+        *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
+    }
+
+    pub(crate) fn note_aborted(&self, epoch: u64, error: &Error) {
+        let text = format!("checkpoint {epoch} was aborted: {error}");
+        *self.last_abort.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+    }
+
+    fn take_ending(&self) -> Option<Result<Ending>> {
+        self.ending.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+/// Counts and outcome of a run that ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Report {
+    /// Records that the sources gave out in this run.
+    pub records_in: u64,
+    /// Records that the sinks took in this run.
+    pub records_out: u64,
+    /// Records that were too late for every window, in this run.
+    pub late: u64,
+    /// Records that could not be decoded, in this run.
+    pub poison: u64,
+    /// Checkpoints completed in this run.
+    pub checkpoints: u64,
+    /// The checkpoint that this run went on from.
+    pub restored: Option<u64>,
+    /// The job had ended in an earlier run: there was nothing left to do.
+    pub already_finished: bool,
+    /// The job was cancelled before its input ended.
+    pub cancelled: bool,
+    /// From start to end, by the wall.
+    pub elapsed: Duration,
+}
+
+/// How an outcome is asked for, whatever drives the cores. The simulator holds this alone.
+#[derive(Clone)]
+pub struct JobControl {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) metrics: Metrics,
+}
+
+impl JobControl {
+    /// Asks the job to end at once, without a last checkpoint: what was not committed will not be.
+    pub fn cancel(&self) {
+        self.shared.cancel();
+    }
+
+    /// The counters.
+    pub fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+
+    /// Why the last aborted checkpoint was, if one was.
+    pub fn last_abort(&self) -> Option<String> {
+        self.shared.last_abort.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The outcome, once all cores have ended; `None` if the job did not get to an end. To be asked once.
+    ///
+    /// # Errors
+    /// The error that ended the job.
+    pub fn outcome(&self) -> Option<Result<Report>> {
+        let ending = self.shared.take_ending()?;
+        Some(ending.map(|ending| Report {
+            records_in: self.metrics.sum(|shard| &shard.records_in),
+            records_out: self.metrics.sum(|shard| &shard.records_out),
+            late: self.metrics.sum(|shard| &shard.late),
+            poison: self.metrics.sum(|shard| &shard.poison),
+            checkpoints: self.metrics.job().checkpoints.get(),
+            restored: ending.restored,
+            already_finished: ending.already_finished,
+            cancelled: ending.cancelled,
+            elapsed: Duration::ZERO,
+        }))
+    }
+}
+
+/// A job that was started. Dropping the handle cancels the job and waits for its threads.
+pub struct JobHandle {
+    control: JobControl,
+    cores: Option<Cores>,
+    started: Instant,
+}
+
+impl JobHandle {
+    pub(crate) fn new(control: JobControl, cores: Cores) -> JobHandle {
+        JobHandle { control, cores: Some(cores), started: Instant::now() }
+    }
+
+    /// The counters, live.
+    pub fn metrics(&self) -> &Metrics {
+        self.control.metrics()
+    }
+
+    /// A handle to cancel and watch the job from another thread.
+    pub fn control(&self) -> JobControl {
+        self.control.clone()
+    }
+
+    /// Asks the job to end at once, without a last checkpoint.
+    pub fn cancel(&self) {
+        self.control.cancel();
+    }
+
+    /// What drives the cores.
+    pub fn runtime(&self) -> RuntimeKind {
+        self.cores.as_ref().expect("kept until the job has ended").kind()
+    }
+
+    /// Why io_uring is not used although it was asked for, if so.
+    pub fn fallback(&self) -> Option<String> {
+        let cores = self.cores.as_ref().expect("kept until the job has ended");
+        cores.fallback().map(ToString::to_string)
+    }
+
+    /// Whether the job has ended: [`JobHandle::wait`] would return at once.
+    pub fn is_over(&self) -> bool {
+        self.control.shared.ending.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+    }
+
+    /// Waits for the job to end.
+    ///
+    /// # Errors
+    /// The error that ended the job.
+    pub fn wait(mut self) -> Result<Report> {
+        let cores = self.cores.take().expect("kept until the job has ended");
+        let joined = cores.join();
+        let elapsed = self.started.elapsed();
+        match self.control.outcome() {
+            Some(outcome) => outcome.map(|report| Report { elapsed, ..report }),
+            None => {
+                joined.map_err(|error| Error::new(ErrorKind::Host, "a core failed").caused_by(error))?;
+                Err(Error::new(ErrorKind::Host, "the job's cores ended before the job"))
+            }
+        }
+    }
+}
+
+impl Drop for JobHandle {
+    fn drop(&mut self) {
+        if let Some(cores) = self.cores.take() {
+            self.control.cancel();
+            // Its outcome was not asked for.
+            let _ = cores.join();
+        }
+    }
+}

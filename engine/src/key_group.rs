@@ -1,0 +1,71 @@
+//! Key groups: the unit by which keyed state moves between cores.
+
+use millstream_storage::hash::stable_hash;
+
+/// The greatest possible maximum parallelism.
+pub const MAX_KEY_GROUPS: u32 = 32_768;
+
+/// The number of key groups of a job that does not set it: `clamp(next_power_of_two(1.5·cores), 128, 32768)`.
+///
+/// ```
+/// # use millstream::key_group::default_max_parallelism;
+/// assert_eq!(default_max_parallelism(2), 128);
+/// assert_eq!(default_max_parallelism(100), 256);
+/// ```
+pub fn default_max_parallelism(cores: usize) -> u32 {
+    let wanted = (cores.saturating_mul(3)).div_ceil(2).next_power_of_two();
+    u32::try_from(wanted).unwrap_or(MAX_KEY_GROUPS).clamp(128, MAX_KEY_GROUPS)
+}
+
+/// Places keys: hash → key group → core.
+#[derive(Clone, Debug)]
+pub struct Placement {
+    groups: u32,
+    /// `groups − 1` when that is a mask.
+    mask: Option<u64>,
+    /// The core of each group.
+    owners: std::sync::Arc<[u16]>,
+}
+
+impl Placement {
+    /// `groups` key groups on `cores` cores: group g belongs to core `g·cores / groups`.
+    ///
+    /// # Panics
+    /// If there are no cores, more cores than groups, or more groups than [`MAX_KEY_GROUPS`].
+    pub fn new(groups: u32, cores: usize) -> Placement {
+        assert!(groups <= MAX_KEY_GROUPS && cores >= 1 && cores <= groups as usize, "config was checked");
+        let owner = |group: u32| {
+            u16::try_from(group as usize * cores / groups as usize).expect("fewer cores than groups")
+        };
+        Placement {
+            groups,
+            mask: groups.is_power_of_two().then(|| u64::from(groups) - 1),
+            owners: (0..groups).map(owner).collect(),
+        }
+    }
+
+    /// The number of key groups.
+    pub fn groups(&self) -> u32 {
+        self.groups
+    }
+
+    /// The key group of a hash.
+    #[inline]
+    pub fn group(&self, hash: u64) -> usize {
+        match self.mask {
+            Some(mask) => (hash & mask) as usize,
+            None => (hash % u64::from(self.groups)) as usize,
+        }
+    }
+
+    /// The core that owns the keys of a hash.
+    #[inline]
+    pub fn owner(&self, hash: u64) -> usize {
+        usize::from(self.owners[self.group(hash)])
+    }
+
+    /// The core that owns an encoded key.
+    pub fn owner_of_key(&self, encoded: &[u8]) -> usize {
+        self.owner(stable_hash(encoded))
+    }
+}

@@ -1,0 +1,88 @@
+//! Operators: what a stage does with the records of its input.
+
+pub(crate) mod stage;
+
+pub mod aggregate;
+pub mod process;
+pub(crate) mod union;
+pub mod window;
+
+use serde_json::Value as Json;
+
+use millstream_storage::store::Store;
+
+use crate::error::Result;
+use crate::exchange::cursor::Run;
+use crate::record::Batch;
+use crate::time::Timestamp;
+
+/// What an operator emits to: its results, and records on the side.
+pub(crate) struct Output<Out, Side> {
+    pub main: Batch<Out>,
+    pub side: Batch<Side>,
+    /// Records that were too late and had no side output to go to.
+    pub dropped_late: u64,
+    /// Whether anybody takes the side output.
+    pub side_connected: bool,
+    /// How many results the operator should emit at most before it pauses.
+    pub limit: usize,
+}
+
+impl<Out, Side> Output<Out, Side> {
+    /// Whether the operator should pause, so that what it emitted can leave.
+    pub(crate) fn is_full(&self) -> bool {
+        self.main.records.len() >= self.limit
+    }
+}
+
+/// Whether an operator is through with what it was asked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    Done,
+    /// The output is full: ask again, with the same argument.
+    More,
+}
+
+/// The work of a stage. The engine around it owns barriers, alignment, marks and back-pressure.
+pub(crate) trait Operator: 'static {
+    type In: Send + 'static;
+    type Out: Send + 'static;
+    type Side: Send + 'static;
+
+    /// Records between two marks, at the operator's current watermark.
+    fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<Self::Out, Self::Side>) -> Result<()>;
+
+    /// The watermark rises: fires what is due, in (time, insertion) order. It is forwarded after `Done`.
+    fn on_watermark(
+        &mut self,
+        watermark: Timestamp,
+        out: &mut Output<Self::Out, Self::Side>,
+    ) -> Result<Progress>;
+
+    /// Processing time: fires what is due. Called with every step.
+    fn on_processing_time(
+        &mut self,
+        _now: Timestamp,
+        _out: &mut Output<Self::Out, Self::Side>,
+    ) -> Result<Progress> {
+        Ok(Progress::Done)
+    }
+
+    /// When processing time next has something to fire.
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        None
+    }
+
+    /// All input has ended and all event-time timers have fired.
+    fn finish(&mut self, _out: &mut Output<Self::Out, Self::Side>) {}
+
+    /// The operator's keyed state.
+    fn store(&mut self) -> Option<&mut Store> {
+        None
+    }
+
+    /// What else must be restored. Not for anything that grows with the input.
+    fn meta(&self) -> Json {
+        Json::Null
+    }
+}

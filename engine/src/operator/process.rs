@@ -1,0 +1,313 @@
+//! Process functions: the user's code with keyed state and timers.
+
+use std::collections::BTreeMap;
+
+use millstream_storage::hash::stable_hash;
+use millstream_storage::store::Store;
+use rkyv::util::AlignedVec;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::cursor::Run;
+use crate::key::Key;
+use crate::operator::{Operator, Output, Progress};
+use crate::record::Batch;
+use crate::state::backend::{Backend, LogBackend, state_id};
+use crate::state::codec::{self, StateValue};
+use crate::state::timers::Domain;
+use crate::state::Value;
+use crate::time::Timestamp;
+
+/// Code that sees every record of a key in order, keeps state for the key, and sets timers.
+///
+/// A value of the type is cloned to every core; what must survive belongs into state, not into its fields.
+///
+/// ```
+/// use millstream::prelude::*;
+///
+/// /// Emits how many records a key had, a minute of event time after the first.
+/// #[derive(Clone)]
+/// struct CountForAMinute;
+///
+/// struct Counts { count: Value<u64> }
+///
+/// impl Process for CountForAMinute {
+///     type Key = u64;
+///     type In = u64;
+///     type Out = (u64, u64);
+///     type State = Counts;
+///
+///     fn declare(&self, state: &mut Declare) -> Counts {
+///         Counts { count: state.value("count") }
+///     }
+///     fn on_record(&mut self, _: u64, state: &Counts, cx: &mut Context<'_, Self>) {
+///         if state.count.update(cx, |n| { *n += 1; *n }) == 1 {
+///             cx.timer_at(cx.time() + 60_000);
+///         }
+///     }
+///     fn on_timer(&mut self, _: Timestamp, state: &Counts, cx: &mut Context<'_, Self>) {
+///         if let Some(n) = state.count.take(cx) {
+///             cx.emit((*cx.key(), n));
+///         }
+///     }
+/// }
+/// ```
+pub trait Process: Clone + Send + 'static {
+    /// What the stream is keyed by.
+    type Key: Key;
+    /// What comes in.
+    type In: Send + 'static;
+    /// What goes out.
+    type Out: Send + 'static;
+    /// The handles to the state.
+    type State;
+
+    /// Declares the state, each with a name of its own. Called once per core.
+    fn declare(&self, state: &mut Declare) -> Self::State;
+
+    /// A record of the current key.
+    fn on_record(&mut self, record: Self::In, state: &Self::State, cx: &mut Context<'_, Self>);
+
+    /// The watermark has reached an event-time timer of the current key.
+    fn on_timer(&mut self, at: Timestamp, state: &Self::State, cx: &mut Context<'_, Self>) {
+        let _ = (at, state, cx);
+    }
+
+    /// The clock has reached a processing-time timer of the current key.
+    fn on_processing_timer(&mut self, at: Timestamp, state: &Self::State, cx: &mut Context<'_, Self>) {
+        let _ = (at, state, cx);
+    }
+}
+
+/// Collects the states of a process function.
+#[derive(Default)]
+pub struct Declare {
+    names: BTreeMap<u32, (String, String)>,
+    checks: BTreeMap<u32, fn(&[u8]) -> Result<()>>,
+}
+
+impl Declare {
+    /// A value per key.
+    ///
+    /// # Panics
+    /// If the name is taken, or hashes like another: choose another name then.
+    pub fn value<T: StateValue>(&mut self, name: &str) -> Value<T> {
+        let id = state_id(name);
+        let entry = (name.to_owned(), format!("value {}", codec::fingerprint::<T>()));
+        if let Some((other, _)) = self.names.insert(id, entry) {
+            panic!("state `{name}` cannot be told from state `{other}`; give it another name");
+        }
+        self.checks.insert(id, codec::check::<T>);
+        Value::new(id)
+    }
+
+    /// What the states are, by name.
+    pub(crate) fn schema(&self) -> impl Iterator<Item = (String, String)> {
+        self.names.values().map(|(name, kind)| (format!("state {name}"), kind.clone()))
+    }
+
+    /// Checks every restored value of the declared states.
+    pub(crate) fn check(&self, store: &Store) -> Result<()> {
+        for (&id, check) in &self.checks {
+            let Some(table) = store.table(id, 0) else { continue };
+            let mut result = Ok(());
+            store.for_each(table, |_, value| {
+                if result.is_ok() {
+                    result = check(value);
+                }
+            });
+            result.map_err(|error| error.at(format_args!("state `{}`", self.names[&id].0)))?;
+        }
+        Ok(())
+    }
+}
+
+/// What a process function sees of the world: the current key, the times, state and timers.
+pub struct Context<'a, P: Process> {
+    pub(crate) key: &'a P::Key,
+    pub(crate) key_bytes: &'a [u8],
+    pub(crate) hash: u64,
+    pub(crate) time: Timestamp,
+    pub(crate) watermark: Timestamp,
+    pub(crate) now: Timestamp,
+    pub(crate) out: &'a mut Batch<P::Out>,
+    pub(crate) backend: &'a mut dyn Backend,
+    pub(crate) scratch: &'a mut AlignedVec,
+    pub(crate) failure: &'a mut Option<Error>,
+}
+
+impl<P: Process> Context<'_, P> {
+    /// The current key.
+    pub fn key(&self) -> &P::Key {
+        self.key
+    }
+
+    /// The event time of the record, or of the timer.
+    pub fn time(&self) -> Timestamp {
+        self.time
+    }
+
+    /// The watermark: no more records with a timestamp up to it are expected.
+    pub fn watermark(&self) -> Timestamp {
+        self.watermark
+    }
+
+    /// Milliseconds since the epoch when the current step began.
+    pub fn processing_time(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Emits a record with the current event time.
+    pub fn emit(&mut self, record: P::Out) {
+        self.out.push(self.time, record);
+    }
+
+    /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; immediately after the
+    /// current watermark's other timers if it has already. Set twice, it is called once.
+    pub fn timer_at(&mut self, at: Timestamp) {
+        let set = self.backend.set_timer(Domain::Event, at, self.key_bytes);
+        self.note(set);
+    }
+
+    /// Takes an event-time timer of this key back.
+    pub fn delete_timer_at(&mut self, at: Timestamp) {
+        self.backend.delete_timer(Domain::Event, at, self.key_bytes);
+    }
+
+    /// Calls [`Process::on_processing_timer`] for this key once the clock has reached `at`. Timers that are still
+    /// pending when the input ends are dropped.
+    pub fn processing_timer_at(&mut self, at: Timestamp) {
+        let set = self.backend.set_timer(Domain::Processing, at, self.key_bytes);
+        self.note(set);
+    }
+
+    /// Takes a processing-time timer of this key back.
+    pub fn delete_processing_timer_at(&mut self, at: Timestamp) {
+        self.backend.delete_timer(Domain::Processing, at, self.key_bytes);
+    }
+
+    /// Keeps the first failure, for the step to end with.
+    pub(crate) fn note(&mut self, result: Result<()>) {
+        if let Err(error) = result {
+            self.failure.get_or_insert(error);
+        }
+    }
+}
+
+/// What of a process operator is not its state.
+struct Calls<P: Process> {
+    process: P,
+    state: P::State,
+    watermark: Timestamp,
+    now: Timestamp,
+    scratch: AlignedVec,
+    failure: Option<Error>,
+}
+
+/// Which of the user's functions is called.
+enum Call<P: Process> {
+    Record(P::In),
+    Timer(Domain),
+}
+
+impl<P: Process> Calls<P> {
+    fn call(
+        &mut self,
+        call: Call<P>,
+        key: &P::Key,
+        (key_bytes, hash): (&[u8], u64),
+        time: Timestamp,
+        backend: &mut dyn Backend,
+        out: &mut Batch<P::Out>,
+    ) -> Result<()> {
+        let Calls { process, state, watermark, now, scratch, failure } = self;
+        let (watermark, now) = (*watermark, *now);
+        let mut cx =
+            Context { key, key_bytes, hash, time, watermark, now, out, backend, scratch, failure };
+        match call {
+            Call::Record(record) => process.on_record(record, state, &mut cx),
+            Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),
+            Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, &mut cx),
+        }
+        self.failure.take().map_or(Ok(()), Err)
+    }
+}
+
+pub(crate) struct ProcessOperator<P: Process, F> {
+    calls: Calls<P>,
+    key: F,
+    backend: LogBackend,
+}
+
+impl<P, F> ProcessOperator<P, F>
+where
+    P: Process,
+    F: Fn(&P::In) -> P::Key,
+{
+    pub(crate) fn new(
+        process: P,
+        state: P::State,
+        key: F,
+        backend: LogBackend,
+        watermark: Timestamp,
+    ) -> Self {
+        let calls = Calls { process, state, watermark, now: 0, scratch: AlignedVec::new(), failure: None };
+        ProcessOperator { calls, key, backend }
+    }
+
+    /// Fires what is due, until the output is full.
+    fn fire(&mut self, domain: Domain, until: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
+        let ProcessOperator { calls, backend, .. } = self;
+        while !out.is_full() {
+            let LogBackend { store, timers } = backend;
+            let Some((at, bytes)) = timers.pop(store, domain, until) else { return Ok(Progress::Done) };
+            let key = P::Key::decode(&bytes).ok_or_else(|| {
+                let message = "a timer's key cannot be decoded; has the key's type changed its encoding?";
+                Error::new(ErrorKind::Restore, message)
+            })?;
+            let hash = stable_hash(&bytes);
+            calls.call(Call::Timer(domain), &key, (&bytes, hash), at, backend, &mut out.main)?;
+        }
+        Ok(Progress::More)
+    }
+}
+
+impl<P, F> Operator for ProcessOperator<P, F>
+where
+    P: Process,
+    F: Fn(&P::In) -> P::Key + 'static,
+{
+    type In = P::In;
+    type Out = P::Out;
+    type Side = ();
+
+    fn on_records(&mut self, mut run: Run<'_, P::In>, out: &mut Output<P::Out, ()>) -> Result<()> {
+        let ProcessOperator { calls, key, backend } = self;
+        while !run.is_empty() {
+            let hash = run.hashes()[0];
+            let (time, record) = run.take().expect("the run is not empty");
+            let key = key(&record);
+            key.encoded(|bytes| {
+                calls.call(Call::Record(record), &key, (bytes, hash), time, backend, &mut out.main)
+            })?;
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
+        self.calls.watermark = watermark;
+        self.fire(Domain::Event, watermark, out)
+    }
+
+    fn on_processing_time(&mut self, now: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
+        self.calls.now = now;
+        self.fire(Domain::Processing, now, out)
+    }
+
+    fn next_processing_time(&self) -> Option<Timestamp> {
+        self.backend.timers.next_time(Domain::Processing)
+    }
+
+    fn store(&mut self) -> Option<&mut Store> {
+        Some(&mut self.backend.store)
+    }
+}

@@ -1,0 +1,105 @@
+//! Windows.
+
+pub(crate) mod tumbling;
+
+use std::time::Duration;
+
+use crate::time::{Timestamp, as_millis};
+
+pub(crate) use tumbling::TumblingOperator;
+
+/// A span of event time: `start` inclusive, `end` exclusive, in milliseconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Window {
+    /// The first timestamp in it.
+    pub start: Timestamp,
+    /// The first timestamp after it.
+    pub end: Timestamp,
+}
+
+impl Window {
+    /// The last timestamp in it: what its results carry.
+    pub fn max_timestamp(&self) -> Timestamp {
+        self.end - 1
+    }
+}
+
+/// A result of a window, for one key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Windowed<K, V> {
+    /// The key.
+    pub key: K,
+    /// The window.
+    pub window: Window,
+    /// The result.
+    pub value: V,
+}
+
+/// Windows of a fixed size, side by side.
+///
+/// ```
+/// use millstream::prelude::*;
+/// let hourly = Tumbling::of(hours(1)).allow_late(minutes(5));
+/// assert_eq!(hourly.window_of(-1), Window { start: -3_600_000, end: 0 });
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Tumbling {
+    size: i64,
+    offset: i64,
+    lateness: i64,
+}
+
+impl Tumbling {
+    /// Windows of this size, aligned to the epoch.
+    ///
+    /// # Panics
+    /// If the size is less than a millisecond.
+    pub fn of(size: Duration) -> Tumbling {
+        let size = as_millis(size);
+        assert!(size > 0, "a window is at least a millisecond long");
+        Tumbling { size, offset: 0, lateness: 0 }
+    }
+
+    /// Shifts the windows: with an offset of one hour, daily windows start at one o'clock UTC. May be negative.
+    pub fn offset_millis(mut self, offset: i64) -> Tumbling {
+        self.offset = offset.rem_euclid(self.size);
+        self
+    }
+
+    /// Keeps a window's state for this long after its end has been reached. A record that comes in this time
+    /// updates the result, which is emitted again at once; one that comes later is late.
+    pub fn allow_late(mut self, lateness: Duration) -> Tumbling {
+        self.lateness = as_millis(lateness);
+        self
+    }
+
+    /// The window that a timestamp falls into. Windows at the ends of time are cut off there.
+    #[inline]
+    pub fn window_of(&self, time: Timestamp) -> Window {
+        let start = self.start_of(time);
+        Window { start, end: start.saturating_add(self.size) }
+    }
+
+    #[inline]
+    fn start_of(&self, time: Timestamp) -> Timestamp {
+        let shifted = time.saturating_sub(self.offset);
+        time.saturating_sub(shifted.rem_euclid(self.size))
+    }
+
+    /// When the state of a window that ends at `end` is removed, and records for it become late: once the
+    /// watermark has reached this.
+    #[inline]
+    pub(crate) fn cleanup(&self, end: Timestamp) -> Timestamp {
+        end.saturating_sub(1).saturating_add(self.lateness)
+    }
+
+    pub(crate) fn window_ending(&self, end: Timestamp) -> Window {
+        Window { start: end.saturating_sub(self.size), end }
+    }
+
+    /// For messages and the schema of checkpoints.
+    pub(crate) fn describe(&self) -> String {
+        let Tumbling { size, offset, lateness } = self;
+        format!("tumbling {size} ms, offset {offset} ms, allowed lateness {lateness} ms")
+    }
+}

@@ -1,0 +1,256 @@
+//! Tumbling windows with an incremental aggregate.
+//!
+//! A window's accumulators are a table of their own in the store: a record costs one update, firing scans the
+//! table, and expiry drops it whole. There are no timers per key: what has fired follows from the watermark.
+
+use std::marker::PhantomData;
+
+use millstream_storage::store::{Store, TableId};
+use rkyv::util::AlignedVec;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::cursor::Run;
+use crate::key::Key;
+use crate::operator::aggregate::Aggregate;
+use crate::operator::window::{Tumbling, Windowed};
+use crate::operator::{Operator, Output, Progress};
+use crate::state::codec;
+use crate::time::{MAX_TIME, Timestamp};
+
+/// The state id of the accumulators.
+pub(crate) const ACCUMULATORS: u32 = 0;
+
+pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
+    windows: Tumbling,
+    key: F,
+    aggregate: A,
+    store: Store,
+    watermark: Timestamp,
+    /// The next watermark at which something fires or expires.
+    next_event: Timestamp,
+    /// The window being fired, and how far.
+    firing: Option<(Timestamp, usize)>,
+    /// Windows that end up to here have fired.
+    fired_until: Timestamp,
+    /// The table of the last record's window: the next one's is mostly the same.
+    last: Option<(Timestamp, TableId)>,
+    scratch: AlignedVec,
+    of: PhantomData<fn() -> K>,
+}
+
+impl<K, F, A> TumblingOperator<K, F, A>
+where
+    K: Key,
+    A: Aggregate,
+    F: Fn(&A::In) -> K,
+{
+    pub(crate) fn new(
+        windows: Tumbling,
+        key: F,
+        aggregate: A,
+        store: Store,
+        watermark: Timestamp,
+    ) -> Self {
+        let mut operator = TumblingOperator {
+            windows,
+            key,
+            aggregate,
+            store,
+            watermark,
+            next_event: MAX_TIME,
+            firing: None,
+            // A window has fired once the watermark has reached its last timestamp.
+            fired_until: watermark.saturating_add(1),
+            last: None,
+            scratch: AlignedVec::new(),
+            of: PhantomData,
+        };
+        operator.next_event = operator.following_event();
+        operator
+    }
+
+    /// The earliest watermark at which one of the tables fires or expires.
+    fn following_event(&self) -> Timestamp {
+        let event = |end| if end <= self.fired_until { self.windows.cleanup(end) } else { end - 1 };
+        self.store.tables(ACCUMULATORS).map(|(end, _)| event(end)).min().unwrap_or(MAX_TIME)
+    }
+
+    fn table(&mut self, end: Timestamp) -> TableId {
+        match self.last {
+            Some((of, table)) if of == end => table,
+            _ => {
+                let table = self.store.create_table(ACCUMULATORS, end);
+                let event = if end <= self.fired_until { self.windows.cleanup(end) } else { end - 1 };
+                self.next_event = self.next_event.min(event);
+                self.last = Some((end, table));
+                table
+            }
+        }
+    }
+
+    /// Adds the first `n` records of a run to the window that ends at `end`.
+    fn add(&mut self, run: &mut Run<'_, A::In>, n: usize, end: Timestamp) -> Result<()> {
+        let table = self.table(end);
+        let (records, hashes) = (&run.records()[..n], &run.hashes()[..n]);
+        let TumblingOperator { store, aggregate, key, scratch, .. } = self;
+        if codec::is_flat::<A::Acc>() {
+            let keys = BatchKeys { records, key: &*key };
+            let change = |i: usize, new: bool, bytes: &mut [u8]| {
+                let mut acc = if new { A::Acc::default() } else { codec::decode::<A::Acc>(bytes) };
+                aggregate.add(&mut acc, &records[i]);
+                codec::write_flat(&acc, bytes);
+            };
+            store.upsert_batch(table, hashes, &keys, size_of::<A::Acc>(), change).map_err(too_large)?;
+        } else {
+            for (record, &hash) in records.iter().zip(hashes) {
+                key(record).encoded(|key| {
+                    let old = store.get(table, hash, key);
+                    let mut acc = old.map(codec::decode::<A::Acc>).unwrap_or_default();
+                    aggregate.add(&mut acc, record);
+                    codec::encode(&acc, scratch);
+                    store.put(table, hash, key, scratch).map_err(too_large)
+                })?;
+            }
+        }
+        run.skip(n);
+        Ok(())
+    }
+
+    /// A record for a window that has fired and is still kept: the new result is emitted at once.
+    fn refine(
+        &mut self,
+        run: &mut Run<'_, A::In>,
+        end: Timestamp,
+        out: &mut Output<Windowed<K, A::Out>, A::In>,
+    ) -> Result<()> {
+        let (key, hash) = ((self.key)(&run.records()[0]), run.hashes()[0]);
+        self.add(run, 1, end)?;
+        let table = self.table(end);
+        let value = key.encoded(|key| self.store.get(table, hash, key).map(codec::decode::<A::Acc>));
+        let acc = value.expect("the record has just been added");
+        let window = self.windows.window_ending(end);
+        let value = self.aggregate.finish(&acc);
+        out.main.push(window.max_timestamp(), Windowed { key, window, value });
+        Ok(())
+    }
+
+    /// Emits the results of a window, from where it stopped. False when the output is full.
+    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<bool> {
+        let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
+        let from = self.firing.take().map_or(0, |(_, from)| from);
+        let window = self.windows.window_ending(end);
+        let room = out.limit.saturating_sub(out.main.records.len()).max(1);
+        let (aggregate, mut unreadable) = (&self.aggregate, false);
+        let next = self.store.for_each_from(table, from, room, |key, bytes| match K::decode(key) {
+            Some(key) => {
+                let value = aggregate.finish(&codec::decode::<A::Acc>(bytes));
+                out.main.push(window.max_timestamp(), Windowed { key, window, value });
+            }
+            None => unreadable = true,
+        });
+        if unreadable {
+            let message = "a key in the state cannot be decoded; has the key's type changed its encoding?";
+            return Err(Error::new(ErrorKind::Restore, message));
+        }
+        self.firing = next.map(|next| (end, next));
+        Ok(next.is_none())
+    }
+
+    /// Drops the windows that no record can reach any more.
+    fn expire(&mut self, watermark: Timestamp) {
+        let windows = self.windows;
+        let dead = |end: Timestamp| end <= watermark.saturating_add(1) && windows.cleanup(end) <= watermark;
+        while let Some((end, table)) = self.store.tables(ACCUMULATORS).next().filter(|(end, _)| dead(*end)) {
+            self.store.drop_table(table);
+            self.last = self.last.filter(|(of, _)| *of != end);
+        }
+    }
+
+    /// How many of the next records fall into the same window as the first.
+    fn same_window(&self, times: &[Timestamp]) -> (Timestamp, usize) {
+        let window = self.windows.window_of(times[0]);
+        let same = times.iter().take_while(|&&t| t >= window.start && t < window.end).count();
+        (window.end, same.max(1))
+    }
+}
+
+impl<K, F, A> Operator for TumblingOperator<K, F, A>
+where
+    K: Key,
+    A: Aggregate,
+    F: Fn(&A::In) -> K + 'static,
+{
+    type In = A::In;
+    type Out = Windowed<K, A::Out>;
+    type Side = A::In;
+
+    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
+        while !run.is_empty() {
+            let (end, n) = self.same_window(run.times());
+            if self.windows.cleanup(end) <= self.watermark {
+                reject(&mut run, n, out);
+            } else if end <= self.fired_until {
+                self.refine(&mut run, end, out)?;
+            } else {
+                self.add(&mut run, n, end)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out, A::In>) -> Result<Progress> {
+        if watermark < self.next_event && self.firing.is_none() {
+            self.watermark = watermark;
+            self.fired_until = watermark.saturating_add(1);
+            return Ok(Progress::Done);
+        }
+        let due = watermark.saturating_add(1);
+        loop {
+            let unfired = |(end, _): &(Timestamp, TableId)| *end > self.fired_until;
+            let next = self.store.tables(ACCUMULATORS).find(unfired).filter(|(end, _)| *end <= due);
+            let Some((end, _)) = next else { break };
+            if !self.fire(end, out)? {
+                return Ok(Progress::More);
+            }
+            self.fired_until = end;
+        }
+        self.fired_until = due;
+        self.watermark = watermark;
+        self.expire(watermark);
+        self.next_event = self.following_event();
+        Ok(Progress::Done)
+    }
+
+    fn store(&mut self) -> Option<&mut Store> {
+        Some(&mut self.store)
+    }
+}
+
+/// Records that came too late: aside, or counted.
+fn reject<O, T>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O, T>) {
+    if !out.side_connected {
+        out.dropped_late += n as u64;
+        return run.skip(n);
+    }
+    for _ in 0..n {
+        let (time, record) = run.take().expect("the run has that many records");
+        out.side.push(time, record);
+    }
+}
+
+fn too_large(error: millstream_storage::store::TooLarge) -> Error {
+    Error::new(ErrorKind::User, "a key or value does not fit the state store").caused_by(error)
+}
+
+/// The keys of a batch, encoded one at a time.
+struct BatchKeys<'a, T, F> {
+    records: &'a [T],
+    key: &'a F,
+}
+
+impl<T, K: Key, F: Fn(&T) -> K> millstream_storage::store::Keys for BatchKeys<'_, T, F> {
+    #[inline]
+    fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R {
+        (self.key)(&self.records[position]).encoded(f)
+    }
+}

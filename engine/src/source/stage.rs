@@ -1,0 +1,304 @@
+//! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::outlet::Outlet;
+use crate::record::{Barrier, Batch, MarkKind, Tail};
+use crate::source::watermarks::{SplitTime, Watermarks};
+use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
+use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
+use crate::time::{MIN_TIME, Timestamp};
+use crate::watermark::{Merged, WatermarkMerge};
+
+/// Gives the records of a batch their times: one call per batch.
+pub(crate) trait AssignTimes<T>: Send {
+    fn assign(&self, records: &[T], times: &mut Vec<Timestamp>);
+}
+
+impl<T, F: Fn(&T) -> Timestamp + Send> AssignTimes<T> for F {
+    fn assign(&self, records: &[T], times: &mut Vec<Timestamp>) {
+        times.extend(records.iter().map(self));
+    }
+}
+
+/// Event time of a source: who tells it and how watermarks follow from it.
+pub(crate) struct EventTime<T> {
+    pub assign: Box<dyn AssignTimes<T>>,
+    pub marks: Watermarks,
+}
+
+pub(crate) struct SourceStage<T> {
+    pub name: String,
+    pub reader: Box<dyn Reader<T>>,
+    pub time: Option<EventTime<T>>,
+    pub poison: Poison,
+    pub main: Outlet<T>,
+    /// Where dead letters go, if anybody takes them.
+    pub dead: Option<Outlet<DeadLetter>>,
+    fetched: Fetched<T>,
+    batch: Batch<T>,
+    dead_batch: Batch<DeadLetter>,
+    splits: Vec<SplitTime>,
+    merge: WatermarkMerge,
+    /// The watermark that downstream has to be told before the first record.
+    announce: Option<Timestamp>,
+    ended: bool,
+    /// The reader had nothing at this time, when it was last asked.
+    pending_since: Option<Duration>,
+}
+
+/// What a source stage is made of.
+pub(crate) struct SourceParts<T> {
+    pub name: String,
+    pub reader: Box<dyn Reader<T>>,
+    pub time: Option<EventTime<T>>,
+    pub poison: Poison,
+    pub main: Outlet<T>,
+    pub dead: Option<Outlet<DeadLetter>>,
+    /// The greatest timestamp of each split in the restored checkpoint.
+    pub seen: BTreeMap<String, Timestamp>,
+}
+
+impl<T> SourceStage<T> {
+    pub(crate) fn new(parts: SourceParts<T>) -> SourceStage<T> {
+        let SourceParts { name, reader, time, poison, main, dead, seen } = parts;
+        let splits: Vec<_> = reader
+            .splits()
+            .iter()
+            .map(|split| SplitTime::new(seen.get(split).copied().unwrap_or(MIN_TIME)))
+            .collect();
+        let mut merge = WatermarkMerge::new(splits.len(), MIN_TIME);
+        if let Some(time) = &time {
+            for (i, split) in splits.iter().enumerate() {
+                merge.advance(i, split.watermark(&time.marks));
+            }
+        }
+        let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
+        SourceStage {
+            name,
+            reader,
+            time,
+            poison,
+            main,
+            dead,
+            fetched: Fetched { records: Vec::new(), poison: Vec::new() },
+            batch: Batch::default(),
+            dead_batch: Batch::default(),
+            splits,
+            merge,
+            announce,
+            ended: false,
+            pending_since: None,
+        }
+    }
+
+    fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        if let Some(t) = self.announce.take() {
+            self.mark(MarkKind::Watermark(t));
+        }
+        let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
+        match polled {
+            Polled::Pending => {
+                self.wait(cx.now);
+                let told = !self.batch.is_empty();
+                self.send();
+                return Ok(told);
+            }
+            Polled::Split(i) => self.take(i, cx)?,
+            Polled::SplitEnd(i) => self.end_split(i),
+            Polled::End => self.end(cx),
+        }
+        self.pending_since = None;
+        self.send();
+        Ok(true)
+    }
+
+    /// Times, marks and counts what was fetched of a split.
+    fn take(&mut self, i: usize, cx: &mut StepContext<'_>) -> Result<()> {
+        self.wake(i);
+        let count = self.fetched.records.len();
+        cx.budget = cx.budget.saturating_sub(count.max(1));
+        cx.metrics.records_in.add(count as u64);
+        self.batch.records.append(&mut self.fetched.records);
+        match &self.time {
+            None => self.batch.times.resize(count, MIN_TIME),
+            Some(time) => {
+                time.assign.assign(&self.batch.records, &mut self.batch.times);
+                let split = &mut self.splits[i];
+                for (at, &t) in self.batch.times.iter().enumerate() {
+                    if t <= split.seen {
+                        continue;
+                    }
+                    split.seen = t;
+                    if let Merged::Advanced(t) = self.merge.advance(i, time.marks.after(t)) {
+                        mark_after(&mut self.batch, at, t);
+                    }
+                }
+            }
+        }
+        self.bury(cx)
+    }
+
+    /// Sees to records that could not be decoded, by policy.
+    fn bury(&mut self, cx: &mut StepContext<'_>) -> Result<()> {
+        for letter in self.fetched.poison.drain(..) {
+            match (&self.dead, self.poison) {
+                (Some(_), _) => self.dead_batch.push(MIN_TIME, letter),
+                (None, Poison::Skip) => {}
+                (None, Poison::Fail) => return Err(refuse(&letter)),
+            }
+            cx.metrics.poison.add(1);
+        }
+        Ok(())
+    }
+
+    /// A split that was idle has records again.
+    fn wake(&mut self, i: usize) {
+        self.splits[i].silent = Duration::ZERO;
+        if self.merge.is_idle(i) && self.merge.set_active(i) == Merged::Active {
+            self.mark(MarkKind::Active);
+        }
+    }
+
+    fn end_split(&mut self, i: usize) {
+        self.splits[i].ended = true;
+        let merged = self.merge.advance(i, crate::time::MAX_TIME);
+        self.apply(merged);
+    }
+
+    fn end(&mut self, cx: &mut StepContext<'_>) {
+        self.ended = true;
+        self.batch.tail = Tail::EndOfData;
+        self.dead_batch.tail = Tail::EndOfData;
+        cx.events.push(Event::Drained);
+    }
+
+    /// The reader had nothing. Only time during which it was asked and had nothing counts as silence.
+    fn wait(&mut self, now: Now) {
+        let Some(idle_after) = self.time.as_ref().and_then(|time| time.marks.idle_after) else { return };
+        let Some(before) = self.pending_since.replace(now.monotonic) else { return };
+        let passed = now.monotonic.saturating_sub(before);
+        for i in 0..self.splits.len() {
+            let split = &mut self.splits[i];
+            split.silent += passed;
+            if !split.ended && split.silent >= idle_after {
+                let merged = self.merge.set_idle(i);
+                self.apply(merged);
+            }
+        }
+    }
+
+    fn apply(&mut self, merged: Merged) {
+        match merged {
+            Merged::Same => {}
+            Merged::Advanced(t) => self.mark(MarkKind::Watermark(t)),
+            Merged::Active => self.mark(MarkKind::Active),
+            Merged::Idle(watermark) => {
+                watermark.into_iter().for_each(|t| self.mark(MarkKind::Watermark(t)));
+                self.mark(MarkKind::Idle);
+            }
+        }
+    }
+
+    fn mark(&mut self, kind: MarkKind) {
+        self.batch.mark(kind);
+    }
+
+    fn send(&mut self) {
+        if !self.batch.is_empty() {
+            self.main.send(&mut self.batch);
+        }
+        if let Some(dead) = &mut self.dead
+            && !self.dead_batch.is_empty()
+        {
+            dead.send(&mut self.dead_batch);
+        }
+    }
+
+    fn has_room(&mut self) -> bool {
+        self.main.has_room() && self.dead.as_mut().is_none_or(|dead| dead.has_room())
+    }
+
+    fn meta(&self) -> Json {
+        let seen: BTreeMap<&str, Timestamp> = self
+            .reader
+            .splits()
+            .iter()
+            .zip(&self.splits)
+            .map(|(name, split)| (name.as_str(), split.seen))
+            .collect();
+        json!({ "positions": self.reader.positions(), "seen": seen })
+    }
+}
+
+/// Puts a watermark right behind record `at` of a batch whose later records are already in place.
+fn mark_after<T>(batch: &mut Batch<T>, at: usize, t: Timestamp) {
+    let at = u32::try_from(at + 1).expect("a batch holds fewer than 2^32 records");
+    batch.marks.push(crate::record::Mark { at, kind: MarkKind::Watermark(t) });
+}
+
+fn refuse(letter: &DeadLetter) -> Error {
+    let place = match letter.line {
+        Some(line) => format!("line {line} (byte {})", letter.offset),
+        None => format!("offset {}", letter.offset),
+    };
+    let message = format!(
+        "{}: {place} cannot be decoded: {}; correct the input, skip such records (`Poison::Skip`), or take them \
+         with `dead_letters()`",
+        letter.split, letter.reason
+    );
+    Error::new(ErrorKind::Source, message)
+}
+
+impl<T> Stage for SourceStage<T> {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        let mut busy = false;
+        while !self.ended && cx.budget > 0 && self.has_room() && self.poll(cx)? {
+            busy = true;
+        }
+        if !self.has_room() {
+            // Not asked is not silent.
+            self.pending_since = None;
+        }
+        Ok(busy)
+    }
+
+    fn flush(&mut self) -> bool {
+        self.main.flush() | self.dead.as_mut().is_some_and(|dead| dead.flush())
+    }
+
+    fn is_ready(&mut self) -> bool {
+        self.main.can_flush() || self.dead.as_mut().is_some_and(|dead| dead.can_flush())
+    }
+
+    fn deadline(&self, now: Now) -> Option<Duration> {
+        let idle_after = self.time.as_ref()?.marks.idle_after?;
+        let waiting = self.pending_since.is_some() && !self.ended;
+        let counted = (0..self.splits.len())
+            .filter(|&i| !self.splits[i].ended && !self.merge.is_idle(i))
+            .map(|i| idle_after.saturating_sub(self.splits[i].silent));
+        let since = self.pending_since.map_or(Duration::ZERO, |t| now.monotonic.saturating_sub(t));
+        counted.min().filter(|_| waiting).map(|left| left.saturating_sub(since))
+    }
+
+    fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
+        cx.events.push(Event::Snapshot(Snapshot {
+            step: self.name.clone(),
+            epoch: barrier.epoch,
+            meta: self.meta(),
+            sealed: None,
+            prepare: None,
+        }));
+        self.batch.tail = Tail::Barrier(barrier);
+        self.dead_batch.tail = Tail::Barrier(barrier);
+        self.send();
+    }
+}

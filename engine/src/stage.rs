@@ -1,0 +1,119 @@
+//! A stage: what one core runs between two edges. Sources, operators and sinks are stages.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use millstream_storage::store::{Sealed, StoreSnapshot};
+use serde_json::Value as Json;
+
+use crate::checkpoint::manifest::{Part, StepManifest};
+use crate::error::Result;
+use crate::host::{Host, LocalFuture};
+use crate::key_group::Placement;
+use crate::metrics::ShardMetrics;
+use crate::record::Barrier;
+
+/// The two clocks, read once per step at the edge.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Now {
+    /// Monotone.
+    pub monotonic: Duration,
+    /// Milliseconds since the epoch, for processing-time timers.
+    pub wall: i64,
+}
+
+/// What a stage gets for one step.
+pub(crate) struct StepContext<'a> {
+    pub now: Now,
+    /// How many more records may be worked on in this step.
+    pub budget: usize,
+    pub batch_size: usize,
+    pub metrics: &'a ShardMetrics,
+    /// What the driver has to see to.
+    pub events: &'a mut Vec<Event>,
+}
+
+/// What a stage asks of the driver.
+pub(crate) enum Event {
+    /// The stage's share of a checkpoint, to be written in the background.
+    Snapshot(Snapshot),
+    /// The stage has consumed and emitted everything.
+    Drained,
+}
+
+/// A stage's share of a checkpoint at the moment of its barrier.
+pub(crate) struct Snapshot {
+    pub step: String,
+    pub epoch: u64,
+    pub meta: Json,
+    pub sealed: Option<Sealed>,
+    /// The pre-commit of a sink.
+    pub prepare: Option<LocalFuture<Result<Json>>>,
+}
+
+/// One core's part of one step of the job.
+pub(crate) trait Stage {
+    /// The step's name.
+    fn name(&self) -> &str;
+
+    /// Takes input, works on it, and emits. Returns whether anything was done.
+    fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool>;
+
+    /// Sends what was emitted, however little it is. Returns whether anything was sent.
+    fn flush(&mut self) -> bool {
+        false
+    }
+
+    /// Whether a run or a flush would do something now; asked before the core is parked.
+    fn is_ready(&mut self) -> bool;
+
+    /// When a run is due although nothing arrives.
+    fn deadline(&self, _now: Now) -> Option<Duration> {
+        None
+    }
+
+    /// Starts a checkpoint here: sources only.
+    fn inject(&mut self, _barrier: Barrier, _cx: &mut StepContext<'_>) {}
+
+    /// The background has written the sealed state of an epoch, or failed to.
+    fn flushed(&mut self, _epoch: u64, _written: Option<&StoreSnapshot>) {}
+
+    /// The checkpoint of this epoch is complete: a sink commits.
+    fn commit(&mut self, _epoch: u64) -> Option<LocalFuture<Result<()>>> {
+        None
+    }
+}
+
+/// What a stage gets when it is opened on its core.
+#[derive(Clone)]
+pub(crate) struct OpenContext {
+    pub host: Rc<dyn Host>,
+    pub wake: Waker,
+    pub shard: usize,
+    pub shards: usize,
+    pub placement: Placement,
+    /// The restored checkpoint's steps, by name.
+    pub restored: Arc<BTreeMap<String, StepManifest>>,
+    pub restored_epoch: Option<u64>,
+    pub first_epoch: u64,
+    /// Where state is kept; nothing is written without it.
+    pub directory: Option<PathBuf>,
+    /// Distinguishes the stores of this run from those of earlier ones.
+    pub run_id: u64,
+}
+
+impl OpenContext {
+    /// What the restored checkpoint holds of a step, by the shard that wrote it.
+    pub(crate) fn parts(&self, step: &str) -> &[Part] {
+        self.restored.get(step).map_or(&[], |manifest| manifest.parts.as_slice())
+    }
+}
+
+/// A stage before its core has started: made on the caller's thread, opened on the core.
+pub(crate) trait StageSeed: Send {
+    fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>>;
+}

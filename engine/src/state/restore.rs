@@ -1,0 +1,43 @@
+//! Opening a step's store: empty, or from the parts that the restored checkpoint holds of it.
+
+use millstream_storage::store::{Store, StoreConfig, StoreSnapshot, restore};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::stage::OpenContext;
+use crate::state::timers::{is_timer_state, key_of_timer};
+
+/// The store of `step` on the core of `cx`, with the keys that are its own.
+///
+/// # Errors
+/// If a file is missing or damaged.
+pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
+    // A store's name is a file's: steps are told apart by a hash, cores and runs by their numbers.
+    let step_hash = millstream_storage::hash::stable_hash(step.as_bytes());
+    let id = step_hash ^ cx.run_id.rotate_left(17) ^ cx.shard as u64;
+    let config = StoreConfig::new(format!("{}-{:03}", file_stem(step), cx.shard), id);
+    let parts: Vec<StoreSnapshot> = cx.parts(step).iter().filter_map(|part| part.store.clone()).collect();
+    let (Some(directory), false) = (&cx.directory, parts.is_empty()) else {
+        return Ok(Store::new(config));
+    };
+    let (placement, shard) = (cx.placement.clone(), cx.shard);
+    let owns = move |state: u32, key: &[u8]| {
+        let key = if is_timer_state(state) { key_of_timer(key).map_or(key, |(_, key)| key) } else { key };
+        placement.owner_of_key(key) == shard
+    };
+    let restored = restore(cx.host.disk(), directory.clone(), config, &parts, owns).await;
+    restored.map_err(|error| {
+        let message = format!("the state of step `{step}` cannot be restored on core {shard}");
+        Error::new(ErrorKind::Restore, message).caused_by(error)
+    })
+}
+
+/// A step's name as part of a file's: letters and digits stay, everything else becomes `_`, and a hash tells apart
+/// what would become the same.
+fn file_stem(step: &str) -> String {
+    let plain: String = step
+        .chars()
+        .take(40)
+        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
+        .collect();
+    format!("{plain}-{:08x}", millstream_storage::hash::stable_hash(step.as_bytes()) as u32)
+}
