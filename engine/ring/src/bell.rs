@@ -86,16 +86,17 @@ impl Bell {
     /// There is one owner: of two tasks that wait at the same time, only the last is woken. Who stops waiting after
     /// a `Pending` should [`disarm`](Bell::disarm), which [`wait`](Bell::wait) does by itself.
     pub fn poll_wait(&self, cx: &mut Context<'_>, mut has_work: impl FnMut() -> bool) -> Poll<()> {
-        if self.state().swap(AWAKE, Ordering::AcqRel) == RUNG || has_work() {
-            return Poll::Ready(());
+        if has_work() {
+            return self.stay_awake();
         }
         self.replace_waker(Some(cx.waker().clone()));
-        self.state().store(PARKED, Ordering::Release);
-        // Orders the store before the look; see the top of this file.
+        if self.state().swap(PARKED, Ordering::AcqRel) == RUNG {
+            return self.stay_awake();
+        }
+        // Orders the swap before the look; see the top of this file.
         fence(Ordering::SeqCst);
         if has_work() {
-            self.state().swap(AWAKE, Ordering::AcqRel);
-            return Poll::Ready(());
+            return self.stay_awake();
         }
         Poll::Pending
     }
@@ -129,6 +130,14 @@ impl Bell {
 
     fn state(&self) -> &AtomicU8 {
         &self.inner.0.state
+    }
+
+    /// The owner need not park. Acquire: it sees what was published before a ring that this forgets.
+    fn stay_awake(&self) -> Poll<()> {
+        if self.state().swap(AWAKE, Ordering::AcqRel) == PARKED {
+            self.replace_waker(None);
+        }
+        Poll::Ready(())
     }
 
     /// Only the ringer that finds the owner parked wakes it. A late one, which saw it parked once before, may wake
