@@ -1,10 +1,19 @@
 //! The state store of Millstream and the seam to the disk.
 //!
-//! A shard's keyed state lives in a [`Store`](store::Store): a hybrid log with a hash index, updated in place
-//! above its seal line and copied below it, so that a snapshot costs a few stores at any size. What a
-//! checkpoint writes is the memory that the state lives in. `FORMAT.md` draws every byte.
+//! The keyed state of a step on one core lives in a [`Store`](store::Store): a hybrid log with a hash index,
+//! updated in place above its seal line and copied below it, so that a snapshot costs a few stores at any size.
+//! What a checkpoint writes is the memory that the state lives in. `FORMAT.md` draws every byte.
 //!
 //! All I/O goes through [`disk::Disk`], which the engine's hosts and the simulator implement.
 
 pub mod disk;
+pub mod error;
 pub mod hash;
+mod index;
+mod log;
+mod memory;
+mod prefetch;
+pub mod sealed;
+pub mod snapshot;
+pub mod store;
+mod table;

@@ -1,0 +1,211 @@
+//! The hash index of a table: where the newest record of each key lies.
+//!
+//! A slot holds a 16-bit tag and a 48-bit address. The home line comes from the top bits of the hash, the tag from
+//! the middle: the low bits are the key group, and say nothing on a core that owns few of them. Because the top
+//! bits place them, entries lie in the order of their hashes, whatever the capacity: growth is a sequential copy
+//! that can stop anywhere, and [`Index::scan`] visits keys in an order that history does not change.
+//!
+//! Growth is incremental: the next array is filled from the old one, a few lines per insertion, from line 0 up.
+
+mod group;
+mod lines;
+mod scan;
+
+use crate::log::ADDRESS_BITS;
+use group::SLOTS;
+use lines::Lines;
+
+/// The tag of a slot that never held an entry since its line was last not full.
+const EMPTY: u16 = 0;
+/// The tag of a slot that searches must pass.
+const DELETED: u16 = 1;
+const DELETED_ENTRY: u64 = (DELETED as u64) << ADDRESS_BITS;
+/// Lines moved per insertion while growing: enough to end long before the new array is full.
+const MOVED_LINES: usize = 2;
+
+#[inline(always)]
+fn tag_of(hash: u64) -> u16 {
+    let bits = (hash >> 16) as u16;
+    if bits <= DELETED { bits + 2 } else { bits }
+}
+
+#[inline(always)]
+fn entry(hash: u64, address: u64) -> u64 {
+    u64::from(tag_of(hash)) << ADDRESS_BITS | address
+}
+
+#[inline(always)]
+fn address(entry: u64) -> u64 {
+    entry & ((1 << ADDRESS_BITS) - 1)
+}
+
+#[inline(always)]
+fn is_entry(slot: u64) -> bool {
+    slot >> ADDRESS_BITS > u64::from(DELETED)
+}
+
+/// The array that is being left, lines below `moved` already.
+struct Leaving {
+    lines: Lines,
+    moved: usize,
+}
+
+/// Where an entry was found. Valid until the index changes.
+#[derive(Clone, Copy)]
+pub(crate) struct Found {
+    leaving: bool,
+    line: usize,
+    slot: usize,
+}
+
+/// The index of one table.
+pub(crate) struct Index {
+    lines: Lines,
+    /// Slots of `lines` that are not empty, deleted ones included.
+    filled: usize,
+    len: usize,
+    leaving: Option<Box<Leaving>>,
+}
+
+impl Index {
+    pub(crate) fn new() -> Index {
+        Index { lines: Lines::new(1), filled: 0, len: 0, leaving: None }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Memory held, in bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.lines.bytes() + self.leaving.as_ref().map_or(0, |leaving| leaving.lines.bytes())
+    }
+
+    /// The array that has the home of this hash, and whether it is the one being left.
+    #[inline(always)]
+    fn array(&self, hash: u64) -> (&Lines, bool) {
+        match &self.leaving {
+            Some(leaving) if leaving.lines.home(hash) >= leaving.moved => (&leaving.lines, true),
+            _ => (&self.lines, false),
+        }
+    }
+
+    #[inline(always)]
+    pub(crate) fn prefetch(&self, hash: u64) {
+        self.array(hash).0.prefetch(hash);
+    }
+
+    /// The address that is likely this hash's: to be prefetched, or checked.
+    #[inline(always)]
+    pub(crate) fn candidate(&self, hash: u64) -> Option<u64> {
+        self.array(hash).0.candidate(hash)
+    }
+
+    /// Finds the entry with this hash whose address satisfies `is`.
+    #[inline(always)]
+    pub(crate) fn find(&self, hash: u64, is: impl Fn(u64) -> bool) -> Option<(Found, u64)> {
+        let (lines, leaving) = self.array(hash);
+        let (line, slot) = lines.find(hash, is)?;
+        Some((Found { leaving, line, slot }, address(lines.line(line).0[slot])))
+    }
+
+    /// Points an entry that was found at another record of the same key.
+    #[inline]
+    pub(crate) fn replace(&mut self, found: Found, hash: u64, address: u64) {
+        let lines = match &mut self.leaving {
+            Some(leaving) if found.leaving => &mut leaving.lines,
+            _ => &mut self.lines,
+        };
+        lines.line_mut(found.line).0[found.slot] = entry(hash, address);
+    }
+
+    /// Adds an entry whose key is absent. `hash_of` hashes the key of a record.
+    #[inline]
+    pub(crate) fn insert(&mut self, hash: u64, address: u64, hash_of: impl Fn(u64) -> u64) {
+        if self.leaving.is_some() || self.filled >= limit(&self.lines) {
+            self.make_room(&hash_of);
+        }
+        self.len += 1;
+        match &mut self.leaving {
+            Some(leaving) if leaving.lines.home(hash) >= leaving.moved => {
+                leaving.lines.insert(hash, entry(hash, address));
+            }
+            _ => self.filled += usize::from(self.lines.insert(hash, entry(hash, address))),
+        }
+    }
+
+    /// Removes an entry that was found.
+    pub(crate) fn remove(&mut self, found: Found) {
+        self.len -= 1;
+        match &mut self.leaving {
+            Some(leaving) if found.leaving => {
+                leaving.lines.remove(found.line, found.slot);
+            }
+            _ => self.filled -= usize::from(self.lines.remove(found.line, found.slot)),
+        }
+    }
+
+    /// Starts to grow when full, and moves a few lines while growing.
+    #[cold]
+    #[inline(never)]
+    fn make_room(&mut self, hash_of: &impl Fn(u64) -> u64) {
+        if self.filled >= limit(&self.lines) {
+            while self.leaving.is_some() {
+                self.move_lines(hash_of);
+            }
+            let count = self.lines.count();
+            // Many deleted slots need cleaning, not room.
+            let count = if self.len * 2 < limit(&self.lines) { count } else { count * 2 };
+            let lines = std::mem::replace(&mut self.lines, Lines::new(count));
+            self.leaving = Some(Box::new(Leaving { lines, moved: 0 }));
+            self.filled = 0;
+        }
+        self.move_lines(hash_of);
+    }
+
+    /// Moves the entries of the next few lines. It stops behind a line with an empty slot, so that no entry at
+    /// home in the lines that were left lies beyond them.
+    fn move_lines(&mut self, hash_of: &impl Fn(u64) -> u64) {
+        let Some(mut leaving) = self.leaving.take() else { return };
+        let count = leaving.lines.count();
+        let enough = leaving.moved + MOVED_LINES;
+        let mut ended_run = false;
+        while leaving.moved < count && (leaving.moved < enough || !ended_run) {
+            ended_run = leaving.lines.has_empty(leaving.moved);
+            self.move_line(&mut leaving.lines, leaving.moved, false, hash_of);
+            leaving.moved += 1;
+        }
+        if leaving.moved < count {
+            self.leaving = Some(leaving);
+            return;
+        }
+        // What wrapped around from the last lines to the first is all that is left.
+        for line in 0..count {
+            let ends = leaving.lines.has_empty(line);
+            self.move_line(&mut leaving.lines, line, true, hash_of);
+            if ends {
+                break;
+            }
+        }
+    }
+
+    /// Moves the entries of one line: those that wrapped around only at the end.
+    fn move_line(&mut self, from: &mut Lines, line: usize, wrapped: bool, hash_of: &impl Fn(u64) -> u64) {
+        for (slot, address) in from.addresses(line) {
+            let hash = hash_of(address);
+            if !wrapped && from.home(hash) > line {
+                continue;
+            }
+            from.line_mut(line).0[slot] = DELETED_ENTRY;
+            self.filled += usize::from(self.lines.insert(hash, entry(hash, address)));
+        }
+    }
+}
+
+/// How many slots may be filled: 13 of 16, where a search for an absent key still looks at about two lines.
+fn limit(lines: &Lines) -> usize {
+    lines.count() * SLOTS / 16 * 13 + lines.count() % 2 * 6
+}
+
+#[cfg(test)]
+mod tests;

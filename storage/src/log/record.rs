@@ -1,0 +1,89 @@
+//! One record in the log: an 8-byte header, the key and the value, each padded with zeros to 8 bytes.
+
+/// The longest key, in bytes.
+pub const MAX_KEY: usize = (1 << 11) - 1;
+/// The longest value, in bytes.
+pub const MAX_VALUE: usize = (1 << 20) - 1;
+
+/// Bytes of the header.
+pub(crate) const HEADER: usize = 8;
+/// The bit of the lengths word that makes a record a tombstone.
+const TOMBSTONE: u32 = 1 << 31;
+
+/// A key or a value longer than the log takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "a {what} of {bytes} bytes is longer than the {limit} bytes that the store takes; split it, or store a reference"
+)]
+pub struct TooLarge {
+    /// Which part: "key" or "value".
+    pub what: &'static str,
+    /// Its length in bytes.
+    pub bytes: usize,
+    /// The longest allowed, in bytes.
+    pub limit: usize,
+}
+
+/// The decoded header of a record.
+///
+/// As a little-endian word: the table in bits 0–31, the value's length in bits 32–51, the key's in bits 52–62, the
+/// tombstone flag in bit 63. A tombstone may keep the length of the value it replaced in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) table: u32,
+    pub(crate) lengths: u32,
+}
+
+impl Header {
+    #[inline]
+    pub(crate) fn new(table: u32, key: usize, value: usize) -> Header {
+        debug_assert!(
+            key <= MAX_KEY && value <= MAX_VALUE,
+            "lengths are checked where records enter the store"
+        );
+        Header { table, lengths: (key as u32) << 20 | value as u32 }
+    }
+
+    #[inline]
+    pub(crate) fn from_word(word: u64) -> Header {
+        let word = u64::from_le(word);
+        Header { table: word as u32, lengths: (word >> 32) as u32 }
+    }
+
+    #[inline]
+    pub(crate) fn word(self) -> u64 {
+        (u64::from(self.lengths) << 32 | u64::from(self.table)).to_le()
+    }
+
+    #[inline]
+    pub(crate) fn key_len(self) -> usize {
+        (self.lengths >> 20) as usize & MAX_KEY
+    }
+
+    #[inline]
+    pub(crate) fn value_len(self) -> usize {
+        self.lengths as usize & MAX_VALUE
+    }
+
+    #[inline]
+    pub(crate) fn is_tombstone(self) -> bool {
+        self.lengths & TOMBSTONE != 0
+    }
+
+    #[inline]
+    pub(crate) fn into_tombstone(self) -> Header {
+        Header { lengths: self.lengths | TOMBSTONE, ..self }
+    }
+
+    /// Bytes of the whole record, header and padding included.
+    #[inline]
+    pub(crate) fn size(self) -> usize {
+        size(self.key_len(), self.value_len())
+    }
+}
+
+/// Bytes of a record with a key and a value of these lengths.
+#[inline]
+pub(crate) fn size(key: usize, value: usize) -> usize {
+    HEADER + key.next_multiple_of(8) + value.next_multiple_of(8)
+}

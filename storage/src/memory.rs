@@ -1,0 +1,123 @@
+//! Page-aligned, zeroed memory for segments and indexes, on huge pages where it pays.
+//!
+//! Large pieces are mapped, not allocated: the kernel hands out zeroed pages as they are first touched, so that
+//! neither a new segment nor a doubled index costs a long pause.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+
+/// The size and alignment of a huge page, in bytes.
+pub(crate) const HUGE_PAGE: usize = 2 << 20;
+/// Smaller pieces come from the allocator.
+const MAP_FROM: usize = 128 << 10;
+/// Alignment of the smaller pieces: what direct I/O asks of a buffer.
+const PAGE: usize = 4096;
+
+/// A piece of zeroed memory, freed when dropped.
+///
+/// Its bytes are reached through raw pointers only, so that several owners may use disjoint parts of it.
+pub(crate) struct Pages {
+    start: NonNull<u8>,
+    len: usize,
+    align: usize,
+}
+
+// SAFETY: `Pages` is plain memory that belongs to no thread; who may touch which bytes, and when, is the contract
+// of the code that goes through `as_ptr`.
+unsafe impl Send for Pages {}
+// SAFETY: as above: a shared `Pages` gives out a pointer, and nothing else.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// `len` zero bytes, aligned to a page, or to a huge page from that size on; `huge` advises huge pages.
+    ///
+    /// # Panics
+    /// If `len` is zero. Ends the process when memory is exhausted, as every allocation does.
+    pub(crate) fn zeroed(len: usize, huge: bool) -> Pages {
+        assert!(len > 0, "memory of no bytes was asked for");
+        let align = match len {
+            HUGE_PAGE.. => HUGE_PAGE,
+            PAGE.. => PAGE,
+            _ => 64,
+        };
+        let start = if is_mapped(len) { map(len, align) } else { allocate(layout(len, align)) };
+        let pages = Pages { start, len, align };
+        if huge {
+            pages.advise_huge();
+        }
+        pages
+    }
+
+    /// The first byte.
+    #[inline]
+    pub(crate) fn as_ptr(&self) -> *mut u8 {
+        self.start.as_ptr()
+    }
+
+    /// Length in bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// Asks for huge pages. A kernel that has none leaves the memory as it is: slower, never wrong.
+    pub(crate) fn advise_huge(&self) {
+        if is_mapped(self.len) && self.len >= HUGE_PAGE {
+            // SAFETY: the range is ours, and the advice does not change its contents.
+            let _ = unsafe {
+                rustix::mm::madvise(self.as_ptr().cast(), self.len, rustix::mm::Advice::LinuxHugepage)
+            };
+        }
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        if is_mapped(self.len) {
+            // SAFETY: `map` made exactly this range, and nobody else unmaps it.
+            let unmapped = unsafe { rustix::mm::munmap(self.as_ptr().cast(), self.len) };
+            debug_assert!(unmapped.is_ok(), "a mapping could not be removed: {unmapped:?}");
+        } else {
+            // SAFETY: `allocate` made it with this very layout.
+            unsafe { dealloc(self.as_ptr(), layout(self.len, self.align)) }
+        }
+    }
+}
+
+/// Whether a piece of this length is a mapping of its own. Miri knows no mappings.
+fn is_mapped(len: usize) -> bool {
+    !cfg!(miri) && len >= MAP_FROM
+}
+
+fn layout(len: usize, align: usize) -> Layout {
+    Layout::from_size_align(len, align)
+        .expect("a power of two aligns it, and its length fits the address space")
+}
+
+fn allocate(layout: Layout) -> NonNull<u8> {
+    // SAFETY: the length is not zero (`zeroed` checks).
+    NonNull::new(unsafe { alloc_zeroed(layout) }).unwrap_or_else(|| handle_alloc_error(layout))
+}
+
+/// Maps `len` bytes aligned to `align`: maps too much, and gives both ends back.
+fn map(len: usize, align: usize) -> NonNull<u8> {
+    use rustix::mm::{MapFlags, ProtFlags, mmap_anonymous, munmap};
+    let len = len.next_multiple_of(PAGE);
+    let whole = len + align;
+    // SAFETY: a new mapping at an address of the kernel's choice touches no memory in use.
+    let mapped = unsafe {
+        mmap_anonymous(std::ptr::null_mut(), whole, ProtFlags::READ | ProtFlags::WRITE, MapFlags::PRIVATE)
+    };
+    let Ok(mapped) = mapped else { handle_alloc_error(layout(len, align)) };
+    let first = mapped.cast::<u8>();
+    let before = first.align_offset(align);
+    // SAFETY: `before <= align`, so all three parts lie within the new mapping, and the ends hold nothing yet.
+    unsafe {
+        let start = first.add(before);
+        for (part, bytes) in [(first, before), (start.add(len), whole - before - len)] {
+            if bytes > 0 {
+                let _ = munmap(part.cast(), bytes);
+            }
+        }
+        NonNull::new(start).expect("a mapping does not start at address zero")
+    }
+}

@@ -1,0 +1,63 @@
+//! What a checkpoint's manifest says of one store.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// The version of [`StoreSnapshot`] and of the files that it names.
+pub const FORMAT: u32 = 1;
+
+/// One store at one epoch: which files hold it, and which tables in them are alive.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct StoreSnapshot {
+    /// [`FORMAT`] when it was written.
+    pub format: u32,
+    /// The store's name.
+    pub name: String,
+    /// The store's id.
+    pub store_id: u64,
+    /// The epoch of the seal.
+    pub epoch: u64,
+    /// The delta files that hold the state, oldest first.
+    pub files: Vec<DeltaFile>,
+    /// The live tables, by id. Records of others are dead.
+    pub tables: Vec<TableEntry>,
+    /// The number that the next new table gets.
+    pub next_table: u32,
+    /// What the owner keeps with the state.
+    pub meta: BTreeMap<String, String>,
+}
+
+/// A delta file: the blocks that one store sealed in one epoch.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DeltaFile {
+    /// Its name in the checkpoints' directory.
+    pub name: String,
+    /// The epoch that it was written for.
+    pub epoch: u64,
+    /// Its length.
+    pub bytes: u64,
+    /// How many blocks it has.
+    pub blocks: u32,
+    /// The id of the store that wrote it: not always that of the store which names it now.
+    pub store_id: u64,
+}
+
+/// A live table.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TableEntry {
+    /// Its number in the records.
+    pub id: u32,
+    /// The state that it belongs to.
+    pub state: u32,
+    /// The window slice, or 0.
+    pub namespace: i64,
+}
+
+/// The name of the file that a store writes for an epoch.
+pub fn file_name(store: &str, epoch: u64) -> String {
+    format!("{store}-{epoch:010}.log")
+}

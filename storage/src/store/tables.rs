@@ -1,0 +1,88 @@
+//! Making, finding, listing and dropping tables.
+
+use super::{Store, TableId};
+use crate::table::Table;
+
+impl Store {
+    /// The table of a state and a namespace, made if there is none. A namespace is a window slice, or 0.
+    ///
+    /// # Panics
+    /// When 2^32 tables were made: numbers are not used twice, because old records may still carry them.
+    pub fn create_table(&mut self, state: u32, namespace: i64) -> TableId {
+        if let Some(table) = self.table(state, namespace) {
+            return table;
+        }
+        let id = self.next_table;
+        self.next_table = id.checked_add(1).expect("2^32 tables were made: restore the job from a savepoint");
+        self.insert_table(id, state, namespace)
+    }
+
+    /// Adds a table with a number of the caller's choice, which must be free.
+    pub(super) fn insert_table(&mut self, id: u32, state: u32, namespace: i64) -> TableId {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            self.tables.push(None);
+            (self.tables.len() - 1) as u32
+        });
+        self.tables[slot as usize] = Some(Table::new(id, state, namespace));
+        let table = TableId { slot, id };
+        self.by_name.insert((state, namespace), table);
+        self.by_id.insert(id, slot);
+        table
+    }
+
+    /// The table of a state and a namespace, if there is one.
+    pub fn table(&self, state: u32, namespace: i64) -> Option<TableId> {
+        self.by_name.get(&(state, namespace)).copied()
+    }
+
+    /// The tables of a state, by ascending namespace.
+    pub fn tables(&self, state: u32) -> impl Iterator<Item = (i64, TableId)> {
+        let range = self.by_name.range((state, i64::MIN)..=(state, i64::MAX));
+        range.map(|(&(_, namespace), &table)| (namespace, table))
+    }
+
+    /// Drops a table with all its keys. Its cost does not grow with them, but for giving memory back.
+    ///
+    /// # Panics
+    /// If the table was dropped before.
+    pub fn drop_table(&mut self, table: TableId) {
+        self.table_ref(table);
+        let dropped = self.tables[table.slot as usize].take().expect("`table_ref` found it");
+        self.free.push(table.slot);
+        self.by_name.remove(&(dropped.state, dropped.namespace));
+        self.by_id.remove(&dropped.id);
+        for (slot, bytes) in dropped.shares.iter() {
+            self.log.count_dead(slot, bytes);
+        }
+    }
+
+    /// The number of keys in a table.
+    ///
+    /// # Panics
+    /// If the table was dropped.
+    pub fn len(&self, table: TableId) -> usize {
+        self.table_ref(table).index.len()
+    }
+
+    #[inline]
+    pub(super) fn table_ref(&self, table: TableId) -> &Table {
+        match self.tables.get(table.slot as usize) {
+            Some(Some(found)) if found.id == table.id => found,
+            _ => no_table(table),
+        }
+    }
+
+    #[inline]
+    pub(super) fn table_mut(tables: &mut [Option<Table>], table: TableId) -> &mut Table {
+        match tables.get_mut(table.slot as usize) {
+            Some(Some(found)) if found.id == table.id => found,
+            _ => no_table(table),
+        }
+    }
+}
+
+#[cold]
+#[inline(never)]
+fn no_table(table: TableId) -> ! {
+    panic!("table {} was dropped, or is another store's: tables must not be used after drop_table", table.id)
+}
