@@ -1,8 +1,22 @@
 //! The seam between a shard and the outside world.
 //!
 //! A shard's step never waits and never looks outside; its driver does, through [`Host`]. There are three
-//! implementations: [`uring`] (glommio: pinned executors, io_uring), [`threads`] (pinned plain threads, where
-//! io_uring is denied) and the simulator's. The trait has no defaults: nothing of one world leaks into another.
+//! implementations: `uring` (glommio: pinned executors, io_uring), `threads` (pinned plain threads, where io_uring
+//! is denied) and the simulator's. [`launch`] starts cores on one of the first two. The trait has no defaults: nothing of one world leaks into another.
+
+mod clock;
+mod cores;
+pub mod cpus;
+mod fault;
+mod fs;
+pub mod probe;
+mod remote;
+mod runtime;
+mod schedule;
+mod seat;
+mod slots;
+mod threads;
+mod uring;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -10,6 +24,11 @@ use std::rc::Rc;
 use std::time::Duration;
 
 use millstream_storage::disk::Disk;
+
+pub use cores::{Cores, launch};
+pub use fault::DiskError;
+pub use probe::Denied;
+pub use runtime::{HostError, RuntimeConfig, RuntimeKind, UnknownRuntime};
 
 /// A future that stays on its core.
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;

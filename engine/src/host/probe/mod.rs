@@ -1,0 +1,39 @@
+//! Whether this machine allows io_uring, and if not: what denies it and how to cure that.
+//!
+//! glommio aborts the process where io_uring is denied, so this looks before it starts.
+
+mod denied;
+mod facts;
+#[cfg(test)]
+mod tests;
+
+pub use denied::{Denied, MEMLOCK_NEEDED, diagnose};
+pub use facts::{Attempt, Facts, Memlock, Seccomp, Support, memlock};
+
+use std::io;
+
+/// Tries io_uring out: a ring, the operations that the engine needs, a request that does nothing.
+///
+/// # Errors
+/// What denies it.
+pub fn probe() -> Result<Support, Denied> {
+    diagnose(&Facts::gather())
+}
+
+/// What one of `cores` may lock in memory, in bytes; `None` if there is no limit.
+pub(crate) fn lockable(cores: usize) -> Option<u64> {
+    match memlock() {
+        Memlock { exempt: true, .. } | Memlock { limit: None, .. } => None,
+        Memlock { limit: Some(bytes), .. } => Some(bytes / cores.max(1) as u64),
+    }
+}
+
+/// Why a core could not be set up although the probe succeeded: mostly because the locked memory is used up.
+pub(crate) fn denied_core(core: usize, error: &io::Error) -> Denied {
+    if error.raw_os_error() == Some(libc::ENOMEM)
+        && let Memlock { limit: Some(limit), exempt: false } = memlock()
+    {
+        return Denied::Memlock { limit, needed: (core as u64 + 1) * MEMLOCK_NEEDED };
+    }
+    Denied::Other(format!("core {core} could not start: {error}"))
+}

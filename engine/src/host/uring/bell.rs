@@ -1,0 +1,43 @@
+//! The bell of a parked executor: an eventfd that the executor reads through its ring.
+//!
+//! A read that is under way keeps no CPU busy, and its completion wakes the executor like any other I/O, so no
+//! waker of glommio's leaves its thread.
+
+use std::io;
+use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::rc::Rc;
+use std::sync::Arc;
+
+use glommio::io::BufferedFile;
+use rustix::event::{EventfdFlags, eventfd};
+
+use crate::host::schedule::Scheduler;
+
+/// An eventfd that other threads write.
+pub(super) struct Doorbell(OwnedFd);
+
+impl Doorbell {
+    pub(super) fn new() -> io::Result<Doorbell> {
+        Ok(Doorbell(eventfd(0, EventfdFlags::CLOEXEC)?))
+    }
+
+    /// Wakes the executor.
+    pub(super) fn ring(&self) {
+        // It fails only when nobody has answered 2^64 - 1 rings, which then are a ring already.
+        let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
+    }
+}
+
+/// Takes in the wakes of other threads each time the bell rings, until the core has finished.
+pub(super) async fn answer(bell: Arc<Doorbell>, scheduler: Rc<Scheduler>) {
+    let own = bell.0.try_clone().expect("a file descriptor for the bell of a core that is starting");
+    // SAFETY: `own` is a descriptor of our own, given away here; the file closes it.
+    let file = unsafe { BufferedFile::from_raw_fd(own.into_raw_fd()) };
+    while !scheduler.finished() {
+        let rung = file.read_at(0, size_of::<u64>()).await;
+        rung.expect("reading an eventfd cannot fail");
+        scheduler.take_in();
+    }
+    // The descriptor is closed either way.
+    let _ = file.close().await;
+}

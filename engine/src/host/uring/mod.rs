@@ -1,0 +1,178 @@
+//! Cores on io_uring: one glommio executor per core, pinned to its CPU.
+//!
+//! glommio brings the rings, the timers and the sharing of a core between two task queues; tasks and their wakers
+//! are [`Scheduler`]'s. Each queue runs one *pump* that polls the tasks of its class. glommio only looks at its
+//! rings when the preemption timer fires or nothing is ready, so a busy core notices finished I/O within
+//! [`PREEMPTION`].
+
+mod bell;
+mod disk;
+mod file;
+
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use glommio::timer::Timer;
+use glommio::{GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, executor};
+use millstream_storage::disk::Disk;
+
+use super::remote::{Remote, Seated};
+use super::schedule::{Scheduler, YieldNow};
+use super::seat::{CoreStart, Seat};
+use super::{Class, Host, LocalFuture, clock};
+use bell::Doorbell;
+use disk::UringDisk;
+
+/// How long a task queue runs before glommio looks at its rings and at the other queue.
+const PREEMPTION: Duration = Duration::from_micros(500);
+
+/// Shares of the core while both classes have work: records get five sixths.
+const RECORD_SHARES: usize = 1000;
+const BACKGROUND_SHARES: usize = 200;
+
+/// Runs a core on this thread until its main future has ended.
+pub(crate) fn run(seat: &Seat, start: CoreStart) -> Option<String> {
+    let executor = match build(seat) {
+        Ok(executor) => executor,
+        Err(error) => {
+            start.failed(error);
+            return None;
+        }
+    };
+    let doorbell = match Doorbell::new() {
+        Ok(doorbell) => Arc::new(doorbell),
+        Err(error) => {
+            start.failed(error);
+            return None;
+        }
+    };
+    let ring = doorbell.clone();
+    let remote = Remote::new(Box::new(move || ring.ring()));
+    let scheduler = Scheduler::new(remote.clone());
+    // The first time a process parks, the kernel registers it for memory barriers, which takes some 20 ms. Parking
+    // here once keeps that pause from the records.
+    executor.run(async { Timer::new(Duration::from_micros(1)).await });
+    let main = start.ready(remote)?;
+    let seated = Seated::new(&scheduler);
+    let host: Rc<dyn Host> = Rc::new(UringHost::new(seat.core, &scheduler));
+    executor.run(drive(&scheduler, doorbell, host, main));
+    drop(seated);
+    scheduler.panic_message()
+}
+
+fn build(seat: &Seat) -> io::Result<LocalExecutor> {
+    let placement = seat.cpu.map_or(Placement::Unbound, Placement::Fixed);
+    let mut builder = LocalExecutorBuilder::new(placement)
+        .name("millstream")
+        .preempt_timer(PREEMPTION)
+        .io_memory(seat.io_memory);
+    if let Some(spin) = seat.spin {
+        builder = builder.spin_before_park(spin);
+    }
+    builder.make().map_err(io_error)
+}
+
+async fn drive(scheduler: &Rc<Scheduler>, bell: Arc<Doorbell>, host: Rc<dyn Host>, main: super::CoreMain) {
+    let latency = Latency::Matters(PREEMPTION);
+    let queue = |shares, name| executor().create_task_queue(Shares::Static(shares), latency, name);
+    let records = queue(RECORD_SHARES, "records");
+    let background = queue(BACKGROUND_SHARES, "background");
+    let spawn = "a queue that was made above and is never removed";
+    let answer = glommio::spawn_local_into(bell::answer(bell.clone(), scheduler.clone()), records);
+    let answer = answer.expect(spawn);
+    let records = glommio::spawn_local_into(pump_records(scheduler.clone()), records).expect(spawn);
+    let background = glommio::spawn_local_into(pump_background(scheduler.clone()), background).expect(spawn);
+    scheduler.start_main(main, host);
+    records.await;
+    background.await;
+    bell.ring();
+    answer.await;
+}
+
+async fn pump_records(scheduler: Rc<Scheduler>) {
+    while !scheduler.finished() {
+        match scheduler.pop(Class::Records) {
+            Some(ready) => {
+                scheduler.run(ready);
+                // Two loads, unless the preemption timer fired.
+                executor().yield_if_needed().await;
+            }
+            None => scheduler.idle(Class::Records).await,
+        }
+    }
+}
+
+async fn pump_background(scheduler: Rc<Scheduler>) {
+    while !scheduler.finished() {
+        match scheduler.pop(Class::Background) {
+            Some(ready) => {
+                scheduler.run(ready);
+                // Records wait for one poll at most, not for a whole slice.
+                executor().yield_task_queue_now().await;
+            }
+            None => scheduler.idle(Class::Background).await,
+        }
+    }
+}
+
+/// What a core on io_uring offers to its shard.
+struct UringHost {
+    core: usize,
+    started: Instant,
+    scheduler: Rc<Scheduler>,
+    disk: Rc<UringDisk>,
+}
+
+impl UringHost {
+    fn new(core: usize, scheduler: &Rc<Scheduler>) -> UringHost {
+        let disk = Rc::new(UringDisk::new(scheduler.clone()));
+        UringHost { core, started: Instant::now(), scheduler: scheduler.clone(), disk }
+    }
+}
+
+impl Host for UringHost {
+    fn core(&self) -> usize {
+        self.core
+    }
+
+    fn monotonic(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    fn wall_millis(&self) -> i64 {
+        clock::wall_millis()
+    }
+
+    fn disk(&self) -> Rc<dyn Disk> {
+        self.disk.clone()
+    }
+
+    fn spawn(&self, class: Class, task: LocalFuture<()>) {
+        self.scheduler.spawn(class, task);
+    }
+
+    fn sleep(&self, duration: Duration) -> LocalFuture<()> {
+        let timer = Timer::new(duration.min(clock::LONGEST_SLEEP));
+        Box::pin(async move {
+            timer.await;
+        })
+    }
+
+    fn yield_now(&self) -> LocalFuture<()> {
+        Box::pin(YieldNow(false))
+    }
+
+    fn random(&self) -> u64 {
+        clock::random()
+    }
+}
+
+/// glommio's error as one of the operating system, its number kept where there is one.
+fn io_error<T>(error: GlommioError<T>) -> io::Error {
+    match error {
+        GlommioError::IoError(source) | GlommioError::EnhancedIoError { source, .. } => source,
+        other => io::Error::other(other.to_string()),
+    }
+}
