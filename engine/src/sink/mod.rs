@@ -6,6 +6,11 @@
 //! the checkpoint; after a crash [`Sink::recover`] gets it back and finishes or repeats the commit. Everything that
 //! no restored checkpoint knows is aborted there.
 
+pub mod discard;
+pub mod file;
+pub mod memory;
+pub mod stdout;
+
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -14,6 +19,11 @@ use serde_json::Value as Json;
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
 use crate::time::Timestamp;
+
+pub use discard::{Discard, discard};
+pub use file::{NdjsonDir, ndjson_dir};
+pub use memory::{Collect, Collected, collect};
+pub use stdout::{StdoutNdjson, stdout_ndjson};
 
 /// A sink of records of type `T`.
 pub trait Sink<T>: Clone + Send + 'static {
@@ -46,6 +56,8 @@ pub struct SinkContext {
     pub shards: usize,
     /// The first epoch of this run: greater than any that an earlier run attempted.
     pub first_epoch: u64,
+    /// The epoch of the checkpoint that is being restored, if one is.
+    pub restored: Option<u64>,
     /// Whether the job keeps checkpoints, so that a crash will be recovered from.
     pub durable: bool,
 }

@@ -5,6 +5,10 @@
 //! own: a file, a partition. A reader is polled by the shard's step, which never waits: bytes are fetched by tasks
 //! of the host beforehand, and a reader that has nothing says so and wakes the shard when it has.
 
+pub mod file;
+pub mod memory;
+mod strided;
+
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::task::Waker;
@@ -14,15 +18,30 @@ use serde_json::Value as Json;
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
 
+pub use file::{FileSource, file, files};
+pub use memory::{Generator, VecSource, from_vec, generator};
+
 /// A source of records of type `T`.
 pub trait Source<T>: Clone + Send + 'static {
     /// What it reads, in a few words, for messages and tools.
     fn describe(&self) -> String;
+    /// What to do about a record that cannot be decoded. Readers only report it; the stage that polls them obeys.
+    fn poison(&self) -> Poison;
     /// Opens the splits that belong to the shard of `cx`.
     ///
     /// # Errors
     /// If an input is missing, unreadable, or shorter than a restored position.
     fn open(self, cx: SourceContext) -> LocalFuture<Result<Box<dyn Reader<T>>>>;
+}
+
+/// What to do about a record that cannot be decoded.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Poison {
+    /// Stop the job with an error that shows the record and where it was found.
+    #[default]
+    Fail,
+    /// Leave it out, count it, and send it to the dead letters if the job has an output for them.
+    Skip,
 }
 
 /// What a source gets when it is opened.
