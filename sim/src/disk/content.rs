@@ -211,7 +211,8 @@ impl Content {
         for layer in std::mem::take(&mut self.layers).into_iter().rev() {
             let fate = Fate::draw(random);
             if !length_settled {
-                (len, length_settled) = fate.length(layer.base_len, len, random);
+                // Its length has a fate of its own: it may be there without the data.
+                (len, length_settled) = Fate::draw(random).length(layer.base_len, len, random);
             }
             for sector in layer.dirty.iter() {
                 if kept_above.contains(sector) {
@@ -285,3 +286,6 @@ impl Fate {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -13,9 +13,6 @@ pub(crate) mod names;
 pub(crate) mod op;
 mod trouble;
 
-#[cfg(test)]
-mod tests;
-
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
