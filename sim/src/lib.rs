@@ -1,1 +1,17 @@
-//! Simulator.
+//! Deterministic simulation: the shipped engine, in a world where every choice comes from a seed.
+//!
+//! - [`random`]: one named stream of random numbers per concern;
+//! - [`world`]: virtual cores, clocks and timers in one thread, and processes that are killed and restarted in it;
+//! - [`disk`]: what a disk may do to what was not synced, and to the rest;
+//! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
+//! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
+//! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it.
+
+pub mod coverage;
+pub mod disk;
+pub mod faults;
+pub mod random;
+pub mod scenario;
+pub mod swarm;
+pub mod trace;
+pub mod world;

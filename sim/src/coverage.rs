@@ -1,0 +1,157 @@
+//! Which fault met which kind of file: a fault that never struck a site was never tested there.
+
+use std::fmt;
+use std::path::Path;
+
+/// The kind of a file, told by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Site {
+    /// What a job reads.
+    Input,
+    /// The lock of a job's directory.
+    Lease,
+    /// The manifest of a checkpoint, also under its temporary name.
+    Manifest,
+    /// State of a checkpoint.
+    Delta,
+    /// Output that is not visible yet.
+    Pending,
+    /// Visible output.
+    Output,
+    /// Anything else.
+    Other,
+}
+
+impl Site {
+    /// All of them.
+    pub const ALL: [Site; 7] =
+        [Site::Input, Site::Lease, Site::Manifest, Site::Delta, Site::Pending, Site::Output, Site::Other];
+
+    /// The site of a path: the first of these words that its file name, or failing that its nearest directory,
+    /// contains.
+    pub fn of(path: &Path) -> Site {
+        const WORDS: [(&str, Site); 10] = [
+            ("manifest", Site::Manifest),
+            ("lease", Site::Lease),
+            ("lock", Site::Lease),
+            ("delta", Site::Delta),
+            ("segment", Site::Delta),
+            ("pending", Site::Pending),
+            ("input", Site::Input),
+            ("output", Site::Output),
+            ("checkpoint", Site::Delta),
+            ("state", Site::Delta),
+        ];
+        path.iter()
+            .rev()
+            .filter_map(|part| part.to_str())
+            .find_map(|part| WORDS.iter().find(|(word, _)| part.contains(word)).map(|&(_, site)| site))
+            .unwrap_or(Site::Other)
+    }
+}
+
+/// Everything the simulator can do to a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum Fault {
+    /// An operation in flight at a crash took effect unseen.
+    CrashDone,
+    /// An operation in flight at a crash was not done.
+    CrashUndone,
+    /// A write in flight at a crash was done in part.
+    TornWrite,
+    /// Unsynced sectors were lost.
+    LostWrite,
+    /// An unsynced length was lost.
+    LostLength,
+    /// Lost sectors came back as garbage.
+    Garbage,
+    /// An unsynced name operation was lost.
+    LostName,
+    /// `sync` failed.
+    SyncError,
+    /// The disk was full.
+    NoSpace,
+    /// No descriptors were left.
+    TooManyFiles,
+    /// The disk was slow.
+    Slow,
+    /// An operation was stuck.
+    Stuck,
+    /// A bit flipped.
+    BitRot,
+    /// A sector could not be read.
+    LatentSector,
+    /// A write went elsewhere.
+    Misdirected,
+}
+
+impl Fault {
+    /// All of them.
+    pub const ALL: [Fault; 15] = [
+        Fault::CrashDone,
+        Fault::CrashUndone,
+        Fault::TornWrite,
+        Fault::LostWrite,
+        Fault::LostLength,
+        Fault::Garbage,
+        Fault::LostName,
+        Fault::SyncError,
+        Fault::NoSpace,
+        Fault::TooManyFiles,
+        Fault::Slow,
+        Fault::Stuck,
+        Fault::BitRot,
+        Fault::LatentSector,
+        Fault::Misdirected,
+    ];
+}
+
+/// How often each fault struck each site.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Coverage {
+    hits: [[u64; Site::ALL.len()]; Fault::ALL.len()],
+}
+
+impl Coverage {
+    /// Counts one hit.
+    pub fn hit(&mut self, fault: Fault, site: Site) {
+        self.hits[fault as usize][site as usize] += 1;
+    }
+
+    /// How often `fault` struck `site`.
+    pub fn count(&self, fault: Fault, site: Site) -> u64 {
+        self.hits[fault as usize][site as usize]
+    }
+
+    /// How often `fault` struck anywhere.
+    pub fn total(&self, fault: Fault) -> u64 {
+        self.hits[fault as usize].iter().sum()
+    }
+
+    /// Adds what another run covered.
+    pub fn add(&mut self, other: &Coverage) {
+        for (row, theirs) in self.hits.iter_mut().zip(&other.hits) {
+            for (hits, more) in row.iter_mut().zip(theirs) {
+                *hits += more;
+            }
+        }
+    }
+}
+
+impl fmt::Display for Coverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:<14}", "fault × site")?;
+        for site in Site::ALL {
+            write!(f, "{:>10}", format!("{site:?}"))?;
+        }
+        for fault in Fault::ALL {
+            write!(f, "\n{:<14}", format!("{fault:?}"))?;
+            for site in Site::ALL {
+                write!(f, "{:>10}", self.count(fault, site))?;
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,89 @@
+//! The end of a process, as the disk sees it: operations in flight, the page cache, locks and handles.
+
+use millstream_storage::disk::OpenMode;
+
+use super::model::Model;
+use super::op::{InFlight, Op};
+use crate::coverage::{Fault, Site};
+use crate::random::Random;
+
+/// How a process ends before its time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CrashKind {
+    /// SIGKILL, out of memory: the operating system lives on, and with it the page cache.
+    Process,
+    /// The machine: what was not synced is lost in part.
+    PowerLoss,
+}
+
+impl Model {
+    /// Ends a process: first every operation in flight finds its end, then a power loss takes what it takes.
+    /// Returns a digest of what happened.
+    pub(crate) fn end_process(
+        &mut self,
+        now: u64,
+        process: u64,
+        crash: Option<CrashKind>,
+        faults: &mut Random,
+    ) -> u64 {
+        let mut flying: Vec<_> = std::mem::take(&mut self.flying).into_values().collect();
+        faults.shuffle(&mut flying);
+        let mut fates = 0_u64;
+        for InFlight { op, site, slot } in flying {
+            let fate = faults.below(3);
+            fates = fates.wrapping_mul(31).wrapping_add(fate);
+            self.settle(now, &op, site, fate, faults);
+            // Tasks are dropped after the disk: what they drop then must find nothing of theirs.
+            slot.borrow_mut().waker = None;
+        }
+        self.locks.release_process(process);
+        for file in self.files.values_mut() {
+            file.open = 0;
+        }
+        if crash == Some(CrashKind::PowerLoss) && !self.forgiving {
+            fates = fates.wrapping_mul(31).wrapping_add(self.lose_power(faults));
+        }
+        self.forget_unreachable();
+        fates
+    }
+
+    /// Ends one operation: 0 is undone, 1 done, 2 done in part if it is a write.
+    fn settle(&mut self, now: u64, op: &Op, site: Site, fate: u64, faults: &mut Random) {
+        match (op, fate) {
+            (_, 0) => self.trouble.hit(Fault::CrashUndone, site),
+            (Op::Write { inode, offset, bytes, mode }, 2) if *mode != OpenMode::Read => {
+                self.trouble.hit(Fault::TornWrite, site);
+                let done = faults.index(bytes.len() + 1);
+                self.write_part(*inode, *offset as usize, &bytes[..done]);
+            }
+            _ => {
+                self.trouble.hit(Fault::CrashDone, site);
+                // Its reply, also an error, is for nobody.
+                drop(self.finish(now, op, site));
+            }
+        }
+    }
+
+    fn lose_power(&mut self, faults: &mut Random) -> u64 {
+        let cruelty = self.trouble.plan.cruelty;
+        let mut sum = 0_u64;
+        for path in self.names.power_loss(cruelty, faults) {
+            self.trouble.hit(Fault::LostName, Site::of(&path));
+            sum += 1;
+        }
+        for file in self.files.values_mut().filter(|file| !file.content.is_durable()) {
+            let loss = file.content.power_loss(cruelty, faults);
+            sum = sum.wrapping_mul(31).wrapping_add(loss.sectors * 7 + loss.kept + u64::from(loss.length));
+            let hits = [
+                (Fault::LostWrite, loss.sectors > 0),
+                (Fault::TornWrite, loss.sectors > 0 && loss.kept > 0),
+                (Fault::LostLength, loss.length),
+                (Fault::Garbage, loss.garbage > 0),
+            ];
+            for (fault, _) in hits.into_iter().filter(|(_, hit)| *hit) {
+                self.trouble.hit(fault, file.site);
+            }
+        }
+        sum
+    }
+}

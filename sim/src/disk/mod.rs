@@ -1,0 +1,77 @@
+//! The simulated disk: everything a real one may do to what was not synced, and some of what it may do to the rest.
+//!
+//! A file is an [inode](names) with [contents](content); names and contents become durable separately. Operations
+//! take effect when they complete, after a drawn latency, so that they overtake each other: nothing that is in
+//! flight together has an order. The contract of every fault is in [`faults`](crate::faults).
+
+pub(crate) mod content;
+mod crash;
+mod handle;
+mod locks;
+pub(crate) mod model;
+pub(crate) mod names;
+pub(crate) mod op;
+mod trouble;
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use millstream_storage::disk::DirEntry;
+
+use crate::coverage::Coverage;
+use crate::world::kernel::Kernel;
+
+pub use crash::CrashKind;
+pub(crate) use handle::SimDisk;
+
+/// The disk as the scenario sees it: at once, without faults.
+pub struct DiskView {
+    kernel: Rc<Kernel>,
+}
+
+impl DiskView {
+    pub(crate) fn new(kernel: Rc<Kernel>) -> DiskView {
+        DiskView { kernel }
+    }
+
+    /// Puts a durable file there, with its directories, replacing what was there. All names so far become durable.
+    ///
+    /// # Errors
+    /// If a file or directory is in the way.
+    pub fn install(&self, path: impl AsRef<Path>, bytes: impl Into<Vec<u8>>) -> io::Result<()> {
+        self.kernel.state().disk.install(path.as_ref(), bytes.into())
+    }
+
+    /// The contents of a file, as a running system sees them.
+    ///
+    /// # Errors
+    /// `NotFound`, or `IsADirectory`.
+    pub fn read(&self, path: impl AsRef<Path>) -> io::Result<Vec<u8>> {
+        self.kernel.state().disk.contents(path.as_ref()).map(<[u8]>::to_vec)
+    }
+
+    /// The names in a directory, sorted.
+    ///
+    /// # Errors
+    /// `NotFound`.
+    pub fn list(&self, path: impl AsRef<Path>) -> io::Result<Vec<DirEntry>> {
+        self.kernel.state().disk.list(path.as_ref())
+    }
+
+    /// Every file and its contents, by path.
+    pub fn tree(&self) -> Vec<(PathBuf, Vec<u8>)> {
+        let state = self.kernel.state();
+        state.disk.tree().into_iter().map(|(path, bytes)| (path, bytes.to_vec())).collect()
+    }
+
+    /// What the process did that the seam forbids, such as a second sync after one that failed.
+    pub fn violations(&self) -> Vec<String> {
+        self.kernel.state().disk.violations.clone()
+    }
+
+    /// Which fault struck which kind of file.
+    pub fn coverage(&self) -> Coverage {
+        self.kernel.state().disk.trouble.coverage.clone()
+    }
+}

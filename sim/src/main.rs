@@ -1,0 +1,177 @@
+//! `millstream-sim`: runs seeds of simulated worlds, replays one, and shows that planted bugs are found.
+//!
+//! Exit code 0: nothing found (or every planted bug found); 1: a finding (or a planted bug missed); 2: usage.
+
+use std::process::ExitCode;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use clap::{Parser, Subcommand};
+use millstream_sim::scenario::{self, Outcome, Scenario};
+use millstream_sim::swarm::{Summary, Swarm};
+
+#[derive(Parser)]
+#[command(version, about = "Runs the engine in simulated worlds, where every fault comes from a seed")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run many seeds
+    Swarm {
+        /// How many
+        #[arg(long, default_value_t = 1000)]
+        seeds: u64,
+        /// The first
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// Only this scenario; otherwise all without a planted bug
+        #[arg(long)]
+        scenario: Option<String>,
+        /// Threads [default: one per core]
+        #[arg(long)]
+        threads: Option<usize>,
+        /// Go on after a finding
+        #[arg(long)]
+        keep_going: bool,
+    },
+    /// Run one seed again and print everything that happens
+    Replay {
+        /// The seed
+        seed: u64,
+        /// The scenario
+        #[arg(long, default_value = "protocol")]
+        scenario: String,
+        /// Print only what came of it
+        #[arg(long)]
+        quiet: bool,
+    },
+    /// Show for each planted bug how many seeds it took to find it
+    Planted {
+        /// The most seeds to try
+        #[arg(long, default_value_t = 10_000)]
+        seeds: u64,
+    },
+    /// Name the scenarios
+    List,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    scenario::keep_panics_quiet();
+    match arguments.command {
+        Command::Swarm { seeds, first, scenario, threads, keep_going } => {
+            let threads =
+                threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            swarm(Swarm { first, seeds, threads, keep_going }, scenario.as_deref())
+        }
+        Command::Replay { seed, scenario, quiet } => match find(&scenario) {
+            Some(scenario) => replay(&scenario, seed, quiet),
+            None => unknown(&scenario),
+        },
+        Command::Planted { seeds } => planted(seeds),
+        Command::List => {
+            for Scenario { name, about, planted, .. } in scenario::all() {
+                println!("{name:<24} {about}{}", if planted { " (planted)" } else { "" });
+            }
+            ExitCode::SUCCESS
+        }
+    }
+}
+
+fn find(name: &str) -> Option<Scenario> {
+    scenario::all().into_iter().find(|scenario| scenario.name == name)
+}
+
+fn unknown(name: &str) -> ExitCode {
+    eprintln!("no scenario is called {name}; `millstream-sim list` names them");
+    ExitCode::from(2)
+}
+
+fn swarm(swarm: Swarm, only: Option<&str>) -> ExitCode {
+    let chosen: Vec<_> = match only {
+        Some(name) => match find(name) {
+            Some(scenario) => vec![scenario],
+            None => return unknown(name),
+        },
+        None => scenario::all().into_iter().filter(|scenario| !scenario.planted).collect(),
+    };
+    let mut clean = true;
+    for scenario in &chosen {
+        let started = Instant::now();
+        let shown = Mutex::new(started);
+        let summary = swarm.run(scenario, |done| progress(scenario, done, swarm.seeds, started, &shown));
+        report(scenario, &summary, started.elapsed());
+        clean &= summary.findings.is_empty();
+    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints a line about once a second.
+fn progress(scenario: &Scenario, done: u64, of: u64, started: Instant, shown: &Mutex<Instant>) {
+    let Ok(mut shown) = shown.try_lock() else { return };
+    if shown.elapsed() > Duration::from_secs(1) {
+        *shown = Instant::now();
+        let rate = done as f64 / started.elapsed().as_secs_f64();
+        eprintln!("{}: {done} of {of} seeds, {rate:.0} seeds/s", scenario.name);
+    }
+}
+
+fn report(scenario: &Scenario, summary: &Summary, took: Duration) {
+    let seconds = took.as_secs_f64();
+    println!(
+        "{}: {} seeds, {} points in {seconds:.2} s: {:.0} seeds/s, {:.0} points/s; {} findings",
+        scenario.name,
+        summary.seeds,
+        summary.points,
+        summary.seeds as f64 / seconds,
+        summary.points as f64 / seconds,
+        summary.findings.len(),
+    );
+    println!("{}", summary.coverage);
+    for outcome in &summary.findings {
+        print_finding(scenario, outcome);
+    }
+}
+
+/// What was found, and the line that replays it.
+fn print_finding(scenario: &Scenario, outcome: &Outcome) {
+    if let Some(finding) = &outcome.finding {
+        println!("{finding}\n  millstream-sim replay {} --scenario {}", outcome.seed, scenario.name);
+    }
+}
+
+fn replay(scenario: &Scenario, seed: u64, quiet: bool) -> ExitCode {
+    let outcome = scenario.run(seed, !quiet);
+    for event in &outcome.events {
+        println!("{event}");
+    }
+    println!(
+        "seed {seed}: trace hash {:016x}, {} points, {:.6} s of virtual time",
+        outcome.hash,
+        outcome.points,
+        outcome.time.as_secs_f64()
+    );
+    print_finding(scenario, &outcome);
+    if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+fn planted(seeds: u64) -> ExitCode {
+    let mut all_found = true;
+    for scenario in scenario::all().iter().filter(|scenario| scenario.planted) {
+        let found = (0..seeds).find_map(|seed| {
+            let outcome = scenario.run(seed, false);
+            outcome.finding.map(|finding| (seed, finding))
+        });
+        match found {
+            Some((seed, finding)) => println!("{:<24} {:>6} seeds  {finding}", scenario.name, seed + 1),
+            None => {
+                all_found = false;
+                println!("{:<24} NOT FOUND in {seeds} seeds", scenario.name);
+            }
+        }
+    }
+    if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}

@@ -1,0 +1,148 @@
+//! A scenario: what is run in a world, through crashes and restarts, and how it is judged.
+
+pub mod protocol;
+
+use std::cell::RefCell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use millstream::host::CoreMain;
+
+use crate::coverage::Coverage;
+use crate::random::Streams;
+use crate::trace::Event;
+use crate::world::{RunEnd, World, WorldConfig};
+
+/// What went wrong: the oracle that says so, and what it saw.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The rule that was broken.
+    pub rule: String,
+    /// What was seen instead.
+    pub seen: String,
+}
+
+impl Finding {
+    /// A finding.
+    pub fn new(rule: impl Into<String>, seen: impl Into<String>) -> Finding {
+        Finding { rule: rule.into(), seen: seen.into() }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.rule, self.seen)
+    }
+}
+
+/// What a scenario does in a world.
+pub type Body = Box<dyn Fn(&mut World) -> Result<(), Finding> + Send + Sync>;
+
+/// A scenario.
+pub struct Scenario {
+    /// Its name on the command line.
+    pub name: &'static str,
+    /// What it shows, in one line.
+    pub about: &'static str,
+    /// Whether a bug was planted in it, so that some seed must find it.
+    pub planted: bool,
+    /// Draws the world of a seed.
+    pub config: fn(Streams) -> WorldConfig,
+    /// Runs it.
+    pub body: Body,
+}
+
+/// What came of one seed.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// The seed.
+    pub seed: u64,
+    /// The hash of everything that happened.
+    pub hash: u64,
+    /// Scheduling points.
+    pub points: u64,
+    /// Virtual time.
+    pub time: Duration,
+    /// What the faults struck.
+    pub coverage: Coverage,
+    /// What happened, if it was to be kept.
+    pub events: Vec<Event>,
+    /// What went wrong, if something did.
+    pub finding: Option<Finding>,
+}
+
+thread_local! {
+    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// Keeps panics for [`Scenario::run`] to report, instead of printing each: for programs that expect some.
+pub fn keep_panics_quiet() {
+    std::panic::set_hook(Box::new(|info| PANIC.set(Some(info.to_string()))));
+}
+
+impl Scenario {
+    /// Runs one seed. A panic is a finding, as is anything the disk's seam forbids.
+    pub fn run(&self, seed: u64, keep_log: bool) -> Outcome {
+        let config = WorldConfig { keep_log, ..(self.config)(Streams::new(seed)) };
+        let mut world = World::new(seed, config);
+        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world)));
+        let finding = match result {
+            Ok(Ok(())) => {
+                let violations = world.disk().violations();
+                violations.first().map(|first| Finding::new("the disk is used as it must be", first))
+            }
+            Ok(Err(finding)) => Some(finding),
+            Err(payload) => {
+                let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
+                let text = PANIC.take().or(text).or_else(|| payload.downcast_ref::<String>().cloned());
+                Some(Finding::new(
+                    "nothing panics",
+                    text.unwrap_or_else(|| "a panic without a message".to_owned()),
+                ))
+            }
+        };
+        Outcome {
+            seed,
+            hash: world.trace_hash(),
+            points: world.points(),
+            time: world.now(),
+            coverage: world.disk().coverage(),
+            events: world.events(),
+            finding,
+        }
+    }
+}
+
+/// Runs processes one after another: `chaos` of them under faults and crashes, then as many as needed (up to 8)
+/// without, until `done`.
+///
+/// # Errors
+/// A finding, if a process got stuck, or the calm ones did not get done: what survived the chaos must come to its end.
+pub fn restart_until_done(
+    world: &mut World,
+    chaos: u32,
+    mut mains: impl FnMut() -> Vec<CoreMain>,
+    mut done: impl FnMut() -> Result<bool, Finding>,
+) -> Result<(), Finding> {
+    const CALM: u32 = 8;
+    for process in 0..chaos + CALM {
+        if process == chaos {
+            world.freeze();
+        }
+        world.draw_crash();
+        let end = world.run(mains());
+        if let RunEnd::Deadlock(_) | RunEnd::OutOfTime(_) = end {
+            return Err(Finding::new("every process makes progress", end.to_string()));
+        }
+        if done()? {
+            return Ok(());
+        }
+    }
+    Err(Finding::new("once faults end, the work gets done", format!("not after {CALM} calm processes")))
+}
+
+/// Every scenario, those with a planted bug included.
+pub fn all() -> Vec<Scenario> {
+    protocol::scenarios()
+}

@@ -1,0 +1,78 @@
+//! Many seeds of a scenario, on as many threads as wanted: every seed is a world of its own.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::coverage::Coverage;
+use crate::scenario::{Outcome, Scenario};
+
+/// Which seeds, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Swarm {
+    /// The first seed.
+    pub first: u64,
+    /// How many.
+    pub seeds: u64,
+    /// How many threads.
+    pub threads: usize,
+    /// Go on after a finding.
+    pub keep_going: bool,
+}
+
+/// What came of them.
+#[derive(Clone, Debug, Default)]
+pub struct Summary {
+    /// Seeds that were run.
+    pub seeds: u64,
+    /// Scheduling points.
+    pub points: u64,
+    /// What the faults struck.
+    pub coverage: Coverage,
+    /// Outcomes with a finding, lowest seed first. Unless it kept going, the first is the lowest there is.
+    pub findings: Vec<Outcome>,
+}
+
+impl Swarm {
+    /// Runs them. `progress` is called after each seed with the number of those that are done.
+    pub fn run(self, scenario: &Scenario, progress: impl Fn(u64) + Sync) -> Summary {
+        let next = AtomicU64::new(0);
+        let stop = AtomicBool::new(false);
+        let summary = Mutex::new(Summary::default());
+        let work = || {
+            while !stop.load(Ordering::Relaxed) {
+                let at = next.fetch_add(1, Ordering::Relaxed);
+                if at >= self.seeds {
+                    break;
+                }
+                let outcome = scenario.run(self.first.wrapping_add(at), false);
+                if outcome.finding.is_some() && !self.keep_going {
+                    // Lower seeds are all taken already, and will be reported too if they find something.
+                    stop.store(true, Ordering::Relaxed);
+                }
+                let mut summary = summary.lock().unwrap_or_else(PoisonError::into_inner);
+                summary.add(outcome);
+                progress(summary.seeds);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        let mut summary = summary.into_inner().unwrap_or_else(PoisonError::into_inner);
+        summary.findings.sort_by_key(|outcome| outcome.seed.wrapping_sub(self.first));
+        summary
+    }
+}
+
+impl Summary {
+    fn add(&mut self, outcome: Outcome) {
+        self.seeds += 1;
+        self.points += outcome.points;
+        self.coverage.add(&outcome.coverage);
+        if outcome.finding.is_some() {
+            self.findings.push(outcome);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! What the host, the disk and the run loop share: the state of the world.
+
+use std::cell::{RefCell, RefMut};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::task::Waker;
+use std::time::Duration;
+
+use millstream::host::{Class, LocalFuture};
+
+use super::clock::Clock;
+use super::schedule::Schedule;
+use super::tasks::{Inbox, TaskId, TaskSet};
+use crate::disk::model::Model;
+use crate::disk::op::{InFlight, Op, Reply, Slot};
+use crate::random::Random;
+use crate::trace::{Trace, What, digest};
+
+/// What is due at some time. The order is that of the numbers, which only ever grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Due {
+    Timer(u64),
+    Disk(u64),
+}
+
+pub(crate) struct State {
+    pub(crate) clock: Clock,
+    pub(crate) schedule: Schedule,
+    pub(crate) disk: Model,
+    pub(crate) trace: Trace,
+    /// The process that runs now, or 0.
+    pub(crate) process: u64,
+    pub(crate) cores: Vec<Core>,
+    /// By time (nanoseconds), then by number.
+    pub(crate) due: BinaryHeap<Reverse<(u64, u64, Due)>>,
+    pub(crate) timers: BTreeMap<u64, Waker>,
+    pub(crate) host_random: Random,
+    next_number: u64,
+    next_task: u64,
+}
+
+/// A virtual core.
+#[derive(Default)]
+pub(crate) struct Core {
+    pub(crate) tasks: TaskSet,
+    /// Its main future has ended.
+    pub(crate) done: bool,
+}
+
+pub(crate) struct Kernel {
+    state: RefCell<State>,
+    pub(crate) inbox: Arc<Inbox>,
+}
+
+impl State {
+    pub(crate) fn new(
+        clock: Clock,
+        schedule: Schedule,
+        disk: Model,
+        trace: Trace,
+        host_random: Random,
+    ) -> State {
+        State {
+            clock,
+            schedule,
+            disk,
+            trace,
+            process: 0,
+            cores: Vec::new(),
+            due: BinaryHeap::new(),
+            timers: BTreeMap::new(),
+            host_random,
+            next_number: 0,
+            next_task: 0,
+        }
+    }
+
+    pub(crate) fn note(&mut self, what: What, numbers: [u64; 2], text: impl FnOnce() -> String) {
+        self.trace.note(Duration::from_nanos(self.clock.now), what, numbers, text);
+    }
+
+    fn number(&mut self) -> u64 {
+        self.next_number += 1;
+        self.next_number
+    }
+
+    pub(crate) fn start_process(&mut self, process: u64, cores: usize) {
+        self.process = process;
+        self.cores = (0..cores).map(|_| Core::default()).collect();
+        self.next_task = 0;
+        self.clock.restart();
+        let now = self.clock.now;
+        self.schedule.restart(cores, now);
+        self.note(What::Start, [process, cores as u64], String::new);
+    }
+
+    /// Puts a completion or a timer in its place.
+    fn schedule_at(&mut self, at: u64, due: Due) {
+        let (Due::Timer(number) | Due::Disk(number)) = due;
+        self.due.push(Reverse((at, number, due)));
+    }
+
+    /// Lets a timer that is due go off.
+    pub(crate) fn fire_timer(&mut self, timer: u64) {
+        if let Some(waker) = self.timers.remove(&timer) {
+            self.note(What::Timer, [timer, 0], String::new);
+            waker.wake();
+        }
+    }
+
+    /// Lets a disk operation that is due take effect.
+    pub(crate) fn complete(&mut self, number: u64) -> Option<io::Result<Reply>> {
+        let InFlight { op, site, slot } = self.disk.flying.remove(&number).expect("completes once");
+        let now = self.clock.now;
+        let reply = self.disk.finish(now, &op, site);
+        let outcome = outcome(&reply);
+        self.note(What::Complete, [number, outcome], || match &reply {
+            Err(e) => format!("{op}: {e}"),
+            Ok(_) => op.to_string(),
+        });
+        if Rc::strong_count(&slot) == 1 {
+            return Some(reply);
+        }
+        let mut slot = slot.borrow_mut();
+        slot.reply = Some(reply);
+        if let Some(waker) = slot.waker.take() {
+            waker.wake();
+        }
+        None
+    }
+}
+
+/// A number that tells answers apart.
+fn outcome(reply: &io::Result<Reply>) -> u64 {
+    match reply {
+        Err(e) => 1 << 32 | e.raw_os_error().unwrap_or(0) as u64,
+        Ok(Reply::Done) => 2,
+        Ok(Reply::Opened(n) | Reply::Len(n) | Reply::Locked(n)) => *n,
+        Ok(Reply::Entries(entries)) => {
+            entries.iter().fold(3, |sum, e| sum ^ digest(e.name.as_bytes()) ^ e.len)
+        }
+        Ok(Reply::Bytes(bytes)) => digest(bytes),
+    }
+}
+
+impl Kernel {
+    pub(crate) fn new(state: State) -> Kernel {
+        Kernel { state: RefCell::new(state), inbox: Arc::default() }
+    }
+
+    /// The state. Nothing that could come back here (a task, a destructor of one) may run meanwhile; waking may.
+    pub(crate) fn state(&self) -> RefMut<'_, State> {
+        self.state.borrow_mut()
+    }
+
+    /// Starts a task, unless its process or the main future of its core has ended.
+    pub(crate) fn spawn(&self, process: u64, core: usize, class: Option<Class>, task: LocalFuture<()>) {
+        let mut state = self.state();
+        if state.process != process || state.cores[core].done {
+            // Dropping the task may come back here.
+            drop(state);
+            drop(task);
+            return;
+        }
+        let id = TaskId { process, core, number: state.next_task, class };
+        state.next_task += 1;
+        state.note(What::Spawn, [core as u64, id.number], || id.to_string());
+        state.cores[core].tasks.spawn(id, task, &self.inbox);
+    }
+
+    /// Registers a timer, due `after` nanoseconds from now: never early, and late by some chance of the host.
+    pub(crate) fn start_timer(&self, process: u64, after: u64, waker: Waker) -> u64 {
+        let mut state = self.state();
+        let number = state.number();
+        if state.process == process {
+            let late = state.host_random.below(100_000);
+            let at = state.clock.now.saturating_add(after).saturating_add(late);
+            state.timers.insert(number, waker);
+            state.schedule_at(at, Due::Timer(number));
+        }
+        number
+    }
+
+    /// Whether a timer is still to go off; takes the waker of the task that now waits.
+    pub(crate) fn rewait_timer(&self, timer: u64, waker: &Waker) -> bool {
+        match self.state().timers.get_mut(&timer) {
+            Some(waiting) => {
+                waiting.clone_from(waker);
+                true
+            }
+            None => false,
+        }
+    }
+
+    pub(crate) fn stop_timer(&self, timer: u64) {
+        let stopped = self.state().timers.remove(&timer);
+        drop(stopped);
+    }
+
+    /// Whether the next disk operation starts when it is asked for, rather than when it is first polled.
+    pub(crate) fn starts_eagerly(&self) -> bool {
+        self.state().disk.random.coin()
+    }
+
+    /// Sends an operation on its way. One of an ended process never answers.
+    pub(crate) fn issue(&self, process: u64, mut op: Op) -> Rc<RefCell<Slot>> {
+        let slot = Rc::<RefCell<Slot>>::default();
+        let mut state = self.state();
+        if state.process != process {
+            return slot;
+        }
+        let number = state.number();
+        let now = state.clock.now;
+        let disk = &mut state.disk;
+        let site = disk.site(&op);
+        disk.begin(&mut op);
+        let latency = disk.trouble.latency(now, op.size(), site, &mut disk.random);
+        state.note(What::Issue, [number, latency], || op.to_string());
+        state.disk.flying.insert(number, InFlight { op, site, slot: slot.clone() });
+        state.schedule_at(now + latency, Due::Disk(number));
+        slot
+    }
+
+    /// Gives back what an answer brought, if its process still runs: closes, or releases.
+    pub(crate) fn give_back(&self, process: u64, reply: &Reply) {
+        let mut state = self.state();
+        if state.process == process {
+            match reply {
+                Reply::Opened(inode) => state.disk.close(*inode),
+                Reply::Locked(id) => state.disk.locks.release(*id),
+                _ => {}
+            }
+        }
+    }
+}

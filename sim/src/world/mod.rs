@@ -1,0 +1,270 @@
+//! A world: virtual cores, a clock and a disk, in one thread, where every choice comes from a seed.
+//!
+//! A world outlives the processes that run in it: [`World::run`] runs one, given as one main future per core, to its
+//! end or its crash; the next one finds the disk as that left it.
+
+mod clock;
+mod host;
+pub(crate) mod kernel;
+mod run;
+mod schedule;
+mod tasks;
+
+use std::fmt;
+use std::rc::Rc;
+use std::time::Duration;
+
+use millstream::host::CoreMain;
+
+use self::clock::Clock;
+use self::kernel::{Kernel, State};
+use self::run::Run;
+use self::schedule::Schedule;
+use crate::disk::model::Model;
+use crate::disk::{CrashKind, DiskView};
+use crate::faults::FaultPlan;
+use crate::random::{Random, Streams};
+use crate::trace::{Event, Trace, What};
+
+pub use self::tasks::TaskId;
+
+/// What a world is like, besides its seed.
+#[derive(Clone, Debug)]
+pub struct WorldConfig {
+    /// What may go wrong.
+    pub plan: FaultPlan,
+    /// The disk loses nothing, whatever crashes: for tests that must then find nothing, or fail.
+    pub forgiving: bool,
+    /// Keep the list of events, for a timeline.
+    pub keep_log: bool,
+    /// The most scheduling points (steps and completions) that a process may take.
+    pub max_points: u64,
+    /// The most virtual time that a process may take.
+    pub max_time: Duration,
+}
+
+impl Default for WorldConfig {
+    fn default() -> WorldConfig {
+        WorldConfig {
+            plan: FaultPlan::none(),
+            forgiving: false,
+            keep_log: false,
+            max_points: 10_000_000,
+            max_time: Duration::from_secs(24 * 3600),
+        }
+    }
+}
+
+/// When a process is to be killed. A process that ends earlier is not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Crash {
+    /// At which point.
+    pub when: When,
+    /// How.
+    pub kind: CrashKind,
+}
+
+/// A point in the life of a process, counted from its start.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum When {
+    /// Before this many scheduling points (steps of tasks, timers and completions) have passed.
+    Point(u64),
+    /// Before this many disk operations have taken effect.
+    DiskOperation(u64),
+}
+
+/// How a process ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum RunEnd {
+    /// All main futures have ended.
+    Finished,
+    /// It was killed.
+    Crashed(CrashKind),
+    /// Nothing is ready, nothing is due, and yet a main future has not ended.
+    Deadlock(Waiting),
+    /// It took more points or virtual time than a world allows: no progress.
+    OutOfTime(Waiting),
+}
+
+/// What had not ended.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// Unfinished tasks.
+    pub tasks: Vec<TaskId>,
+    /// Disk operations in flight.
+    pub operations: Vec<String>,
+    /// Timers that were set.
+    pub timers: usize,
+}
+
+impl fmt::Display for Waiting {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tasks: Vec<_> = self.tasks.iter().map(TaskId::to_string).collect();
+        write!(f, "unfinished: {}", tasks.join(", "))?;
+        if !self.operations.is_empty() {
+            write!(f, "; on the disk: {}", self.operations.join(", "))?;
+        }
+        write!(f, "; {} timers", self.timers)
+    }
+}
+
+impl fmt::Display for RunEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            RunEnd::Finished => write!(f, "finished"),
+            RunEnd::Crashed(kind) => write!(f, "killed ({kind:?})"),
+            RunEnd::Deadlock(waiting) => write!(f, "deadlock; {waiting}"),
+            RunEnd::OutOfTime(waiting) => write!(f, "no progress; {waiting}"),
+        }
+    }
+}
+
+/// A simulated machine.
+///
+/// ```
+/// use millstream_sim::world::{RunEnd, World, WorldConfig};
+/// use millstream_storage::disk::OpenMode;
+///
+/// let mut world = World::new(7, WorldConfig::default());
+/// let end = world.run(vec![Box::new(|host| {
+///     Box::pin(async move {
+///         let file = host.disk().open("hello".as_ref(), OpenMode::Create).await.expect("a new disk is empty");
+///         file.write_at(0, b"world".to_vec().into()).await.expect("no faults are on");
+///     })
+/// })]);
+/// assert_eq!(end, RunEnd::Finished);
+/// assert_eq!(world.disk().read("hello").expect("it was written"), b"world");
+/// ```
+pub struct World {
+    kernel: Rc<Kernel>,
+    streams: Streams,
+    config: WorldConfig,
+    faults: Random,
+    frozen: bool,
+    crash: Option<Crash>,
+    processes: u64,
+    points: u64,
+    /// The longest life of a process so far: points, disk operations.
+    longest: [u64; 2],
+}
+
+impl World {
+    /// The world of a seed.
+    pub fn new(seed: u64, config: WorldConfig) -> World {
+        let streams = Streams::new(seed);
+        let state = State::new(
+            Clock::new(config.plan.clock_jump, streams.stream("clock")),
+            Schedule::new(config.plan.stall, streams.stream("schedule")),
+            Model::new(config.plan.clone(), config.forgiving, streams.stream("disk")),
+            Trace::new(config.keep_log),
+            streams.stream("host"),
+        );
+        World {
+            kernel: Rc::new(Kernel::new(state)),
+            streams,
+            config,
+            faults: streams.stream("faults"),
+            frozen: false,
+            crash: None,
+            processes: 0,
+            points: 0,
+            longest: [256, 32],
+        }
+    }
+
+    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
+    /// own.
+    pub fn streams(&self) -> Streams {
+        self.streams
+    }
+
+    /// The disk, from outside.
+    pub fn disk(&self) -> DiskView {
+        DiskView::new(self.kernel.clone())
+    }
+
+    /// Sets when the next process is killed.
+    pub fn set_crash(&mut self, crash: Option<Crash>) {
+        self.crash = crash;
+    }
+
+    /// Draws from the plan whether, when and how the next process is killed: early points as often as late ones, up
+    /// to somewhat beyond the longest life so far.
+    pub fn draw_crash(&mut self) -> Option<Crash> {
+        self.crash = None;
+        if !self.frozen && self.faults.chance(self.config.plan.crash) {
+            let power = self.faults.chance(self.config.plan.power_loss);
+            let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
+            let [points, operations] = self.longest;
+            let when = match self.faults.below(4) {
+                0 => When::Point(self.faults.magnitude(2 * points)),
+                1 => When::Point(self.faults.range(1, points)),
+                2 => When::DiskOperation(self.faults.magnitude(2 * operations)),
+                _ => When::DiskOperation(self.faults.range(1, operations)),
+            };
+            self.crash = Some(Crash { when, kind });
+        }
+        self.crash
+    }
+
+    /// Runs a process: one main future per core. It is killed where [`set_crash`](Self::set_crash) or
+    /// [`draw_crash`](Self::draw_crash) said. In the end its locks are released and its tasks are gone.
+    ///
+    /// # Panics
+    /// If a task panics. The world is then of no further use.
+    pub fn run(&mut self, mains: Vec<CoreMain>) -> RunEnd {
+        self.processes += 1;
+        let process = self.processes;
+        let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
+        run.start(mains);
+        let end = run.to_the_end();
+        let life = run.life();
+        run.tear_down(&end, &mut self.faults);
+        self.points += life[0];
+        self.longest = [self.longest[0].max(life[0]), self.longest[1].max(life[1])];
+        end
+    }
+
+    /// From now on nothing goes wrong, and nobody is killed: what is alive must now come to its end.
+    pub fn freeze(&mut self) {
+        self.frozen = true;
+        self.crash = None;
+        let mut state = self.kernel.state();
+        state.disk.trouble.freeze();
+        state.clock.freeze();
+        state.schedule.freeze();
+    }
+
+    /// Cuts the power between two processes.
+    pub fn cut_power(&mut self) {
+        let mut state = self.kernel.state();
+        let now = state.clock.now;
+        let fates = state.disk.end_process(now, 0, Some(CrashKind::PowerLoss), &mut self.faults);
+        state.note(What::Aftermath, [0, fates], String::new);
+    }
+
+    /// Adds a remark of the scenario to the trace.
+    pub fn note(&self, numbers: [u64; 2], text: impl FnOnce() -> String) {
+        self.kernel.state().note(What::Note, numbers, text);
+    }
+
+    /// Virtual time since the world began.
+    pub fn now(&self) -> Duration {
+        Duration::from_nanos(self.kernel.state().clock.now)
+    }
+
+    /// Scheduling points so far, in all processes.
+    pub fn points(&self) -> u64 {
+        self.points
+    }
+
+    /// The hash of everything that happened so far: equal for equal runs.
+    pub fn trace_hash(&self) -> u64 {
+        self.kernel.state().trace.hash()
+    }
+
+    /// What happened so far; empty unless the log is kept.
+    pub fn events(&self) -> Vec<Event> {
+        self.kernel.state().trace.events().to_vec()
+    }
+}
