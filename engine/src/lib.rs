@@ -1,9 +1,103 @@
-//! Engine.
+//! Millstream: a stateful stream processor for one machine, as a library.
+//!
+//! A [`Job`](job::Job) is a value: sources, steps, sinks. It runs on pinned cores that share nothing, each stepping
+//! its own shard of every keyed step; it keeps state in a log from which a checkpoint is taken without a pause, and
+//! commits its output with the checkpoints, so that a process killed at any moment goes on exactly where it was.
+//! The simulator (`millstream-sim`) runs the very same job under seeded faults.
+//!
+//! # A record's walk
+//! The modules are the rooms that a record goes through:
+//! [`source`] reads splits, decodes, gives times and makes watermarks;
+//! [`stream`] is how the graph is built, and its fused chains run what has no state;
+//! `exchange` routes records by key to the core that owns their [key group](key_group), over rings, and aligns
+//! barriers on the other side;
+//! [`operator`](window) works on batches, with [`state`] in the log;
+//! [`checkpoint`] makes it durable; [`sink`] commits.
+//! One `shard` step moves all of this on one core; a `driver` runs it on a [`host`].
+//!
+//! # Example
+//! ```
+//! use millstream::prelude::*;
+//!
+//! let job = Job::new("words");
+//! let (sink, counts) = collect();
+//! job.source("lines", from_vec(vec![(0, "to be or"), (900, "not to be"), (5_000, "be")]))
+//!     .event_time(|line| line.0, Watermarks::bounded(secs(1)))
+//!     .flat_map(|line| line.1.split(' ').map(str::to_owned).collect::<Vec<_>>())
+//!     .key_by(|word| word.clone())
+//!     .window(Tumbling::of(secs(1)))
+//!     .aggregate("count", Count)
+//!     .map(|count| (count.window.start, count.key, count.value))
+//!     .sink("counts", sink);
+//! job.run(Config::new().cores(2))?;
+//!
+//! let mut counts = counts.take();
+//! counts.sort();
+//! assert_eq!(counts.len(), 5);
+//! assert_eq!(counts[0], (0, "be".to_owned(), 2));
+//!
+//! #[derive(Clone)]
+//! struct Count;
+//! impl Aggregate for Count {
+//!     type In = String;
+//!     type Acc = u64;
+//!     type Out = u64;
+//!     fn add(&self, count: &mut u64, _: &String) {
+//!         *count += 1;
+//!     }
+//!     fn finish(&self, count: &u64) -> u64 {
+//!         *count
+//!     }
+//! }
+//! # Ok::<(), millstream::Error>(())
+//! ```
 
+pub mod checkpoint;
 pub mod error;
 pub mod host;
+pub mod job;
+pub mod key;
+pub mod key_group;
+pub mod metrics;
+pub mod reference;
 pub mod sink;
 pub mod source;
+pub mod state;
+pub mod stream;
 pub mod time;
 
+mod config;
+mod driver;
+mod exchange;
+mod graph;
+mod handle;
+mod operator;
+mod record;
+mod shard;
+mod stage;
+mod watermark;
+
+pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
+pub use handle::{JobControl, JobHandle, Report};
+pub use job::Job;
+pub use operator::{aggregate, process, window};
+
+/// What most jobs need.
+pub mod prelude {
+    pub use crate::aggregate::Aggregate;
+    pub use crate::config::Config;
+    pub use crate::error::{Error, ErrorKind, Result};
+    pub use crate::handle::{JobHandle, Report};
+    pub use crate::host::RuntimeKind;
+    pub use crate::job::Job;
+    pub use crate::key::Key;
+    pub use crate::process::{Context, Declare, Process};
+    pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson};
+    pub use crate::source::watermarks::Watermarks;
+    pub use crate::source::{Poison, files, from_vec, generator};
+    pub use crate::state::Value;
+    pub use crate::stream::Stream;
+    pub use crate::time::{Timestamp, hours, millis, minutes, secs};
+    pub use crate::window::{Tumbling, Window, Windowed};
+}

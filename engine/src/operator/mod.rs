@@ -59,7 +59,10 @@ pub(crate) trait Operator: 'static {
         out: &mut Output<Self::Out, Self::Side>,
     ) -> Result<Progress>;
 
-    /// Processing time: fires what is due. Called with every step.
+    /// The clock, at the beginning of each step.
+    fn set_now(&mut self, _now: Timestamp) {}
+
+    /// Processing time: fires what is due.
     fn on_processing_time(
         &mut self,
         _now: Timestamp,

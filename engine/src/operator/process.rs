@@ -298,8 +298,11 @@ where
         self.fire(Domain::Event, watermark, out)
     }
 
-    fn on_processing_time(&mut self, now: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
+    fn set_now(&mut self, now: Timestamp) {
         self.calls.now = now;
+    }
+
+    fn on_processing_time(&mut self, now: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
         self.fire(Domain::Processing, now, out)
     }
 

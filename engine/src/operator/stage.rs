@@ -168,6 +168,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.operator.set_now(cx.now.wall);
         let mut busy = self.fire_processing_time(cx)?;
         while cx.budget > 0 && self.has_room() && self.advance(cx)? {
             self.send(cx);

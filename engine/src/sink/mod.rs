@@ -9,6 +9,7 @@
 pub mod discard;
 pub mod file;
 pub mod memory;
+pub(crate) mod stage;
 pub mod stdout;
 
 use std::rc::Rc;

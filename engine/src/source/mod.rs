@@ -7,7 +7,9 @@
 
 pub mod file;
 pub mod memory;
+pub(crate) mod stage;
 mod strided;
+pub mod watermarks;
 
 use std::collections::BTreeMap;
 use std::rc::Rc;

@@ -97,6 +97,11 @@ impl Tumbling {
         Window { start: end.saturating_sub(self.size), end }
     }
 
+    /// Size, offset and allowed lateness, in milliseconds.
+    pub(crate) fn parameters(&self) -> (i64, i64, i64) {
+        (self.size, self.offset, self.lateness)
+    }
+
     /// For messages and the schema of checkpoints.
     pub(crate) fn describe(&self) -> String {
         let Tumbling { size, offset, lateness } = self;

@@ -1,0 +1,63 @@
+//! The graph of a job: what the builder made, before it is laid out on cores.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use crate::checkpoint::coordinator::RecoverSink;
+use crate::checkpoint::manifest::Schema;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::edge::Mesh;
+use crate::key_group::Placement;
+use crate::reference::Outputs;
+use crate::stage::StageSeed;
+
+/// What a node needs to make its stages.
+pub(crate) struct Layout<'a> {
+    pub mesh: &'a Mesh,
+    pub placement: &'a Placement,
+    pub core: usize,
+}
+
+/// Makes the stage of one core; called for each core in turn, before the cores start.
+pub(crate) type MakeStage = Box<dyn Fn(&Layout<'_>) -> Box<dyn StageSeed>>;
+
+/// A stateful step, a source or a sink.
+pub(crate) struct Node {
+    pub name: String,
+    pub schema: Schema,
+    pub make: MakeStage,
+    /// Sinks only.
+    pub recover: Option<RecoverSink>,
+}
+
+/// The nodes in the order in which they were added: each after those that feed it.
+#[derive(Default)]
+pub(crate) struct Graph {
+    pub nodes: Vec<Node>,
+    pub outputs: Outputs,
+}
+
+/// The graph that the streams of a job add to.
+pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
+
+impl Graph {
+    /// # Errors
+    /// If a name is empty or taken, or there is nothing to run.
+    pub(crate) fn check(&self) -> Result<BTreeMap<String, Schema>> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Job, message));
+        let mut schemas = BTreeMap::new();
+        for node in &self.nodes {
+            if node.name.is_empty() {
+                return refuse(format!("a {} has an empty name", node.schema.kind));
+            }
+            if schemas.insert(node.name.clone(), node.schema.clone()).is_some() {
+                return refuse(format!("two steps are named `{}`; names must be unique", node.name));
+            }
+        }
+        if !self.nodes.iter().any(|node| node.recover.is_some()) {
+            return refuse("the job has no sink; end at least one stream with `sink`".to_owned());
+        }
+        Ok(schemas)
+    }
+}

@@ -1,0 +1,187 @@
+//! A job: a graph of streams, and what it takes to run it.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use millstream_ring::Bell;
+
+use crate::checkpoint::control::{Line, lines};
+use crate::checkpoint::coordinator::{CoordinatorSeed, coordinate};
+use crate::checkpoint::manifest::Schema;
+use crate::config::Config;
+use crate::driver::{ShardSeed, drive};
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::edge::Mesh;
+use crate::exchange::route::bells;
+use crate::graph::{Graph, Layout, Node, SharedGraph};
+use crate::handle::{JobControl, JobHandle, Report, Shared};
+use crate::host::{Class, CoreMain, launch};
+use crate::key_group::Placement;
+use crate::metrics::Metrics;
+use crate::reference::{Compute, Event, Inputs};
+use crate::shard::StepLimits;
+use crate::source::Source;
+use crate::stream::chain::Identity;
+use crate::stream::{FromSource, SourceSpec, Stream};
+
+/// A stream processing job. Its methods add streams; [`Job::run`] runs it.
+///
+/// ```
+/// use millstream::prelude::*;
+///
+/// let job = Job::new("hello");
+/// let (sink, greetings) = collect();
+/// job.source("names", from_vec(vec!["Ada", "Grace"])).map(|name| format!("hello {name}")).sink("out", sink);
+/// let report = job.run(Config::new().cores(1))?;
+/// assert_eq!(greetings.take(), ["hello Ada", "hello Grace"]);
+/// assert_eq!(report.records_in, 2);
+/// # Ok::<(), millstream::Error>(())
+/// ```
+pub struct Job {
+    name: String,
+    graph: SharedGraph,
+}
+
+impl Job {
+    /// An empty job. Its checkpoints carry the name.
+    pub fn new(name: &str) -> Job {
+        Job { name: name.to_owned(), graph: Rc::new(RefCell::new(Graph::default())) }
+    }
+
+    /// The records of a source. The name is for ever: positions are found by it.
+    pub fn source<T, S>(&self, name: &str, source: S) -> Stream<T, Identity<T, FromSource>>
+    where
+        T: Send + 'static,
+        S: Source<T>,
+    {
+        let spec = SourceSpec::new(name);
+        let schema = Schema::new("source", &[("of", std::any::type_name::<T>().to_owned())]);
+        let making = spec.clone();
+        let make = move |layout: &Layout<'_>| making.seed(source.clone(), layout);
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+        self.graph.borrow_mut().nodes.push(node);
+        let computing = spec.clone();
+        let compute: Compute<T> = Rc::new(move |inputs| computing.compute(inputs));
+        Stream {
+            graph: self.graph.clone(),
+            outlet: spec.outlet.clone(),
+            chain: Identity::new(),
+            compute,
+            extra: Some(spec),
+        }
+    }
+
+    /// Runs the job to the end of its input.
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed, the machine refuses what they need, a checkpoint cannot be
+    /// restored, or a source, a sink or the user's code fails.
+    pub fn run(self, config: Config) -> Result<Report> {
+        self.start(config)?.wait()
+    }
+
+    /// Starts the job, and returns while it runs.
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed, or the machine refuses what they need.
+    pub fn start(self, config: Config) -> Result<JobHandle> {
+        let (mains, control) = self.into_mains(&config)?;
+        let cores = launch(&config.runtime, mains)
+            .map_err(|error| Error::new(ErrorKind::Host, "the cores cannot be started").caused_by(error))?;
+        Ok(JobHandle::new(control, cores))
+    }
+
+    /// What to run on each core, for a host of one's own: the simulator's, for example.
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed.
+    pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
+        config.check()?;
+        let schemas = self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
+        let cores = config.cores;
+        let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
+        let placement = Placement::new(config.groups(), cores);
+        let coordinator_bell = Arc::new(Bell::new());
+        let (lines, links) = lines(&coordinator_bell, &mesh.bells);
+        let shared = Shared::new(coordinator_bell.clone());
+        let metrics = Metrics::new(cores);
+        let control = JobControl { shared: shared.clone(), metrics: metrics.clone() };
+
+        let mut mains: Vec<CoreMain> = Vec::with_capacity(cores);
+        let coordinator = self.coordinator(config, schemas, lines, coordinator_bell, control.clone());
+        let mut coordinator = Some(coordinator);
+        for (core, link) in links.into_iter().enumerate() {
+            let layout = Layout { mesh: &mesh, placement: &placement, core };
+            let graph = self.graph.borrow();
+            let seed = ShardSeed {
+                core,
+                cores,
+                link,
+                bell: mesh.bells[core].clone(),
+                stages: graph.nodes.iter().map(|node| (node.make)(&layout)).collect(),
+                placement: placement.clone(),
+                limits: StepLimits { budget: config.step_budget, batch_size: config.batch_size },
+                checkpoints: config.checkpoints.clone(),
+                metrics: metrics.clone(),
+            };
+            mains.push(core_main(seed, coordinator.take()));
+        }
+        Ok((mains, control))
+    }
+
+    fn coordinator(
+        &self,
+        config: &Config,
+        schemas: BTreeMap<String, Schema>,
+        lines: Vec<Line>,
+        bell: Arc<Bell>,
+        control: JobControl,
+    ) -> CoordinatorSeed {
+        let mut graph = self.graph.borrow_mut();
+        let sinks = graph.nodes.iter_mut().filter_map(|node| Some((node.name.clone(), node.recover.take()?)));
+        CoordinatorSeed {
+            job: self.name.clone(),
+            max_parallelism: config.groups(),
+            schemas,
+            sinks: sinks.collect(),
+            lines,
+            bell,
+            shared: control.shared,
+            metrics: control.metrics,
+            checkpoints: config.checkpoints.clone(),
+            every: config.checkpoint_every,
+            timeout: config.checkpoint_timeout,
+            tolerated_failures: config.tolerated_failures,
+            retained: config.retained,
+        }
+    }
+
+    /// What the sink named `sink` should be given, computed from all of the input by the
+    /// [reference interpreter](crate::reference).
+    ///
+    /// # Panics
+    /// If there is no such sink of that type, or a source was given no input.
+    pub fn expected<T: 'static>(&self, sink: &str, inputs: &Inputs) -> Vec<T> {
+        let graph = self.graph.borrow();
+        let compute = graph.outputs.get::<T>(sink);
+        let compute = compute.unwrap_or_else(|| panic!("the job has no sink `{sink}` of that type")).clone();
+        drop(graph);
+        let events = compute(inputs);
+        events.into_iter().filter_map(|event| match event {
+            Event::Record(_, record) => Some(record),
+            Event::Watermark(_) => None,
+        }).collect()
+    }
+}
+
+/// What runs on a core: its shard and, on the first, the coordinator.
+fn core_main(seed: ShardSeed, coordinator: Option<CoordinatorSeed>) -> CoreMain {
+    Box::new(move |host| {
+        if let Some(coordinator) = coordinator {
+            host.spawn(Class::Records, Box::pin(coordinate(coordinator, host.clone())));
+        }
+        Box::pin(drive(seed, host))
+    })
+}

@@ -1,0 +1,111 @@
+//! Streams partitioned by key.
+
+use std::rc::Rc;
+
+use crate::checkpoint::manifest::Schema;
+use crate::exchange::outlet::OutletSpec;
+use crate::graph::{Layout, Node};
+use crate::key::Key;
+use crate::operator::process::{Declare, Process, ProcessOperator};
+use crate::operator::window::Tumbling;
+use crate::reference::{self, Compute};
+use crate::state::backend::LogBackend;
+use crate::state::restore::open_store;
+use crate::state::timers::Timers;
+use crate::stream::chain::{Chain, Identity, Origin};
+use crate::stream::seeds::OperatorSeed;
+use crate::stream::{Stream, WindowedStream};
+
+/// A stream partitioned by key: records with equal keys meet on one core, in order.
+pub struct Keyed<K, T, C, F>
+where
+    C: Chain<Out = T>,
+{
+    pub(crate) stream: Stream<T, C>,
+    pub(crate) key: F,
+    of: std::marker::PhantomData<fn() -> K>,
+}
+
+impl<K, T, C, F> Keyed<K, T, C, F>
+where
+    K: Key,
+    T: Send + 'static,
+    C: Chain<Out = T>,
+    F: Fn(&T) -> K + Clone + Send + 'static,
+{
+    pub(crate) fn new(stream: Stream<T, C>, key: F) -> Self {
+        Keyed { stream, key, of: std::marker::PhantomData }
+    }
+
+    /// Groups each key's records by windows of event time.
+    pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
+        WindowedStream { keyed: self, windows }
+    }
+
+    /// Runs a [`Process`] function: state and timers per key. The name is for ever: state is found by it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// /// Numbers the records of each key.
+    /// #[derive(Clone)]
+    /// struct Number;
+    /// impl Process for Number {
+    ///     type Key = char;
+    ///     type In = char;
+    ///     type Out = (char, u32);
+    ///     type State = Value<u32>;
+    ///     fn declare(&self, state: &mut Declare) -> Value<u32> {
+    ///         state.value("seen")
+    ///     }
+    ///     fn on_record(&mut self, c: char, seen: &Value<u32>, cx: &mut Context<'_, Self>) {
+    ///         let n = seen.update(cx, |n| { *n += 1; *n });
+    ///         cx.emit((c, n));
+    ///     }
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, numbered) = collect();
+    /// job.source("letters", from_vec(vec!['a', 'b', 'a'])).key_by(|c| *c).process("number", Number).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(numbered.take(), [('a', 1), ('b', 1), ('a', 2)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn process<P>(self, name: &str, process: P) -> Stream<P::Out>
+    where
+        P: Process<Key = K, In = T>,
+    {
+        let Keyed { stream, key, .. } = self;
+        let (graph, up) = (stream.graph.clone(), stream.compute.clone());
+        let outlet = OutletSpec::shared();
+        let edges = vec![stream.by_key(key.clone())];
+        let spec = OperatorSeed::<ProcessOperator<P, F>>::spec(name, edges, outlet.clone(), OutletSpec::shared());
+        let schema = schema(&process);
+        let (step, function, of) = (name.to_owned(), process.clone(), key.clone());
+        let make = move |layout: &Layout<'_>| {
+            let (step, process, key) = (step.clone(), function.clone(), of.clone());
+            spec.seed(layout, move |cx, watermark| {
+                Box::pin(async move {
+                    let store = open_store(&cx, &step).await?;
+                    let mut declare = Declare::default();
+                    let state = process.declare(&mut declare);
+                    declare.check(&store)?;
+                    let timers = Timers::restore(&store)?;
+                    Ok(ProcessOperator::new(process, state, key, LogBackend { store, timers }, watermark))
+                })
+            })
+        };
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+        graph.borrow_mut().nodes.push(node);
+        let compute: Compute<P::Out> =
+            Rc::new(move |inputs| reference::process(up(inputs), &process, &key));
+        Stream::<P::Out, Origin<P::Out>> { graph, outlet, chain: Identity::new(), compute, extra: None }
+    }
+}
+
+fn schema<P: Process>(process: &P) -> Schema {
+    let mut declare = Declare::default();
+    process.declare(&mut declare);
+    let mut schema = Schema::new("process", &[("key", std::any::type_name::<P::Key>().to_owned())]);
+    schema.detail.extend(declare.schema());
+    schema
+}

@@ -1,0 +1,288 @@
+//! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
+
+pub mod chain;
+mod keyed;
+mod seeds;
+mod windowed;
+
+use std::rc::Rc;
+
+use crate::checkpoint::manifest::Schema;
+use crate::exchange::edge::{Edge, Pattern};
+use crate::exchange::outlet::{OutletSpec, SharedOutlet};
+use crate::exchange::route::{ByKey, Forward};
+use crate::graph::{Layout, Node, SharedGraph};
+use crate::operator::union::UnionOperator;
+use crate::reference::{self, Compute};
+use crate::sink::Sink;
+use crate::source::DeadLetter;
+use crate::source::watermarks::Watermarks;
+use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
+use crate::stream::seeds::{OperatorSeed, SinkSeed};
+use crate::time::Timestamp;
+
+pub use keyed::Keyed;
+pub(crate) use seeds::SourceSpec;
+pub use windowed::{FromWindow, WindowedStream};
+
+/// A stream of records of type `T`.
+///
+/// `C` is the chain of stateless steps that its records go through, inferred like the type of an iterator; a
+/// function that takes or returns streams can name `Stream<T>` after [`Stream::stage`].
+pub struct Stream<T, C = Origin<T>>
+where
+    C: Chain<Out = T>,
+{
+    pub(crate) graph: SharedGraph,
+    pub(crate) outlet: SharedOutlet<C::In>,
+    pub(crate) chain: C,
+    pub(crate) compute: Compute<T>,
+    /// What only a source's or a window's own stream has.
+    pub(crate) extra: Extra,
+}
+
+/// The side of a stream's stage, for the methods that only its streams have.
+pub(crate) type Extra = Option<Rc<dyn std::any::Any>>;
+
+/// The tag of a stream that comes right out of a source.
+pub struct FromSource;
+
+impl<T, C> Stream<T, C>
+where
+    T: Send + 'static,
+    C: Chain<Out = T>,
+{
+    /// Each record through a function.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, squares) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3])).map(|n| n * n).sink("squares", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(squares.take(), [1, 4, 9]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn map<U, F>(self, function: F) -> Stream<U, Map<C, F>>
+    where
+        U: Send + 'static,
+        F: Fn(T) -> U + Clone + Send + 'static,
+    {
+        let (up, f) = (self.compute.clone(), function.clone());
+        let compute: Compute<U> =
+            Rc::new(move |inputs| reference::flat_map(up(inputs), |record| vec![f(record)]));
+        self.then(compute, |before| Map { before, function })
+    }
+
+    /// Only the records that a predicate accepts.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, even) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3, 4])).filter(|n| n % 2 == 0).sink("even", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(even.take(), [2, 4]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn filter<F>(self, predicate: F) -> Stream<T, Filter<C, F>>
+    where
+        F: Fn(&T) -> bool + Clone + Send + 'static,
+    {
+        let (up, p) = (self.compute.clone(), predicate.clone());
+        let compute: Compute<T> = Rc::new(move |inputs| {
+            reference::flat_map(up(inputs), |record| if p(&record) { vec![record] } else { Vec::new() })
+        });
+        self.then(compute, |before| Filter { before, predicate })
+    }
+
+    /// Any number of records for each.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, all) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3])).flat_map(|n| 0..n).sink("all", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(all.take(), [0, 0, 1, 0, 1, 2]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn flat_map<I, F>(self, function: F) -> Stream<I::Item, FlatMap<C, F>>
+    where
+        I: IntoIterator,
+        I::Item: Send + 'static,
+        F: Fn(T) -> I + Clone + Send + 'static,
+    {
+        let (up, f) = (self.compute.clone(), function.clone());
+        let compute: Compute<I::Item> = Rc::new(move |inputs| {
+            reference::flat_map(up(inputs), |record| f(record).into_iter().collect())
+        });
+        self.then(compute, |before| FlatMap { before, function })
+    }
+
+    /// Partitions by key: records with equal keys meet on one core, in order. The function must be pure: it is
+    /// called again where the key is needed.
+    ///
+    /// See [`Keyed`] for what can be done then.
+    pub fn key_by<K, F>(self, key: F) -> Keyed<K, T, C, F>
+    where
+        K: crate::key::Key,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+    {
+        Keyed::new(self, key)
+    }
+
+    /// The records of both streams, in no particular order between them.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, all) = collect();
+    /// let odd = job.source("odd", from_vec(vec![1, 3]));
+    /// let even = job.source("even", from_vec(vec![2, 4]));
+    /// odd.union("both", even).sink("all", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// let mut all = all.take();
+    /// all.sort();
+    /// assert_eq!(all, [1, 2, 3, 4]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn union<D>(self, name: &str, other: Stream<T, D>) -> Stream<T>
+    where
+        D: Chain<Out = T>,
+    {
+        let (graph, compute) = (self.graph.clone(), self.compute.clone());
+        let other_compute = other.compute.clone();
+        let edges = vec![self.forward(), other.forward()];
+        let outlet = OutletSpec::shared();
+        let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+        let make = move |layout: &Layout<'_>| {
+            spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }))
+        };
+        let schema = Schema::new("union", &[("of", std::any::type_name::<T>().to_owned())]);
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+        graph.borrow_mut().nodes.push(node);
+        let compute: Compute<T> =
+            Rc::new(move |inputs| reference::union(vec![compute(inputs), other_compute(inputs)]));
+        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
+    }
+
+    /// Ends the fused chain here: what follows is a stage of its own, and the stream's type is plain.
+    pub fn stage(self, name: &str) -> Stream<T> {
+        let (graph, up) = (self.graph.clone(), self.compute.clone());
+        let edges = vec![self.forward()];
+        let outlet = OutletSpec::shared();
+        let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+        let make = move |layout: &Layout<'_>| {
+            spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }))
+        };
+        let schema = Schema::new("stage", &[("of", std::any::type_name::<T>().to_owned())]);
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+        graph.borrow_mut().nodes.push(node);
+        Stream { graph, outlet, chain: Identity::new(), compute: up, extra: None }
+    }
+
+    /// Ends the stream in a sink.
+    pub fn sink<S: Sink<T>>(self, name: &str, sink: S) {
+        let graph = self.graph.clone();
+        graph.borrow_mut().outputs.add(name, self.compute.clone());
+        let edge = self.forward();
+        let (step, target) = (name.to_owned(), sink.clone());
+        let make = move |layout: &Layout<'_>| SinkSeed::make(&step, target.clone(), &edge, layout);
+        let schema = Schema::new("sink", &[("to", sink.describe())]);
+        let recover = Box::new(move |cx, prepared| sink.recover(cx, prepared));
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: Some(recover) };
+        graph.borrow_mut().nodes.push(node);
+    }
+
+    fn then<D: Chain<In = C::In>>(
+        self,
+        compute: Compute<D::Out>,
+        chain: impl FnOnce(C) -> D,
+    ) -> Stream<D::Out, D> {
+        let Stream { graph, outlet, chain: before, .. } = self;
+        Stream { graph, outlet, chain: chain(before), compute, extra: None }
+    }
+
+    /// An edge on which every core sends to itself.
+    pub(crate) fn forward(self) -> Rc<Edge<T>> {
+        let edge = Edge::new(Pattern::Forward);
+        self.outlet.borrow_mut().attach(self.chain, Forward, edge.clone());
+        edge
+    }
+
+    /// An edge on which every core sends to the owner of the key.
+    pub(crate) fn by_key<K, F>(self, key: F) -> Rc<Edge<T>>
+    where
+        K: crate::key::Key,
+        F: Fn(&T) -> K + Clone + Send + 'static,
+    {
+        let edge = Edge::new(Pattern::AllToAll);
+        self.outlet.borrow_mut().attach(self.chain, ByKey { key }, edge.clone());
+        edge
+    }
+}
+
+/// A stream can be used twice if its records can be copied: a clone is the same stream.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let ((odd, odds), (all, everything)) = (collect(), collect());
+/// let numbers = job.source("numbers", from_vec(vec![1, 2, 3]));
+/// numbers.clone().filter(|n| n % 2 == 1).sink("odd", odd);
+/// numbers.sink("all", all);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!((odds.take(), everything.take()), (vec![1, 3], vec![1, 2, 3]));
+/// # Ok::<(), millstream::Error>(())
+/// ```
+impl<T, C> Clone for Stream<T, C>
+where
+    T: Send + 'static,
+    C: Chain<Out = T, In: Clone>,
+{
+    fn clone(&self) -> Self {
+        self.outlet.borrow_mut().set_clone(C::In::clone);
+        Stream {
+            graph: self.graph.clone(),
+            outlet: self.outlet.clone(),
+            chain: self.chain.clone(),
+            compute: self.compute.clone(),
+            extra: self.extra.clone(),
+        }
+    }
+}
+
+impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
+    /// Gives each record the time at which it happened, and says how watermarks follow. To be called before the
+    /// stream is used.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// let readings = job
+    ///     .source("readings", from_vec(vec![(1_000, 21.5), (2_000, 21.7)]))
+    ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)));
+    /// ```
+    pub fn event_time<F>(self, time: F, marks: Watermarks) -> Stream<T, Identity<T, FromSource>>
+    where
+        F: Fn(&T) -> Timestamp + Clone + Send + 'static,
+    {
+        self.source().set_time(time, marks);
+        self
+    }
+
+    /// The records of the source that cannot be decoded, as a stream of their own. They are counted, and no longer
+    /// end the job.
+    pub fn dead_letters(&self) -> Stream<DeadLetter> {
+        let source = self.source();
+        let outlet = source.dead_outlet();
+        let compute: Compute<DeadLetter> = Rc::new(|_| reference::source(Vec::new(), None));
+        Stream { graph: self.graph.clone(), outlet, chain: Identity::new(), compute, extra: None }
+    }
+
+    fn source(&self) -> Rc<SourceSpec<T>> {
+        let extra = self.extra.clone().expect("a source's stream knows its source");
+        extra.downcast().expect("a source's stream has its type")
+    }
+}

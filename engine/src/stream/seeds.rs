@@ -1,0 +1,229 @@
+//! From the graph to the stages: what each node keeps to make the stage of a core, and what travels there.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use serde_json::Value as Json;
+
+use crate::error::Result;
+use crate::exchange::edge::{Edge, Receiver};
+use crate::exchange::intake::Intake;
+use crate::exchange::outlet::{Outlet, OutletSpec, SharedOutlet};
+use crate::graph::Layout;
+use crate::host::LocalFuture;
+use crate::operator::Operator;
+use crate::operator::stage::{OperatorStage, StageSettings, restored_progress};
+use crate::reference::{self, Event, Inputs, Times};
+use crate::sink::stage::SinkStage;
+use crate::sink::{Sink, SinkContext};
+use crate::source::stage::{AssignTimes, EventTime, SourceParts, SourceStage};
+use crate::source::watermarks::Watermarks;
+use crate::source::{DeadLetter, Poison, Source, SourceContext};
+use crate::stage::{OpenContext, Stage, StageSeed};
+use crate::time::Timestamp;
+
+/// Makes a copy of a time function for each core.
+type MakeTime<T> = Box<dyn Fn() -> Box<dyn AssignTimes<T>>>;
+
+/// A source in the graph.
+pub(crate) struct SourceSpec<T> {
+    name: String,
+    pub outlet: SharedOutlet<T>,
+    time: RefCell<Option<(MakeTime<T>, Watermarks, Times<T>)>>,
+    dead: RefCell<Option<SharedOutlet<DeadLetter>>>,
+}
+
+impl<T: Send + 'static> SourceSpec<T> {
+    pub(crate) fn new(name: &str) -> Rc<SourceSpec<T>> {
+        Rc::new(SourceSpec {
+            name: name.to_owned(),
+            outlet: OutletSpec::shared(),
+            time: RefCell::new(None),
+            dead: RefCell::new(None),
+        })
+    }
+
+    pub(crate) fn set_time<F>(&self, time: F, marks: Watermarks)
+    where
+        F: Fn(&T) -> Timestamp + Clone + Send + 'static,
+    {
+        let of = time.clone();
+        let times = Times { of: Rc::new(of), watermark: Rc::new(move |seen| marks.after(seen)) };
+        let make: MakeTime<T> = Box::new(move || Box::new(time.clone()));
+        *self.time.borrow_mut() = Some((make, marks, times));
+    }
+
+    pub(crate) fn dead_outlet(&self) -> SharedOutlet<DeadLetter> {
+        self.dead.borrow_mut().get_or_insert_with(OutletSpec::shared).clone()
+    }
+
+    /// The reference's view of the source.
+    pub(crate) fn compute(&self, inputs: &Inputs) -> Vec<Event<T>> {
+        let time = self.time.borrow();
+        reference::source(inputs.splits(&self.name), time.as_ref().map(|(_, _, times)| times))
+    }
+
+    pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
+        let Layout { mesh, placement, core } = *layout;
+        let time = self.time.borrow();
+        let time = time.as_ref().map(|(make, marks, _)| EventTime { assign: make(), marks: *marks });
+        let dead = self.dead.borrow();
+        let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placement, core));
+        let main = self.outlet.borrow().build(mesh, placement, core);
+        Box::new(SourceSeed { name: self.name.clone(), source, time, main, dead })
+    }
+}
+
+struct SourceSeed<T, S> {
+    name: String,
+    source: S,
+    time: Option<EventTime<T>>,
+    main: Outlet<T>,
+    dead: Option<Outlet<DeadLetter>>,
+}
+
+impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
+    fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
+        Box::pin(async move {
+            let SourceSeed { name, source, time, main, dead } = *self;
+            let (mut restored, mut seen) = (BTreeMap::new(), BTreeMap::new());
+            for part in cx.parts(&name) {
+                restored.extend(entries(&part.meta["positions"]).map(|(k, v)| (k.clone(), v.clone())));
+                let times = entries(&part.meta["seen"]);
+                seen.extend(times.filter_map(|(split, t)| Some((split.clone(), t.as_i64()?))));
+            }
+            let poison: Poison = source.poison();
+            let context = SourceContext {
+                host: cx.host.clone(),
+                wake: cx.wake.clone(),
+                shard: cx.shard,
+                shards: cx.shards,
+                restored,
+            };
+            let reader = source.open(context).await;
+            let reader = reader.map_err(|error| error.at(format_args!("source `{name}`")))?;
+            let parts = SourceParts { name, reader, time, poison, main, dead, seen };
+            Ok(Box::new(SourceStage::new(parts)) as Box<dyn Stage>)
+        })
+    }
+}
+
+fn entries(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
+    json.as_object().into_iter().flatten()
+}
+
+/// A node with an operator, in the graph.
+pub(crate) struct OperatorSpec<In, Out, Side> {
+    name: String,
+    edges: Vec<Rc<Edge<In>>>,
+    main: SharedOutlet<Out>,
+    side: SharedOutlet<Side>,
+}
+
+/// What makes the operator, once its core has started and its state can be restored.
+type OpenOperator<O> = Box<dyn FnOnce(OpenContext, Timestamp) -> LocalFuture<Result<O>> + Send>;
+
+/// An operator's stage before its core has started.
+pub(crate) struct OperatorSeed<O: Operator> {
+    name: String,
+    receivers: Vec<Receiver<O::In>>,
+    main: Outlet<O::Out>,
+    side: Outlet<O::Side>,
+    side_connected: bool,
+    batch_size: usize,
+    open: OpenOperator<O>,
+}
+
+impl<O: Operator> OperatorSeed<O> {
+    /// The node of such an operator.
+    pub(crate) fn spec(
+        name: &str,
+        edges: Vec<Rc<Edge<O::In>>>,
+        main: SharedOutlet<O::Out>,
+        side: SharedOutlet<O::Side>,
+    ) -> OperatorSpec<O::In, O::Out, O::Side> {
+        OperatorSpec { name: name.to_owned(), edges, main, side }
+    }
+}
+
+impl<In, Out, Side> OperatorSpec<In, Out, Side>
+where
+    In: Send + 'static,
+    Out: Send + 'static,
+    Side: Send + 'static,
+{
+    /// The stage of one core; `open` makes its operator, given the watermark to go on from.
+    pub(crate) fn seed<O>(
+        &self,
+        layout: &Layout<'_>,
+        open: impl FnOnce(OpenContext, Timestamp) -> LocalFuture<Result<O>> + Send + 'static,
+    ) -> Box<dyn StageSeed>
+    where
+        O: Operator<In = In, Out = Out, Side = Side>,
+    {
+        let Layout { mesh, placement, core } = *layout;
+        let receivers = self.edges.iter().flat_map(|edge| edge.take_receivers(mesh, core)).collect();
+        Box::new(OperatorSeed {
+            name: self.name.clone(),
+            receivers,
+            main: self.main.borrow().build(mesh, placement, core),
+            side: self.side.borrow().build(mesh, placement, core),
+            side_connected: self.side.borrow().len() > 0,
+            batch_size: mesh.batch_size,
+            open: Box::new(open),
+        })
+    }
+}
+
+impl<O: Operator> StageSeed for OperatorSeed<O> {
+    fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
+        Box::pin(async move {
+            let OperatorSeed { name, receivers, main, side, side_connected, batch_size, open } = *self;
+            let (watermark, finished) = restored_progress(cx.parts(&name));
+            let durable = cx.directory.is_some();
+            let operator = open(cx, watermark).await;
+            let operator = operator.map_err(|error| error.at(format_args!("step `{name}`")))?;
+            let intake = Intake::new(receivers, watermark);
+            let settings = StageSettings { side_connected, batch_size, finished, durable };
+            let stage = OperatorStage::new(name, operator, intake, main, side, settings);
+            Ok(Box::new(stage) as Box<dyn Stage>)
+        })
+    }
+}
+
+/// A sink's stage before its core has started.
+pub(crate) struct SinkSeed<T, S> {
+    name: String,
+    sink: S,
+    receivers: Vec<Receiver<T>>,
+}
+
+impl<T: Send + 'static, S: Sink<T>> SinkSeed<T, S> {
+    pub(crate) fn make(name: &str, sink: S, edge: &Edge<T>, layout: &Layout<'_>) -> Box<dyn StageSeed> {
+        let receivers = edge.take_receivers(layout.mesh, layout.core);
+        Box::new(SinkSeed { name: name.to_owned(), sink, receivers })
+    }
+}
+
+impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
+    fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
+        Box::pin(async move {
+            let SinkSeed { name, sink, receivers } = *self;
+            let (watermark, _) = restored_progress(cx.parts(&name));
+            let context = SinkContext {
+                host: cx.host.clone(),
+                wake: cx.wake.clone(),
+                shard: cx.shard,
+                shards: cx.shards,
+                first_epoch: cx.first_epoch,
+                restored: cx.restored_epoch,
+                durable: cx.directory.is_some(),
+            };
+            let writer = sink.open(context).await;
+            let writer = writer.map_err(|error| error.at(format_args!("sink `{name}`")))?;
+            let intake = Intake::new(receivers, watermark);
+            Ok(Box::new(SinkStage { name, writer, intake }) as Box<dyn Stage>)
+        })
+    }
+}

@@ -1,0 +1,198 @@
+//! Windows over keyed streams.
+
+use std::cell::RefCell;
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::checkpoint::manifest::Schema;
+use crate::error::Result;
+use crate::exchange::outlet::{OutletSpec, SharedOutlet};
+use crate::graph::{Layout, Node};
+use crate::key::Key;
+use crate::operator::aggregate::{Aggregate, Reduce};
+use crate::operator::window::tumbling::ACCUMULATORS;
+use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
+use crate::reference::{self, Compute};
+use crate::state::codec::{self, StateValue};
+use crate::state::restore::open_store;
+use crate::stream::chain::{Chain, Identity};
+use crate::stream::seeds::OperatorSeed;
+use crate::stream::{Keyed, Stream};
+
+/// A keyed stream grouped by windows, to be aggregated.
+pub struct WindowedStream<K, T, C, F>
+where
+    C: Chain<Out = T>,
+{
+    pub(crate) keyed: Keyed<K, T, C, F>,
+    pub(crate) windows: Tumbling,
+}
+
+/// The tag of a stream that comes right out of windows over records of type `In`.
+pub struct FromWindow<In>(PhantomData<fn() -> In>);
+
+/// The side output of a window.
+struct Late<In> {
+    outlet: SharedOutlet<In>,
+    compute: Compute<In>,
+}
+
+impl<K, T, C, F> WindowedStream<K, T, C, F>
+where
+    K: Key,
+    T: Send + 'static,
+    C: Chain<Out = T>,
+    F: Fn(&T) -> K + Clone + Send + 'static,
+{
+    /// One accumulator per key and window, updated record by record; the result when the watermark passes the
+    /// window's end, and again for each record that comes within the allowed lateness. Results carry the window's
+    /// last timestamp. The name is for ever: state is found by it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// #[derive(Clone)]
+    /// struct Count;
+    /// impl Aggregate for Count {
+    ///     type In = (i64, char);
+    ///     type Acc = u64;
+    ///     type Out = u64;
+    ///     fn add(&self, count: &mut u64, _: &(i64, char)) {
+    ///         *count += 1;
+    ///     }
+    ///     fn finish(&self, count: &u64) -> u64 {
+    ///         *count
+    ///     }
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let ((sink, counts), (aside, late)) = (collect(), collect());
+    /// let counted = job
+    ///     .source("events", from_vec(vec![(1, 'a'), (2, 'a'), (12, 'b'), (3, 'c')]))
+    ///     .event_time(|event| event.0, Watermarks::monotonous())
+    ///     .key_by(|event| event.1)
+    ///     .window(Tumbling::of(millis(10)))
+    ///     .aggregate("count", Count);
+    /// counted.late().sink("late", aside);
+    /// counted.map(|w| (w.key, w.window.start, w.value)).sink("counts", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(counts.take(), [('a', 0, 2), ('b', 10, 1)]);
+    /// assert_eq!(late.take(), [(3, 'c')]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn aggregate<A>(
+        self,
+        name: &str,
+        aggregate: A,
+    ) -> Stream<Windowed<K, A::Out>, Identity<Windowed<K, A::Out>, FromWindow<T>>>
+    where
+        A: Aggregate<In = T>,
+    {
+        let WindowedStream { keyed: Keyed { stream, key, .. }, windows } = self;
+        let (graph, up) = (stream.graph.clone(), stream.compute.clone());
+        let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
+        let edges = vec![stream.by_key(key.clone())];
+        let spec =
+            OperatorSeed::<TumblingOperator<K, F, A>>::spec(name, edges, outlet.clone(), side.clone());
+        let (step, of, function) = (name.to_owned(), key.clone(), aggregate.clone());
+        let make = move |layout: &Layout<'_>| {
+            let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());
+            spec.seed(layout, move |cx, watermark| {
+                Box::pin(async move {
+                    let store = open_store(&cx, &step).await?;
+                    check::<A::Acc>(&store)?;
+                    Ok(TumblingOperator::new(windows, key, aggregate, store, watermark))
+                })
+            })
+        };
+        let schema = schema::<K, A>(&windows);
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+        graph.borrow_mut().nodes.push(node);
+        let tumble = Rc::new(move |inputs: &reference::Inputs| {
+            reference::tumbling(up(inputs), &windows, &key, &aggregate)
+        });
+        let late: Compute<T> = {
+            let tumble = tumble.clone();
+            Rc::new(move |inputs| tumble(inputs).late)
+        };
+        let compute: Compute<Windowed<K, A::Out>> = Rc::new(move |inputs| tumble(inputs).results);
+        let extra: Rc<dyn std::any::Any> = Rc::new(Late { outlet: side, compute: late });
+        Stream { graph, outlet, chain: Identity::new(), compute, extra: Some(extra) }
+    }
+
+    /// Combines the records of each key and window by a function; see [`WindowedStream::aggregate`].
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, highest) = collect();
+    /// job.source("bids", from_vec(vec![(1_i64, 30_u64), (2, 50), (11, 20)]))
+    ///     .event_time(|bid| bid.0, Watermarks::monotonous())
+    ///     .map(|bid| bid.1)
+    ///     .key_by(|_| 0_u8)
+    ///     .window(Tumbling::of(millis(10)))
+    ///     .reduce("highest", |highest, bid| *highest = (*highest).max(*bid))
+    ///     .map(|w| (w.window.end, w.value))
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(highest.take(), [(10, 50), (20, 20)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn reduce<R>(
+        self,
+        name: &str,
+        combine: R,
+    ) -> Stream<Windowed<K, T>, Identity<Windowed<K, T>, FromWindow<T>>>
+    where
+        T: Clone + StateValue,
+        Option<T>: StateValue,
+        R: Fn(&mut T, &T) + Clone + Send + 'static,
+    {
+        self.aggregate(name, Reduce::new(combine))
+    }
+}
+
+impl<K, V, In> Stream<Windowed<K, V>, Identity<Windowed<K, V>, FromWindow<In>>>
+where
+    K: Send + 'static,
+    V: Send + 'static,
+    In: Send + 'static,
+{
+    /// The records that came too late for their window, as they came. Where nobody takes them they are counted and
+    /// dropped.
+    pub fn late(&self) -> Stream<In> {
+        let extra = self.extra.clone().expect("a window's stream knows its side output");
+        let late: Rc<Late<In>> = extra.downcast().expect("a window's stream has its input's type");
+        Stream {
+            graph: self.graph.clone(),
+            outlet: late.outlet.clone(),
+            chain: Identity::new(),
+            compute: late.compute.clone(),
+            extra: None,
+        }
+    }
+}
+
+/// Checks every restored accumulator before it is used.
+fn check<T: StateValue>(store: &millstream_storage::store::Store) -> Result<()> {
+    for (_, table) in store.tables(ACCUMULATORS) {
+        let result = RefCell::new(Ok(()));
+        store.for_each(table, |_, value| {
+            if result.borrow().is_ok() {
+                *result.borrow_mut() = codec::check::<T>(value);
+            }
+        });
+        result.into_inner()?;
+    }
+    Ok(())
+}
+
+fn schema<K: Key, A: Aggregate>(windows: &Tumbling) -> Schema {
+    Schema::new(
+        "window",
+        &[
+            ("windows", windows.describe()),
+            ("key", std::any::type_name::<K>().to_owned()),
+            ("accumulator", codec::fingerprint::<A::Acc>()),
+        ],
+    )
+}
