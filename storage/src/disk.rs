@@ -6,6 +6,10 @@
 //!
 //! Nothing is durable until [`File::sync`] of the file **and** [`Disk::sync_dir`] of its directory returned.
 
+mod std_disk;
+
+pub use std_disk::{StdDisk, block_on};
+
 use std::any::Any;
 use std::future::Future;
 use std::io;
@@ -64,6 +68,10 @@ pub trait Disk {
 }
 
 /// An open file. Dropping it closes it.
+#[expect(
+    clippy::len_without_is_empty,
+    reason = "asking for the length is I/O; nobody asks only whether it is zero"
+)]
 pub trait File {
     /// Its length in bytes.
     fn len(&self) -> Io<u64>;

@@ -6,11 +6,13 @@
 //!
 //! All I/O goes through [`disk::Disk`], which the engine's hosts and the simulator implement.
 
+mod delta;
 pub mod disk;
 pub mod error;
 pub mod hash;
 mod index;
 mod log;
+pub mod manifest;
 mod memory;
 mod prefetch;
 pub mod sealed;

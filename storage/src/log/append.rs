@@ -117,6 +117,28 @@ impl Log {
         self.pending.add_block(sequence, start as u32, len as u32, memory);
     }
 
+    /// Appends a block that is durable already, as it was read back and verified. Returns the sequence number of
+    /// its segment, and the address of the block's start.
+    pub(crate) fn adopt_block(&mut self, bytes: &[u8]) -> (u64, Address) {
+        self.close_block();
+        let segment = self.geometry.segment();
+        assert!(bytes.len() <= segment, "blocks larger than a segment are refused before they are adopted");
+        if !self.tail.exists() || segment - (self.tail.block as usize) < bytes.len() {
+            self.open_segment();
+        }
+        let (slot, start) = (self.tail.slot, self.tail.block);
+        // SAFETY: the tail segment has room for the block, and nothing else lies there.
+        unsafe {
+            let target = self.places[slot as usize].base.add(start as usize);
+            target.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len());
+        }
+        let end = start + bytes.len() as u32;
+        (self.tail.block, self.tail.position) = (end, end);
+        let segment = self.segment_mut(slot);
+        segment.end = end;
+        (segment.sequence, self.address(slot, start))
+    }
+
     /// Closes the tail block and moves the seal line to the end of the log: nothing below it changes any more.
     pub(crate) fn seal(&mut self) {
         self.close_block();

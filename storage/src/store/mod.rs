@@ -20,6 +20,7 @@ mod batch;
 mod compact;
 mod config;
 mod operate;
+mod restore;
 mod seal;
 mod tables;
 

@@ -34,7 +34,7 @@ impl Files {
     }
 
     /// Adds a durable file with its segments that are alive.
-    pub(super) fn add(&mut self, file: DeltaFile, segments: Vec<u64>) {
+    fn add(&mut self, file: DeltaFile, segments: Vec<u64>) {
         if !segments.is_empty() {
             let alive = segments.len();
             self.live.push(LiveFile { file, segments, alive });
@@ -76,15 +76,19 @@ impl Store {
     /// Ignored if that seal was given up meanwhile.
     pub fn flushed(&mut self, epoch: u64, snapshot: &StoreSnapshot) {
         let Some(flight) = self.files.in_flight.take_if(|flight| flight.epoch == epoch) else { return };
-        self.drop_dead_files();
         let mut segments: Vec<u64> = flight.ranges.keys().map(|range| range.0).collect();
         segments.dedup();
-        segments.retain(|sequence| self.log.is_alive(*sequence));
-        if let Some(file) =
-            snapshot.files.last().filter(|file| file.epoch == epoch && !flight.ranges.is_empty())
-        {
-            self.files.add(file.clone(), segments);
+        if let Some(file) = snapshot.files.last().filter(|_| !segments.is_empty()) {
+            debug_assert_eq!(file.epoch, epoch, "another seal's snapshot came with this epoch");
+            self.add_file(file.clone(), segments);
         }
+    }
+
+    /// Enters a durable file that holds blocks of these segments, in log order.
+    pub(super) fn add_file(&mut self, file: DeltaFile, mut segments: Vec<u64>) {
+        self.drop_dead_files();
+        segments.retain(|sequence| self.log.is_alive(*sequence));
+        self.files.add(file, segments);
     }
 
     /// Tells the store that the write of `epoch` failed or was given up: its bytes go into the next checkpoint.

@@ -1,0 +1,94 @@
+//! Small files that must be whole or not there: manifests.
+//!
+//! A 32-byte envelope precedes the contents; `FORMAT.md` draws it.
+
+use std::path::Path;
+
+use crate::disk::{Disk, OpenMode};
+use crate::error::{Damage, StoreError};
+
+/// The first eight bytes: the envelope's name and version.
+const FORMAT: u64 = u64::from_le_bytes(*b"MSman\x00\x001");
+const ENVELOPE: usize = 32;
+
+/// Writes `bytes` to `name` in `dir` so that after a crash the file is either whole or as it was before: under a
+/// temporary name, then file sync, rename, directory sync.
+///
+/// Every file of `dir` that was synced before is durable by its name when this returns.
+///
+/// # Errors
+/// If the disk refuses. What a failed attempt leaves under the temporary name, `<name>.tmp`, the next one removes.
+pub async fn write_atomically(
+    disk: &dyn Disk,
+    dir: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(), StoreError> {
+    let path = dir.join(name);
+    let temporary = dir.join(format!("{name}.tmp"));
+    match disk.remove(&temporary).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            return Err(StoreError::io("remove", &temporary)(error));
+        }
+        _ => {}
+    }
+    let opened = disk.open(&temporary, OpenMode::Create).await;
+    let file = opened.map_err(StoreError::io("create", &temporary))?;
+    file.write_at(0, wrap(bytes).into()).await.map_err(StoreError::io("write", &temporary))?;
+    file.sync().await.map_err(StoreError::io("sync", &temporary))?;
+    drop(file);
+    disk.rename(&temporary, &path).await.map_err(StoreError::io("rename to its final name", &temporary))?;
+    disk.sync_dir(dir).await.map_err(StoreError::io("sync the directory of", &path))
+}
+
+/// Reads what [`write_atomically`] wrote.
+///
+/// # Errors
+/// If the disk refuses, or if a byte is not as it was written.
+pub async fn read_verified(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, StoreError> {
+    let file = disk.open(path, OpenMode::Read).await.map_err(StoreError::io("open", path))?;
+    let len = file.len().await.map_err(StoreError::io("measure", path))?;
+    let bytes = file.read_at(0, len as usize).await.map_err(StoreError::io("read", path))?;
+    unwrap(bytes).map_err(|(offset, damage)| StoreError::damaged(path, offset, damage))
+}
+
+fn wrap(bytes: &[u8]) -> Vec<u8> {
+    let mut wrapped = vec![0; ENVELOPE];
+    wrapped[..8].copy_from_slice(&FORMAT.to_le_bytes());
+    wrapped[16..24].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
+    wrapped.extend_from_slice(bytes);
+    let checksum = checksum(&wrapped);
+    wrapped[8..12].copy_from_slice(&checksum.to_le_bytes());
+    wrapped
+}
+
+fn unwrap(mut bytes: Vec<u8>) -> Result<Vec<u8>, (u64, Damage)> {
+    let found = bytes.len() as u64;
+    if bytes.len() < ENVELOPE {
+        return Err((found, Damage::Truncated { found, expected: ENVELOPE as u64 }));
+    }
+    let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
+    if word(0) != FORMAT {
+        return Err((0, Damage::Format { found: word(0), expected: FORMAT }));
+    }
+    let expected = word(16).saturating_add(ENVELOPE as u64);
+    match found.cmp(&expected) {
+        std::cmp::Ordering::Less => return Err((found, Damage::Truncated { found, expected })),
+        std::cmp::Ordering::Greater => return Err((expected, Damage::TrailingBytes { found, expected })),
+        std::cmp::Ordering::Equal => {}
+    }
+    let (stored, computed) = (word(8) as u32, checksum(&bytes));
+    if stored != computed {
+        return Err((8, Damage::Checksum { found: stored, computed }));
+    }
+    bytes.drain(..ENVELOPE);
+    Ok(bytes)
+}
+
+/// CRC-32 of everything but its own four bytes.
+fn checksum(wrapped: &[u8]) -> u32 {
+    let mut hasher = crc32fast::Hasher::new();
+    hasher.update(&wrapped[..8]);
+    hasher.update(&wrapped[12..]);
+    hasher.finalize()
+}
