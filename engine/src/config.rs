@@ -157,7 +157,9 @@ impl Config {
         }
         if self.cores > groups as usize {
             let cores = self.cores;
-            return refuse(format!("{cores} cores but max_parallelism {groups}: a core would own no key group"));
+            return refuse(format!(
+                "{cores} cores but max_parallelism {groups}: a core would own no key group"
+            ));
         }
         for (name, value) in [
             ("batch_size", self.batch_size),

@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Poll, Wake, Waker};
 
 use millstream_ring::Bell;
-use millstream_storage::store::{StoreError, StoreSnapshot};
+use millstream_storage::error::StoreError;
+use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::Value as Json;
 
 use crate::checkpoint::control::{CoreLink, Order, Reply, Restored};
@@ -53,8 +54,17 @@ impl Wake for Signal {
 
 /// What a background task has done.
 enum Done {
-    Written { step: String, epoch: u64, meta: Json, store: Option<Result<StoreSnapshot, StoreError>>, prepared: Option<Result<Json>> },
-    Committed { epoch: u64, result: Result<()> },
+    Written {
+        step: String,
+        epoch: u64,
+        meta: Json,
+        store: Option<Result<StoreSnapshot, StoreError>>,
+        prepared: Option<Result<Json>>,
+    },
+    Committed {
+        epoch: u64,
+        result: Result<()>,
+    },
 }
 
 /// The core's share of a checkpoint that is being written.
@@ -306,9 +316,9 @@ impl Driver {
     async fn park(&mut self, now: Now) {
         let Driver { shard, host, link, signal, .. } = self;
         let deadline = shard.deadline(now);
-        let parked = signal.bell.wait(|| {
-            signal.given.swap(false, Ordering::Acquire) || link.is_ready() || shard.is_ready()
-        });
+        let parked = signal
+            .bell
+            .wait(|| signal.given.swap(false, Ordering::Acquire) || link.is_ready() || shard.is_ready());
         match deadline {
             None => parked.await,
             Some(at) => race(parked, host.sleep(at)).await,

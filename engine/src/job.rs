@@ -99,7 +99,8 @@ impl Job {
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
         config.check()?;
-        let schemas = self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
+        let schemas =
+            self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
         let cores = config.cores;
         let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
         let placement = Placement::new(config.groups(), cores);
@@ -169,10 +170,13 @@ impl Job {
         let compute = compute.unwrap_or_else(|| panic!("the job has no sink `{sink}` of that type")).clone();
         drop(graph);
         let events = compute(inputs);
-        events.into_iter().filter_map(|event| match event {
-            Event::Record(_, record) => Some(record),
-            Event::Watermark(_) => None,
-        }).collect()
+        events
+            .into_iter()
+            .filter_map(|event| match event {
+                Event::Record(_, record) => Some(record),
+                Event::Watermark(_) => None,
+            })
+            .collect()
     }
 }
 

@@ -61,7 +61,13 @@ pub struct Batch<T> {
 
 impl<T> Default for Batch<T> {
     fn default() -> Batch<T> {
-        Batch { records: Vec::new(), times: Vec::new(), hashes: Vec::new(), marks: Vec::new(), tail: Tail::None }
+        Batch {
+            records: Vec::new(),
+            times: Vec::new(),
+            hashes: Vec::new(),
+            marks: Vec::new(),
+            tail: Tail::None,
+        }
     }
 }
 

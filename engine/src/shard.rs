@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_storage::store::StoreSnapshot;
+use millstream_storage::snapshot::StoreSnapshot;
 
 use crate::error::Result;
 use crate::host::LocalFuture;
@@ -39,12 +39,7 @@ impl Shard {
     ///
     /// # Errors
     /// If a stage cannot go on. The shard must not be stepped again.
-    pub(crate) fn step(
-        &mut self,
-        now: Now,
-        metrics: &ShardMetrics,
-        events: &mut Vec<Event>,
-    ) -> Result<bool> {
+    pub(crate) fn step(&mut self, now: Now, metrics: &ShardMetrics, events: &mut Vec<Event>) -> Result<bool> {
         let mut busy = self.start_checkpoints(now, metrics, events);
         // Sources are polled, then every operator drains its rings, aligns, runs and fires; in the order of the
         // graph, so that what a stage emits to its own core is worked on in the same step.

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
-use millstream_storage::store::{Sealed, StoreSnapshot};
+use millstream_storage::sealed::Sealed;
+use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::Value as Json;
 
 use crate::checkpoint::manifest::{Part, StepManifest};

@@ -11,20 +11,26 @@ use crate::error::{Damage, StoreError};
 const FORMAT: u64 = u64::from_le_bytes(*b"MSman\x00\x001");
 const ENVELOPE: usize = 32;
 
-/// Writes `bytes` to `name` in `dir` so that after a crash the file is either whole or as it was before: under a
-/// temporary name, then file sync, rename, directory sync.
-///
-/// Every file of `dir` that was synced before is durable by its name when this returns.
+/// Writes `bytes` to `name` in `dir` so that after a crash the file is either whole or as it was before:
+/// [`prepare`], then [`publish`].
 ///
 /// # Errors
-/// If the disk refuses. What a failed attempt leaves under the temporary name, `<name>.tmp`, the next one removes.
+/// If the disk refuses.
 pub async fn write_atomically(
     disk: &dyn Disk,
     dir: &Path,
     name: &str,
     bytes: &[u8],
 ) -> Result<(), StoreError> {
-    let path = dir.join(name);
+    prepare(disk, dir, name, bytes).await?;
+    publish(disk, dir, name).await
+}
+
+/// Writes `bytes` under a temporary name, `<name>.tmp`, and syncs the file.
+///
+/// # Errors
+/// If the disk refuses: `name` is as it was before. What a failed attempt leaves, the next one removes.
+pub async fn prepare(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
     let temporary = dir.join(format!("{name}.tmp"));
     match disk.remove(&temporary).await {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -35,8 +41,16 @@ pub async fn write_atomically(
     let opened = disk.open(&temporary, OpenMode::Create).await;
     let file = opened.map_err(StoreError::io("create", &temporary))?;
     file.write_at(0, wrap(bytes).into()).await.map_err(StoreError::io("write", &temporary))?;
-    file.sync().await.map_err(StoreError::io("sync", &temporary))?;
-    drop(file);
+    file.sync().await.map_err(StoreError::io("sync", &temporary))
+}
+
+/// Gives a prepared file its name, and makes the name durable; and with it those of all files of `dir` that were
+/// synced before.
+///
+/// # Errors
+/// If the disk refuses: nobody knows then, before the next start, which contents `name` has.
+pub async fn publish(disk: &dyn Disk, dir: &Path, name: &str) -> Result<(), StoreError> {
+    let (path, temporary) = (dir.join(name), dir.join(format!("{name}.tmp")));
     disk.rename(&temporary, &path).await.map_err(StoreError::io("rename to its final name", &temporary))?;
     disk.sync_dir(dir).await.map_err(StoreError::io("sync the directory of", &path))
 }

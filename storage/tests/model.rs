@@ -195,7 +195,7 @@ impl World {
         self.epoch += 1;
         self.model = self.durable.0.clone();
         let restored = (0..cores).map(|core| {
-            let owns = |hash: u64| hash % cores == core;
+            let owns = |_: u32, key: &[u8]| stable_hash(key) % cores == core;
             let config = config(self.epoch, core);
             block_on(Store::restore(&StdDisk, self.dir.path(), config, &self.durable.1, owns))
         });

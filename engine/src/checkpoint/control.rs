@@ -78,8 +78,7 @@ pub(crate) fn lines(coordinator: &Arc<Bell>, cores: &[Arc<Bell>]) -> (Vec<Line>,
         let (replies_in, replies_out) = ring(DEPTH);
         let line =
             Line { orders: orders_in, replies: replies_out, core: core.clone(), closed: Cell::new(false) };
-        let link =
-            CoreLink { orders: orders_out, replies: replies_in, coordinator: coordinator.clone() };
+        let link = CoreLink { orders: orders_out, replies: replies_in, coordinator: coordinator.clone() };
         (line, link)
     };
     cores.iter().map(line).unzip()
@@ -128,7 +127,8 @@ impl Line {
         match self.replies.pop() {
             Ok(reply) => Some(reply),
             Err(millstream_ring::PopError::Closed) if !self.closed.replace(true) => {
-                let message = "the core's thread ended without a word; its panic is reported on standard error";
+                let message =
+                    "the core's thread ended without a word; its panic is reported on standard error";
                 Some(Reply::Failed(Error::new(crate::error::ErrorKind::User, message)))
             }
             Err(_) => None,

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use millstream_storage::disk::{Disk, Lease};
-use millstream_storage::envelope;
+use millstream_storage::manifest;
 
 use crate::checkpoint::manifest::{FORMAT, Manifest};
 use crate::error::{Error, ErrorKind, Result};
@@ -105,7 +105,8 @@ impl Directory {
             );
             Error::new(ErrorKind::Restore, message)
         };
-        let bytes = envelope::read(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
+        let bytes =
+            manifest::read_verified(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
         let manifest: Manifest = serde_json::from_slice(&bytes)
             .map_err(|error| refuse(format!("it is not a manifest of form {FORMAT}: {error}")))?;
         if manifest.format != FORMAT || manifest.epoch != epoch {
@@ -118,22 +119,18 @@ impl Directory {
     /// Makes a checkpoint complete: durable under its final name.
     pub(crate) async fn publish(&self, manifest: &Manifest) -> Result<(), Unpublished> {
         let name = format!("{MANIFEST}{:010}", manifest.epoch);
-        let (path, pending) = (self.path.join(&name), self.path.join(format!(".pending-{name}")));
-        let failed = |what: &str, error: std::io::Error| {
-            let message = format!("checkpoint {}: {}: {what}", manifest.epoch, path.display());
+        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+            let message = format!("the manifest of checkpoint {} was not written", manifest.epoch);
             Error::new(ErrorKind::Checkpoint, message).caused_by(error)
         };
         let bytes = serde_json::to_vec(manifest).expect("a manifest has string keys only");
         // The names of the state files first: a manifest must never name what a crash can take away.
-        let data = data_directory(&self.path);
-        self.disk.sync_dir(&data).await.map_err(|e| Unpublished::Void(failed("its data is not synced", e)))?;
-        envelope::write(&*self.disk, &pending, &bytes)
-            .await
-            .map_err(|error| Unpublished::Void(failed("cannot be written", error)))?;
-        let rename = self.disk.rename(&pending, &path).await;
-        rename.map_err(|error| Unpublished::Unknown(failed("cannot be renamed into place", error)))?;
-        let synced = self.disk.sync_dir(&self.path).await;
-        synced.map_err(|error| Unpublished::Unknown(failed("its directory cannot be synced", error)))
+        let synced = self.disk.sync_dir(&data_directory(&self.path)).await;
+        synced.map_err(|error| Unpublished::Void(failed(error.into())))?;
+        let prepared = manifest::prepare(&*self.disk, &self.path, &name, &bytes).await;
+        prepared.map_err(|error| Unpublished::Void(failed(error.into())))?;
+        let published = manifest::publish(&*self.disk, &self.path, &name).await;
+        published.map_err(|error| Unpublished::Unknown(failed(error.into())))
     }
 
     /// Removes all but the last `keep` checkpoints, and every state file that none of them names.
@@ -145,7 +142,7 @@ impl Directory {
         let old = contents.manifests.len().saturating_sub(keep);
         let mut named = BTreeSet::new();
         for name in contents.manifests.values().skip(old) {
-            let bytes = envelope::read(&*self.disk, &self.path.join(name)).await;
+            let bytes = manifest::read_verified(&*self.disk, &self.path.join(name)).await;
             let bytes = bytes.map_err(|error| Error::new(ErrorKind::Checkpoint, error.to_string()))?;
             let manifest: Manifest = serde_json::from_slice(&bytes)
                 .map_err(|error| Error::new(ErrorKind::Checkpoint, format!("{name}: {error}")))?;
@@ -179,6 +176,6 @@ impl Directory {
 
 /// The number that a file's name ends with, before its extension.
 fn epoch_in(name: &str) -> Option<u64> {
-    let stem = name.strip_suffix(".log").unwrap_or(name);
+    let stem = name.strip_suffix(".log").or(name.strip_suffix(".tmp")).unwrap_or(name);
     stem.rsplit('-').next()?.parse().ok()
 }

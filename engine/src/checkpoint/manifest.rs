@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use millstream_storage::store::StoreSnapshot;
+use millstream_storage::snapshot::StoreSnapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -111,10 +111,16 @@ impl Manifest {
         for (name, step) in &self.steps {
             match steps.get(name) {
                 None => {
-                    return refuse(format!("it holds step `{name}` ({}), the job has none so named", step.schema));
+                    return refuse(format!(
+                        "it holds step `{name}` ({}), the job has none so named",
+                        step.schema
+                    ));
                 }
                 Some(now) if *now != step.schema => {
-                    return refuse(format!("step `{name}` was saved as [{}] and is now [{now}]", step.schema));
+                    return refuse(format!(
+                        "step `{name}` was saved as [{}] and is now [{now}]",
+                        step.schema
+                    ));
                 }
                 Some(_) => {}
             }

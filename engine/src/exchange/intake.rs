@@ -37,10 +37,8 @@ pub(crate) struct Intake<T> {
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
     pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
-        let channels: Vec<_> = receivers
-            .into_iter()
-            .map(|receiver| Channel { receiver, blocked: None, ended: false })
-            .collect();
+        let channels: Vec<_> =
+            receivers.into_iter().map(|receiver| Channel { receiver, blocked: None, ended: false }).collect();
         let merge = WatermarkMerge::new(channels.len(), restored);
         Intake { channels, merge, turn: 0, aligning: None, scratch: Vec::new() }
     }
@@ -56,7 +54,9 @@ impl<T> Intake<T> {
             let i = self.turn;
             self.turn = (self.turn + 1) % self.channels.len();
             let channel = &mut self.channels[i];
-            if channel.blocked.is_none() && let Ok(mut batch) = channel.receiver.full.pop() {
+            if channel.blocked.is_none()
+                && let Ok(mut batch) = channel.receiver.full.pop()
+            {
                 self.translate(i, &mut batch);
                 return Some((i, batch));
             }

@@ -11,10 +11,10 @@ use crate::exchange::cursor::Run;
 use crate::key::Key;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Batch;
+use crate::state::Value;
 use crate::state::backend::{Backend, LogBackend, state_id};
 use crate::state::codec::{self, StateValue};
 use crate::state::timers::Domain;
-use crate::state::Value;
 use crate::time::Timestamp;
 
 /// Code that sees every record of a key in order, keeps state for the key, and sets timers.
@@ -221,8 +221,7 @@ impl<P: Process> Calls<P> {
     ) -> Result<()> {
         let Calls { process, state, watermark, now, scratch, failure } = self;
         let (watermark, now) = (*watermark, *now);
-        let mut cx =
-            Context { key, key_bytes, hash, time, watermark, now, out, backend, scratch, failure };
+        let mut cx = Context { key, key_bytes, hash, time, watermark, now, out, backend, scratch, failure };
         match call {
             Call::Record(record) => process.on_record(record, state, &mut cx),
             Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_storage::store::StoreSnapshot;
+use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::{Value as Json, json};
 
 use crate::error::Result;

@@ -1,6 +1,7 @@
 //! Opening a step's store: empty, or from the parts that the restored checkpoint holds of it.
 
-use millstream_storage::store::{Store, StoreConfig, StoreSnapshot, restore};
+use millstream_storage::snapshot::StoreSnapshot;
+use millstream_storage::store::{Store, StoreConfig};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::OpenContext;
@@ -24,7 +25,7 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
         let key = if is_timer_state(state) { key_of_timer(key).map_or(key, |(_, key)| key) } else { key };
         placement.owner_of_key(key) == shard
     };
-    let restored = restore(cx.host.disk(), directory.clone(), config, &parts, owns).await;
+    let restored = Store::restore(&*cx.host.disk(), directory, config, &parts, owns).await;
     restored.map_err(|error| {
         let message = format!("the state of step `{step}` cannot be restored on core {shard}");
         Error::new(ErrorKind::Restore, message).caused_by(error)
@@ -34,10 +35,7 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
 /// A step's name as part of a file's: letters and digits stay, everything else becomes `_`, and a hash tells apart
 /// what would become the same.
 fn file_stem(step: &str) -> String {
-    let plain: String = step
-        .chars()
-        .take(40)
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '_' })
-        .collect();
+    let plain: String =
+        step.chars().take(40).map(|c| if c.is_ascii_alphanumeric() { c } else { '_' }).collect();
     format!("{plain}-{:08x}", millstream_storage::hash::stable_hash(step.as_bytes()) as u32)
 }

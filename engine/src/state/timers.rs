@@ -104,7 +104,8 @@ impl Timers {
             return;
         }
         let queue = self.queue(domain);
-        let found = queue.range((at, 0)..=(at, u64::MAX)).find(|(_, of)| &***of == key).map(|(&place, _)| place);
+        let found =
+            queue.range((at, 0)..=(at, u64::MAX)).find(|(_, of)| &***of == key).map(|(&place, _)| place);
         queue.remove(&found.expect("the queue holds what the store holds"));
     }
 

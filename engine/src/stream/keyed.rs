@@ -78,7 +78,8 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let outlet = OutletSpec::shared();
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSeed::<ProcessOperator<P, F>>::spec(name, edges, outlet.clone(), OutletSpec::shared());
+        let spec =
+            OperatorSeed::<ProcessOperator<P, F>>::spec(name, edges, outlet.clone(), OutletSpec::shared());
         let schema = schema(&process);
         let (step, function, of) = (name.to_owned(), process.clone(), key.clone());
         let make = move |layout: &Layout<'_>| {
@@ -96,8 +97,7 @@ where
         };
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);
-        let compute: Compute<P::Out> =
-            Rc::new(move |inputs| reference::process(up(inputs), &process, &key));
+        let compute: Compute<P::Out> = Rc::new(move |inputs| reference::process(up(inputs), &process, &key));
         Stream::<P::Out, Origin<P::Out>> { graph, outlet, chain: Identity::new(), compute, extra: None }
     }
 }

@@ -114,9 +114,8 @@ where
         F: Fn(T) -> I + Clone + Send + 'static,
     {
         let (up, f) = (self.compute.clone(), function.clone());
-        let compute: Compute<I::Item> = Rc::new(move |inputs| {
-            reference::flat_map(up(inputs), |record| f(record).into_iter().collect())
-        });
+        let compute: Compute<I::Item> =
+            Rc::new(move |inputs| reference::flat_map(up(inputs), |record| f(record).into_iter().collect()));
         self.then(compute, |before| FlatMap { before, function })
     }
 
@@ -156,9 +155,8 @@ where
         let edges = vec![self.forward(), other.forward()];
         let outlet = OutletSpec::shared();
         let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let make = move |layout: &Layout<'_>| {
-            spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }))
-        };
+        let make =
+            move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
         let schema = Schema::new("union", &[("of", std::any::type_name::<T>().to_owned())]);
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);
@@ -173,9 +171,8 @@ where
         let edges = vec![self.forward()];
         let outlet = OutletSpec::shared();
         let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let make = move |layout: &Layout<'_>| {
-            spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }))
-        };
+        let make =
+            move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
         let schema = Schema::new("stage", &[("of", std::any::type_name::<T>().to_owned())]);
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);

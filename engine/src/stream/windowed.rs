@@ -91,8 +91,7 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
         let edges = vec![stream.by_key(key.clone())];
-        let spec =
-            OperatorSeed::<TumblingOperator<K, F, A>>::spec(name, edges, outlet.clone(), side.clone());
+        let spec = OperatorSeed::<TumblingOperator<K, F, A>>::spec(name, edges, outlet.clone(), side.clone());
         let (step, of, function) = (name.to_owned(), key.clone(), aggregate.clone());
         let make = move |layout: &Layout<'_>| {
             let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());

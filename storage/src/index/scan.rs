@@ -1,4 +1,6 @@
-//! Visits every entry in the order of the hashes.
+//! Visits entries in the order of the hashes, from any hash on.
+
+use std::cmp::Ordering;
 
 use super::Index;
 use super::lines::Lines;
@@ -6,56 +8,82 @@ use super::lines::Lines;
 /// How many lines ahead records are asked for.
 const AHEAD: usize = 4;
 
+/// A visit in progress: entries of a run are gathered, sorted, and given out.
+struct Visit<O, V> {
+    run: Vec<(u64, u64)>,
+    from: u64,
+    /// How many entries may still be given out, before the next run.
+    left: usize,
+    /// The last hash that was given out.
+    last: u64,
+    order: O,
+    visit: V,
+}
+
+impl<O: Fn(u64, u64) -> Ordering, V: FnMut(u64)> Visit<O, V> {
+    /// Gives the gathered run out. False when that is enough.
+    fn emit(&mut self) -> bool {
+        let Visit { run, from, left, last, order, visit } = self;
+        run.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, b.1)));
+        for (hash, address) in run.drain(..).filter(|(hash, _)| hash >= from) {
+            *left = left.saturating_sub(1);
+            *last = hash;
+            visit(address);
+        }
+        *left > 0
+    }
+}
+
 impl Index {
-    /// Calls `visit` for every address, by ascending hash; those of equal hash as `order` says. `hash_of` hashes
-    /// the key of a record, `prefetch` asks the CPU for one.
+    /// Calls `visit` for every address whose hash is at least `from`, by ascending hash; those of equal hash as
+    /// `order` says. Stops after about `limit` of them and returns the hash to go on from, if there may be more.
+    /// `hash_of` hashes the key of a record, `prefetch` asks the CPU for one.
     pub(crate) fn scan(
         &self,
+        from: u64,
+        limit: usize,
         hash_of: impl Fn(u64) -> u64,
-        order: impl Fn(u64, u64) -> std::cmp::Ordering,
+        order: impl Fn(u64, u64) -> Ordering,
         prefetch: impl Fn(u64),
-        mut visit: impl FnMut(u64),
-    ) {
-        let mut run = Vec::new();
-        let mut emit = |run: &mut Vec<(u64, u64)>| {
-            run.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, b.1)));
-            run.drain(..).for_each(|(_, address)| visit(address));
-        };
+        visit: impl FnMut(u64),
+    ) -> Option<u64> {
+        let mut visit = Visit { run: Vec::new(), from, left: limit.max(1), last: 0, order, visit };
         // While growing, all that was moved hashes below all that was not.
-        scan_lines(&self.lines, 0, &hash_of, &prefetch, &mut run, &mut emit);
-        if let Some(leaving) = &self.leaving {
-            scan_lines(&leaving.lines, leaving.moved, &hash_of, &prefetch, &mut run, &mut emit);
+        let mut goes_on = scan_lines(&self.lines, self.lines.home(from), &hash_of, &prefetch, &mut visit);
+        if let (true, Some(leaving)) = (goes_on, &self.leaving) {
+            let first = leaving.moved.max(leaving.lines.home(from));
+            goes_on = scan_lines(&leaving.lines, first, &hash_of, &prefetch, &mut visit);
         }
+        if goes_on { None } else { visit.last.checked_add(1) }
     }
 }
 
 /// Scans lines from `first`, then what wrapped around from the last to the first ones. A run of lines without an
-/// empty slot holds whole ranges of hashes, and is sorted by itself.
-fn scan_lines(
+/// empty slot holds whole ranges of hashes, and is sorted by itself. False when that is enough.
+fn scan_lines<O: Fn(u64, u64) -> Ordering, V: FnMut(u64)>(
     lines: &Lines,
     first: usize,
     hash_of: &impl Fn(u64) -> u64,
     prefetch: &impl Fn(u64),
-    run: &mut Vec<(u64, u64)>,
-    emit: &mut impl FnMut(&mut Vec<(u64, u64)>),
-) {
+    visit: &mut Visit<O, V>,
+) -> bool {
     let home = |hash| lines.home(hash);
     for line in first..lines.count() {
         if line + AHEAD < lines.count() {
             lines.addresses(line + AHEAD).for_each(|(_, address)| prefetch(address));
         }
         let entries = lines.addresses(line).map(|(_, address)| (hash_of(address), address));
-        run.extend(entries.filter(|(hash, _)| home(*hash) <= line));
-        if lines.has_empty(line) {
-            emit(run);
+        visit.run.extend(entries.filter(|(hash, _)| home(*hash) <= line));
+        if lines.has_empty(line) && !visit.emit() {
+            return false;
         }
     }
     for line in 0..lines.count() {
         let entries = lines.addresses(line).map(|(_, address)| (hash_of(address), address));
-        run.extend(entries.filter(|(hash, _)| home(*hash) > line));
+        visit.run.extend(entries.filter(|(hash, _)| home(*hash) > line));
         if lines.has_empty(line) {
             break;
         }
     }
-    emit(run);
+    visit.emit()
 }

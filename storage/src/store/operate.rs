@@ -117,13 +117,30 @@ impl Store {
 
     /// Visits every key with its value, by ascending hash: an order that depends on nothing but the keys.
     pub fn for_each(&self, table: TableId, mut visit: impl FnMut(&[u8], &[u8])) {
+        let mut from = Some(0);
+        while let Some(hash) = from {
+            from = self.for_each_from(table, hash, usize::MAX, &mut visit);
+        }
+    }
+
+    /// As [`Store::for_each`], from the keys with this hash on, and only about `limit` of them; returns where to go
+    /// on. A table of any size can so be visited in steps; keys that are written in between may be missed.
+    pub fn for_each_from(
+        &self,
+        table: TableId,
+        from: u64,
+        limit: usize,
+        mut visit: impl FnMut(&[u8], &[u8]),
+    ) -> Option<u64> {
         let log = &self.log;
         self.table_ref(table).index.scan(
+            from,
+            limit,
             |address| log.hash(address),
             |a, b| log.key(a).cmp(log.key(b)),
             |address| crate::prefetch::read(log.pointer(address)),
             |address| visit(log.key(address), log.value(address)),
-        );
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use crate::log::{Address, record};
 use crate::snapshot::{self, DeltaFile, StoreSnapshot};
 
 impl Store {
-    /// The state of `parts` as far as `owns` says so of its keys' hashes. The files lie in `dir`.
+    /// The state of `parts` as far as `owns` says so of a state and a key. The files lie in `dir`.
     ///
     /// One part that is owned as a whole is adopted: its files stay part of the next snapshots, and only what
     /// changes is written again. Otherwise the keys are copied into a new log, tables of equal state and namespace
@@ -25,7 +25,7 @@ impl Store {
         dir: &Path,
         config: StoreConfig,
         parts: &[StoreSnapshot],
-        owns: impl Fn(u64) -> bool,
+        owns: impl Fn(u32, &[u8]) -> bool,
     ) -> Result<Store, StoreError> {
         let mut merged = Store::new(config.clone());
         for part in parts {
@@ -67,7 +67,7 @@ struct Loader<'a, F> {
     owns: &'a F,
 }
 
-impl<F: Fn(u64) -> bool> Loader<'_, F> {
+impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
     /// Returns the store, and whether it holds the whole part.
     async fn load(
         mut self,
@@ -117,11 +117,13 @@ impl<F: Fn(u64) -> bool> Loader<'_, F> {
     /// Replays one record.
     fn enter(&mut self, address: Address, header: record::Header) {
         let Store { tables, by_id, log, .. } = &mut self.store;
-        let hash = log.hash(address);
-        let owned = (self.owns)(hash);
-        self.skipped |= !owned;
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
-        let Some(table) = table.filter(|_| owned) else { return };
+        let Some(table) = table else { return };
+        if !(self.owns)(table.state, log.key(address)) {
+            self.skipped = true;
+            return;
+        }
+        let hash = log.hash(address);
         let found = table.index.find(hash, |other| log.key_is(other, log.key(address)));
         match (found, header.is_tombstone()) {
             (None, false) => table.enter(log, hash, address),

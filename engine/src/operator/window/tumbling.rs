@@ -29,7 +29,7 @@ pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
     /// The next watermark at which something fires or expires.
     next_event: Timestamp,
     /// The window being fired, and how far.
-    firing: Option<(Timestamp, usize)>,
+    firing: Option<(Timestamp, u64)>,
     /// Windows that end up to here have fired.
     fired_until: Timestamp,
     /// The table of the last record's window: the next one's is mostly the same.
@@ -44,13 +44,7 @@ where
     A: Aggregate,
     F: Fn(&A::In) -> K,
 {
-    pub(crate) fn new(
-        windows: Tumbling,
-        key: F,
-        aggregate: A,
-        store: Store,
-        watermark: Timestamp,
-    ) -> Self {
+    pub(crate) fn new(windows: Tumbling, key: F, aggregate: A, store: Store, watermark: Timestamp) -> Self {
         let mut operator = TumblingOperator {
             windows,
             key,
