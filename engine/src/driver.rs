@@ -193,8 +193,6 @@ impl Driver {
                     self.shard.start_checkpoint(epoch);
                 }
                 Order::Commit(epoch) => self.commit(epoch),
-                // Its share is written to the end all the same: the next checkpoint builds on it.
-                Order::Abort(_) => {}
                 Order::Stop => return true,
             }
         }

@@ -1,6 +1,6 @@
 //! Records on the move: batches, and what travels among the records.
 
-use crate::time::{MAX_TIME, Timestamp};
+use crate::time::Timestamp;
 
 /// What stands between two records of a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -117,12 +117,5 @@ impl<T> Batch<T> {
             return;
         }
         self.marks.push(Mark { at, kind });
-    }
-}
-
-impl Tail {
-    /// The watermark that the tail implies.
-    pub(crate) fn watermark(self) -> Option<Timestamp> {
-        (self == Tail::EndOfData).then_some(MAX_TIME)
     }
 }

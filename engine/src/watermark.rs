@@ -75,11 +75,6 @@ impl WatermarkMerge {
         self.inputs[i].idle
     }
 
-    /// Whether input `i` has ended.
-    pub(crate) fn has_ended(&self, i: usize) -> bool {
-        self.inputs[i].watermark == MAX_TIME
-    }
-
     /// An input that has ended leaves the minimum, like an idle one, until all have ended.
     #[inline]
     fn merge(&mut self) -> Merged {

@@ -18,8 +18,6 @@ pub(crate) enum Order {
     Checkpoint(u64),
     /// The checkpoint is complete: commit.
     Commit(u64),
-    /// The checkpoint has come to nothing.
-    Abort(u64),
     /// Leave everything as it is and end.
     Stop,
 }

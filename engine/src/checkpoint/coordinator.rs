@@ -317,7 +317,6 @@ impl Coordinator {
     }
 
     fn abort(&mut self, epoch: u64, error: Error) -> Result<Checkpointed> {
-        self.order(&Order::Abort(epoch));
         self.seed.metrics.job().aborted.add(1);
         self.seed.shared.note_aborted(epoch, &error);
         self.failures += 1;

@@ -7,7 +7,7 @@ use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::outlet::Outlet;
-use crate::record::{Barrier, Batch, MarkKind, Tail};
+use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::source::watermarks::{SplitTime, Watermarks};
 use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
 use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
@@ -129,13 +129,14 @@ impl<T> SourceStage<T> {
             Some(time) => {
                 time.assign.assign(&self.batch.records, &mut self.batch.times);
                 let split = &mut self.splits[i];
-                for (at, &t) in self.batch.times.iter().enumerate() {
+                let Batch { times, marks, .. } = &mut self.batch;
+                for (at, &t) in times.iter().enumerate() {
                     if t <= split.seen {
                         continue;
                     }
                     split.seen = t;
                     if let Merged::Advanced(t) = self.merge.advance(i, time.marks.after(t)) {
-                        mark_after(&mut self.batch, at, t);
+                        marks.push(mark_after(at, t));
                     }
                 }
             }
@@ -235,10 +236,10 @@ impl<T> SourceStage<T> {
     }
 }
 
-/// Puts a watermark right behind record `at` of a batch whose later records are already in place.
-fn mark_after<T>(batch: &mut Batch<T>, at: usize, t: Timestamp) {
+/// A watermark right behind record `at` of a batch.
+fn mark_after(at: usize, t: Timestamp) -> Mark {
     let at = u32::try_from(at + 1).expect("a batch holds fewer than 2^32 records");
-    batch.marks.push(crate::record::Mark { at, kind: MarkKind::Watermark(t) });
+    Mark { at, kind: MarkKind::Watermark(t) }
 }
 
 fn refuse(letter: &DeadLetter) -> Error {

@@ -73,7 +73,8 @@ impl Timers {
             }
             found.sort();
             for (at, _, key) in found {
-                timers.queue(domain).insert((at, timers.next), key);
+                let seq = timers.next;
+                timers.queue(domain).insert((at, seq), key);
                 timers.next += 1;
             }
         }

@@ -13,7 +13,7 @@ use crate::state::backend::LogBackend;
 use crate::state::restore::open_store;
 use crate::state::timers::Timers;
 use crate::stream::chain::{Chain, Identity, Origin};
-use crate::stream::seeds::OperatorSeed;
+use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Stream, WindowedStream};
 
 /// A stream partitioned by key: records with equal keys meet on one core, in order.
@@ -78,8 +78,7 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let outlet = OutletSpec::shared();
         let edges = vec![stream.by_key(key.clone())];
-        let spec =
-            OperatorSeed::<ProcessOperator<P, F>>::spec(name, edges, outlet.clone(), OutletSpec::shared());
+        let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
         let schema = schema(&process);
         let (step, function, of) = (name.to_owned(), process.clone(), key.clone());
         let make = move |layout: &Layout<'_>| {

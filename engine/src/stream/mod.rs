@@ -18,7 +18,7 @@ use crate::sink::Sink;
 use crate::source::DeadLetter;
 use crate::source::watermarks::Watermarks;
 use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
-use crate::stream::seeds::{OperatorSeed, SinkSeed};
+use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
 pub use keyed::Keyed;
@@ -153,30 +153,16 @@ where
         let (graph, compute) = (self.graph.clone(), self.compute.clone());
         let other_compute = other.compute.clone();
         let edges = vec![self.forward(), other.forward()];
-        let outlet = OutletSpec::shared();
-        let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let make =
-            move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
-        let schema = Schema::new("union", &[("of", std::any::type_name::<T>().to_owned())]);
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
-        graph.borrow_mut().nodes.push(node);
         let compute: Compute<T> =
             Rc::new(move |inputs| reference::union(vec![compute(inputs), other_compute(inputs)]));
-        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
+        pass_through(name, "union", graph, edges, compute)
     }
 
     /// Ends the fused chain here: what follows is a stage of its own, and the stream's type is plain.
     pub fn stage(self, name: &str) -> Stream<T> {
-        let (graph, up) = (self.graph.clone(), self.compute.clone());
+        let (graph, compute) = (self.graph.clone(), self.compute.clone());
         let edges = vec![self.forward()];
-        let outlet = OutletSpec::shared();
-        let spec = OperatorSeed::spec(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let make =
-            move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
-        let schema = Schema::new("stage", &[("of", std::any::type_name::<T>().to_owned())]);
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
-        graph.borrow_mut().nodes.push(node);
-        Stream { graph, outlet, chain: Identity::new(), compute: up, extra: None }
+        pass_through(name, "stage", graph, edges, compute)
     }
 
     /// Ends the stream in a sink.
@@ -218,6 +204,24 @@ where
         self.outlet.borrow_mut().attach(self.chain, ByKey { key }, edge.clone());
         edge
     }
+}
+
+/// A stage that passes on what comes along its edges.
+fn pass_through<T: Send + 'static>(
+    name: &str,
+    kind: &str,
+    graph: SharedGraph,
+    edges: Vec<Rc<Edge<T>>>,
+    compute: Compute<T>,
+) -> Stream<T> {
+    let outlet = OutletSpec::shared();
+    let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+    let make =
+        move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
+    let schema = Schema::new(kind, &[("of", std::any::type_name::<T>().to_owned())]);
+    let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
+    graph.borrow_mut().nodes.push(node);
+    Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
 }
 
 /// A stream can be used twice if its records can be copied: a clone is the same stream.

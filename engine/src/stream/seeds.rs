@@ -135,24 +135,21 @@ pub(crate) struct OperatorSeed<O: Operator> {
     open: OpenOperator<O>,
 }
 
-impl<O: Operator> OperatorSeed<O> {
-    /// The node of such an operator.
-    pub(crate) fn spec(
-        name: &str,
-        edges: Vec<Rc<Edge<O::In>>>,
-        main: SharedOutlet<O::Out>,
-        side: SharedOutlet<O::Side>,
-    ) -> OperatorSpec<O::In, O::Out, O::Side> {
-        OperatorSpec { name: name.to_owned(), edges, main, side }
-    }
-}
-
 impl<In, Out, Side> OperatorSpec<In, Out, Side>
 where
     In: Send + 'static,
     Out: Send + 'static,
     Side: Send + 'static,
 {
+    pub(crate) fn new(
+        name: &str,
+        edges: Vec<Rc<Edge<In>>>,
+        main: SharedOutlet<Out>,
+        side: SharedOutlet<Side>,
+    ) -> OperatorSpec<In, Out, Side> {
+        OperatorSpec { name: name.to_owned(), edges, main, side }
+    }
+
     /// The stage of one core; `open` makes its operator, given the watermark to go on from.
     pub(crate) fn seed<O>(
         &self,

@@ -16,7 +16,7 @@ use crate::reference::{self, Compute};
 use crate::state::codec::{self, StateValue};
 use crate::state::restore::open_store;
 use crate::stream::chain::{Chain, Identity};
-use crate::stream::seeds::OperatorSeed;
+use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
 
 /// A keyed stream grouped by windows, to be aggregated.
@@ -91,7 +91,7 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSeed::<TumblingOperator<K, F, A>>::spec(name, edges, outlet.clone(), side.clone());
+        let spec = OperatorSpec::new(name, edges, outlet.clone(), side.clone());
         let (step, of, function) = (name.to_owned(), key.clone(), aggregate.clone());
         let make = move |layout: &Layout<'_>| {
             let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());

@@ -7,6 +7,20 @@ use crate::log::Address;
 /// Keys looked up together: enough to cover the latency of memory, few enough to stay in the nearest cache.
 const TOGETHER: usize = 64;
 
+/// The keys of a batch, each encoded only while it is looked at.
+pub trait Keys {
+    /// Calls `f` with the key at a position.
+    fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R;
+}
+
+/// Keys that are all at hand.
+impl<K: AsRef<[u8]>> Keys for [K] {
+    #[inline]
+    fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R {
+        f(self[position].as_ref())
+    }
+}
+
 impl Store {
     /// Whether prefetching pays: the table is larger than a core's own caches.
     #[inline]
@@ -28,18 +42,18 @@ impl Store {
         }
     }
 
-    /// [`Store::upsert`] for a batch, as fast as the memory allows: for each position of `hashes`, `key` tells the
-    /// key, and `change` is given the position, whether the key was absent (its value is `len` zero bytes then),
+    /// [`Store::upsert`] for a batch, as fast as the memory allows: for each position of `hashes`, `keys` tells
+    /// the key, and `change` is given the position, whether the key was absent (its value is `len` zero bytes then),
     /// and the value.
     ///
     /// # Errors
     /// As [`Store::upsert`]: the keys before the one that is too large were changed.
     #[inline]
-    pub fn upsert_batch<K: AsRef<[u8]>>(
+    pub fn upsert_batch(
         &mut self,
         table: TableId,
         hashes: &[u64],
-        key: impl Fn(usize) -> K,
+        keys: &(impl Keys + ?Sized),
         len: usize,
         mut change: impl FnMut(usize, bool, &mut [u8]),
     ) -> Result<(), TooLarge> {
@@ -51,14 +65,14 @@ impl Store {
             }
             for (i, &hash) in hashes.iter().enumerate() {
                 let position = chunk * TOGETHER + i;
-                let key = key(position);
-                let key = key.as_ref();
-                let candidate = candidates[i];
-                if candidate != Address::MAX && self.log.key_is(candidate, key) {
-                    change(position, false, self.log.value_mut(candidate));
-                } else {
-                    self.upsert_one(table, hash, key, len, |new, value| change(position, new, value))?;
-                }
+                keys.with(position, |key| {
+                    let candidate = candidates[i];
+                    if candidate != Address::MAX && self.log.key_is(candidate, key) {
+                        change(position, false, self.log.value_mut(candidate));
+                        return Ok(());
+                    }
+                    self.upsert_one(table, hash, key, len, |new, value| change(position, new, value))
+                })?;
             }
         }
         Ok(())

@@ -31,6 +31,7 @@ use crate::table::Table;
 
 pub use crate::log::record::{MAX_KEY, MAX_VALUE, TooLarge};
 pub use crate::table::TableId;
+pub use batch::Keys;
 pub use config::{StoreConfig, StoreStats};
 
 /// The keyed state of one stateful step on one core. See the [module](self).

@@ -154,7 +154,9 @@ where
     fn expire(&mut self, watermark: Timestamp) {
         let windows = self.windows;
         let dead = |end: Timestamp| end <= watermark.saturating_add(1) && windows.cleanup(end) <= watermark;
-        while let Some((end, table)) = self.store.tables(ACCUMULATORS).next().filter(|(end, _)| dead(*end)) {
+        loop {
+            let first = self.store.tables(ACCUMULATORS).next();
+            let Some((end, table)) = first.filter(|(end, _)| dead(*end)) else { return };
             self.store.drop_table(table);
             self.last = self.last.filter(|(of, _)| *of != end);
         }
