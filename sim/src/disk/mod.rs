@@ -1,8 +1,8 @@
 //! The simulated disk: everything a real one may do to what was not synced, and some of what it may do to the rest.
 //!
-//! A file is an [inode](names) with [contents](content); names and contents become durable separately. Operations
-//! take effect when they complete, after a drawn latency, so that they overtake each other: nothing that is in
-//! flight together has an order. The contract of every fault is in [`faults`](crate::faults).
+//! Names (`names.rs`) and the contents of files (`content.rs`) are kept apart, and become durable separately.
+//! Operations take effect when they complete, after a drawn latency, so that they overtake each other: nothing that
+//! is in flight together has an order. The contract of every fault is in [`faults`](crate::faults).
 
 pub(crate) mod content;
 mod crash;

@@ -65,7 +65,7 @@ impl<'w> Run<'w> {
         [self.points, self.operations]
     }
 
-    pub(crate) fn to_the_end(&mut self) -> RunEnd {
+    pub(crate) fn until_end(&mut self) -> RunEnd {
         loop {
             if self.unfinished == 0 {
                 return RunEnd::Finished;
