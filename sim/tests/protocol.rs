@@ -31,6 +31,13 @@ fn every_omission_is_found() {
 }
 
 #[test]
+fn the_control_finds_nothing_on_an_honest_disk() {
+    let summary =
+        Swarm { first: 0, seeds: 100, threads: 1, keep_going: false }.run(&scenario("control"), |_| {});
+    assert!(summary.findings.is_empty(), "{:?}", summary.findings[0].finding);
+}
+
+#[test]
 fn a_seed_is_the_same_run_each_time() {
     let scenario = scenario("protocol");
     for seed in 0..100 {

@@ -70,6 +70,11 @@ impl DiskView {
         self.kernel.state().disk.violations.clone()
     }
 
+    /// The most files that a process ever had open at once.
+    pub fn most_open_files(&self) -> usize {
+        self.kernel.state().disk.most_handles
+    }
+
     /// Which fault struck which kind of file.
     pub fn coverage(&self) -> Coverage {
         self.kernel.state().disk.trouble.coverage.clone()

@@ -1,5 +1,6 @@
 //! A scenario: what is run in a world, through crashes and restarts, and how it is judged.
 
+pub mod control;
 pub mod protocol;
 
 use std::cell::RefCell;
@@ -144,5 +145,5 @@ pub fn restart_until_done(
 
 /// Every scenario, those with a planted bug included.
 pub fn all() -> Vec<Scenario> {
-    protocol::scenarios()
+    [protocol::scenarios(), control::scenarios()].into_iter().flatten().collect()
 }
