@@ -47,8 +47,13 @@ fn forgiving(streams: Streams) -> WorldConfig {
 
 /// The control, and the faulty simulator that it must notice.
 pub fn scenarios() -> Vec<Scenario> {
-    let scenario =
-        |name, about, planted, config| Scenario { name, about, planted, config, body: Box::new(run) };
+    let scenario = |name, about, planted, config| Scenario {
+        name,
+        about,
+        planted,
+        config,
+        body: Box::new(|world, _| run(world)),
+    };
     vec![
         scenario("control", "unsynced files are lost in part", false, honest as fn(Streams) -> WorldConfig),
         scenario("control-forgiving-disk", "the simulated disk keeps unsynced bytes", true, forgiving),
