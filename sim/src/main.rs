@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use millstream_sim::scenario::{self, Outcome, Scenario};
+use millstream_sim::scenario::{self, Options, Outcome, Scenario};
 use millstream_sim::swarm::{Summary, Swarm};
 
 #[derive(Parser)]
@@ -33,6 +33,9 @@ enum Command {
         /// Threads [default: one per core]
         #[arg(long)]
         threads: Option<usize>,
+        /// The number of cores, instead of one that is drawn
+        #[arg(long)]
+        cores: Option<usize>,
         /// Go on after a finding
         #[arg(long)]
         keep_going: bool,
@@ -44,6 +47,9 @@ enum Command {
         /// The scenario
         #[arg(long, default_value = "protocol")]
         scenario: String,
+        /// The number of cores, instead of one that is drawn
+        #[arg(long)]
+        cores: Option<usize>,
         /// Print only what came of it
         #[arg(long)]
         quiet: bool,
@@ -62,13 +68,16 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     scenario::keep_panics_quiet();
     match arguments.command {
-        Command::Swarm { seeds, first, scenario, threads, keep_going } => {
+        Command::Swarm { seeds, first, scenario, threads, cores, keep_going } => {
             let threads =
                 threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
-            swarm(Swarm { first, seeds, threads, keep_going }, scenario.as_deref())
+            swarm(
+                Swarm { first, seeds, threads, options: Options { keep_log: false, cores }, keep_going },
+                scenario.as_deref(),
+            )
         }
-        Command::Replay { seed, scenario, quiet } => match find(&scenario) {
-            Some(scenario) => replay(&scenario, seed, quiet),
+        Command::Replay { seed, scenario, cores, quiet } => match find(&scenario) {
+            Some(scenario) => replay(&scenario, seed, Options { keep_log: !quiet, cores }),
             None => unknown(&scenario),
         },
         Command::Planted { seeds } => planted(seeds),
@@ -103,7 +112,7 @@ fn swarm(swarm: Swarm, only: Option<&str>) -> ExitCode {
         let started = Instant::now();
         let shown = Mutex::new(started);
         let summary = swarm.run(scenario, |done| progress(scenario, done, swarm.seeds, started, &shown));
-        report(scenario, &summary, started.elapsed());
+        report(scenario, &summary, started.elapsed(), swarm.options);
         clean &= summary.findings.is_empty();
     }
     if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -119,7 +128,7 @@ fn progress(scenario: &Scenario, done: u64, of: u64, started: Instant, shown: &M
     }
 }
 
-fn report(scenario: &Scenario, summary: &Summary, took: Duration) {
+fn report(scenario: &Scenario, summary: &Summary, took: Duration, options: Options) {
     let seconds = took.as_secs_f64();
     println!(
         "{}: {} seeds, {} points in {seconds:.2} s: {:.0} seeds/s, {:.0} points/s; {} findings",
@@ -132,19 +141,20 @@ fn report(scenario: &Scenario, summary: &Summary, took: Duration) {
     );
     println!("{}", summary.coverage);
     for outcome in &summary.findings {
-        print_finding(scenario, outcome);
+        print_finding(scenario, outcome, options);
     }
 }
 
 /// What was found, and the line that replays it.
-fn print_finding(scenario: &Scenario, outcome: &Outcome) {
+fn print_finding(scenario: &Scenario, outcome: &Outcome, options: Options) {
     if let Some(finding) = &outcome.finding {
-        println!("{finding}\n  millstream-sim replay {} --scenario {}", outcome.seed, scenario.name);
+        let cores = options.cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
+        println!("{finding}\n  millstream-sim replay {} --scenario {}{cores}", outcome.seed, scenario.name);
     }
 }
 
-fn replay(scenario: &Scenario, seed: u64, quiet: bool) -> ExitCode {
-    let outcome = scenario.run(seed, !quiet);
+fn replay(scenario: &Scenario, seed: u64, options: Options) -> ExitCode {
+    let outcome = scenario.run(seed, &options);
     for event in &outcome.events {
         println!("{event}");
     }
@@ -154,7 +164,7 @@ fn replay(scenario: &Scenario, seed: u64, quiet: bool) -> ExitCode {
         outcome.points,
         outcome.time.as_secs_f64()
     );
-    print_finding(scenario, &outcome);
+    print_finding(scenario, &outcome, options);
     if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
@@ -162,7 +172,7 @@ fn planted(seeds: u64) -> ExitCode {
     let mut all_found = true;
     for scenario in scenario::all().iter().filter(|scenario| scenario.planted) {
         let found = (0..seeds).find_map(|seed| {
-            let outcome = scenario.run(seed, false);
+            let outcome = scenario.run(seed, &Options::default());
             outcome.finding.map(|finding| (seed, finding))
         });
         match found {

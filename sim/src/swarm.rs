@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::coverage::Coverage;
-use crate::scenario::{Outcome, Scenario};
+use crate::scenario::{Options, Outcome, Scenario};
 
 /// Which seeds, and how.
 #[derive(Clone, Copy, Debug)]
@@ -15,6 +15,8 @@ pub struct Swarm {
     pub seeds: u64,
     /// How many threads.
     pub threads: usize,
+    /// What the caller decides instead of the seeds.
+    pub options: Options,
     /// Go on after a finding.
     pub keep_going: bool,
 }
@@ -44,7 +46,7 @@ impl Swarm {
                 if at >= self.seeds {
                     break;
                 }
-                let outcome = scenario.run(self.first.wrapping_add(at), false);
+                let outcome = scenario.run(self.first.wrapping_add(at), &self.options);
                 if outcome.finding.is_some() && !self.keep_going {
                     // Lower seeds are all taken already, and will be reported too if they find something.
                     stop.store(true, Ordering::Relaxed);

@@ -224,7 +224,12 @@ impl Content {
                     loss.kept += 1;
                 } else {
                     loss.sectors += 1;
-                    loss.garbage += u64::from(self.undo(sector, layer.undo.get(&sector), cruelty, random));
+                    loss.garbage += u64::from(self.undo(
+                        sector,
+                        layer.undo.get(&sector).map(Box::as_ref),
+                        cruelty,
+                        random,
+                    ));
                 }
             }
         }
@@ -237,7 +242,7 @@ impl Content {
     fn undo(
         &mut self,
         sector: usize,
-        old: Option<&Box<[u8; ATOMIC]>>,
+        old: Option<&[u8; ATOMIC]>,
         cruelty: Cruelty,
         random: &mut Random,
     ) -> bool {

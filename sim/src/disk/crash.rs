@@ -37,9 +37,7 @@ impl Model {
             slot.borrow_mut().waker = None;
         }
         self.locks.release_process(process);
-        for file in self.files.values_mut() {
-            file.open = 0;
-        }
+        self.close_all();
         if crash == Some(CrashKind::PowerLoss) && !self.forgiving {
             fates = fates.wrapping_mul(31).wrapping_add(self.lose_power(faults));
         }

@@ -1,8 +1,8 @@
 //! The simulated disk: everything a real one may do to what was not synced, and some of what it may do to the rest.
 //!
-//! A file is an [inode](names) with [contents](content); names and contents become durable separately. Operations
-//! take effect when they complete, after a drawn latency, so that they overtake each other: nothing that is in
-//! flight together has an order. The contract of every fault is in [`faults`](crate::faults).
+//! Names (`names.rs`) and the contents of files (`content.rs`) are kept apart, and become durable separately.
+//! Operations take effect when they complete, after a drawn latency, so that they overtake each other: nothing that
+//! is in flight together has an order. The contract of every fault is in [`faults`](crate::faults).
 
 pub(crate) mod content;
 mod crash;
@@ -68,6 +68,11 @@ impl DiskView {
     /// What the process did that the seam forbids, such as a second sync after one that failed.
     pub fn violations(&self) -> Vec<String> {
         self.kernel.state().disk.violations.clone()
+    }
+
+    /// The most files that a process ever had open at once.
+    pub fn most_open_files(&self) -> usize {
+        self.kernel.state().disk.most_handles
     }
 
     /// Which fault struck which kind of file.

@@ -43,6 +43,9 @@ pub(crate) struct Model {
     pub(crate) random: Random,
     pub(crate) violations: Vec<String>,
     pub(crate) forgiving: bool,
+    /// Open handles of the process, and the most there ever were.
+    handles: usize,
+    pub(crate) most_handles: usize,
     next_inode: Inode,
     /// Names removed since files without a name were last forgotten.
     removed: usize,
@@ -59,6 +62,8 @@ impl Model {
             random,
             violations: Vec::new(),
             forgiving,
+            handles: 0,
+            most_handles: 0,
             next_inode: 1,
             removed: 0,
         }
@@ -107,7 +112,7 @@ impl Model {
         if let Op::Len { inode } | Op::Read { inode, .. } | Op::Write { inode, .. } | Op::Sync { inode, .. } =
             op
         {
-            self.close(*inode);
+            self.file(*inode).open -= 1;
         }
         reply
     }
@@ -147,6 +152,8 @@ impl Model {
             }
         };
         self.file(inode).open += 1;
+        self.handles += 1;
+        self.most_handles = self.most_handles.max(self.handles);
         Ok(Reply::Opened(inode))
     }
 
@@ -276,6 +283,15 @@ impl Model {
     /// Closes a handle.
     pub(crate) fn close(&mut self, inode: Inode) {
         self.file(inode).open -= 1;
+        self.handles -= 1;
+    }
+
+    /// Closes all handles: their process has ended.
+    pub(crate) fn close_all(&mut self) {
+        self.handles = 0;
+        for file in self.files.values_mut() {
+            file.open = 0;
+        }
     }
 
     /// From time to time forgets the files that neither a name nor a handle can reach.

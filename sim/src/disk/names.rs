@@ -210,14 +210,12 @@ impl Names {
                 durable.extend(dirs.map(Path::to_owned));
             }
         }
-        let mut at = 0;
-        for change in std::mem::take(&mut self.journal) {
-            if chosen[at] {
+        for (change, chosen) in std::mem::take(&mut self.journal).into_iter().zip(chosen) {
+            if chosen {
                 self.apply(&change.edit, |dir| &mut dir.durable, true);
             } else {
                 self.journal.push(change);
             }
-            at += 1;
         }
     }
 

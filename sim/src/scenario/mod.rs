@@ -1,5 +1,6 @@
 //! A scenario: what is run in a world, through crashes and restarts, and how it is judged.
 
+pub mod control;
 pub mod protocol;
 
 use std::cell::RefCell;
@@ -36,8 +37,17 @@ impl fmt::Display for Finding {
     }
 }
 
+/// What the caller decides instead of the seed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Options {
+    /// Keep the list of events.
+    pub keep_log: bool,
+    /// The number of cores of every process; otherwise drawn.
+    pub cores: Option<usize>,
+}
+
 /// What a scenario does in a world.
-pub type Body = Box<dyn Fn(&mut World) -> Result<(), Finding> + Send + Sync>;
+pub type Body = Box<dyn Fn(&mut World, &Options) -> Result<(), Finding> + Send + Sync>;
 
 /// A scenario.
 pub struct Scenario {
@@ -83,10 +93,10 @@ pub fn keep_panics_quiet() {
 
 impl Scenario {
     /// Runs one seed. A panic is a finding, as is anything the disk's seam forbids.
-    pub fn run(&self, seed: u64, keep_log: bool) -> Outcome {
-        let config = WorldConfig { keep_log, ..(self.config)(Streams::new(seed)) };
+    pub fn run(&self, seed: u64, options: &Options) -> Outcome {
+        let config = WorldConfig { keep_log: options.keep_log, ..(self.config)(Streams::new(seed)) };
         let mut world = World::new(seed, config);
-        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world)));
+        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world, options)));
         let finding = match result {
             Ok(Ok(())) => {
                 let violations = world.disk().violations();
@@ -144,5 +154,5 @@ pub fn restart_until_done(
 
 /// Every scenario, those with a planted bug included.
 pub fn all() -> Vec<Scenario> {
-    protocol::scenarios()
+    [protocol::scenarios(), control::scenarios()].into_iter().flatten().collect()
 }

@@ -14,7 +14,7 @@ use std::task::Poll;
 use millstream::host::{CoreMain, Host};
 use millstream_storage::disk::{Disk, File, Io, OpenMode};
 
-use super::{Finding, Scenario, restart_until_done};
+use super::{Finding, Options, Scenario, restart_until_done};
 use crate::faults::FaultPlan;
 use crate::random::{Chance, Streams};
 use crate::trace::{digest, mix};
@@ -208,9 +208,11 @@ fn main_of(ledger: Shared, omission: Omission, versions: u64) -> CoreMain {
     })
 }
 
-fn run(world: &mut World, omission: Omission) -> Result<(), Finding> {
+fn run(world: &mut World, options: &Options, omission: Omission) -> Result<(), Finding> {
     let mut workload = world.streams().stream("workload");
-    let cores = workload.range(1, 3) as usize;
+    // Drawn in any case, so that the rest stays as it is.
+    let drawn = workload.range(1, 3) as usize;
+    let cores = options.cores.unwrap_or(drawn);
     let versions = workload.range(1, 6);
     let ledgers: Vec<Shared> = (0..cores).map(|_| Shared::default()).collect();
     let mains = || ledgers.iter().map(|ledger| main_of(ledger.clone(), omission, versions)).collect();
@@ -243,7 +245,13 @@ fn config(streams: Streams) -> WorldConfig {
 
 fn scenario(name: &'static str, about: &'static str, omission: Omission) -> Scenario {
     let planted = omission != Omission::None;
-    Scenario { name, about, planted, config, body: Box::new(move |world| run(world, omission)) }
+    Scenario {
+        name,
+        about,
+        planted,
+        config,
+        body: Box::new(move |world, options| run(world, options, omission)),
+    }
 }
 
 /// The protocol, and its faulty implementations.

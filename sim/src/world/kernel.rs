@@ -103,16 +103,15 @@ impl State {
         self.due.push(Reverse((at, number, due)));
     }
 
-    /// Lets a timer that is due go off.
-    pub(crate) fn fire_timer(&mut self, timer: u64) {
-        if let Some(waker) = self.timers.remove(&timer) {
-            self.note(What::Timer, [timer, 0], String::new);
-            waker.wake();
-        }
+    /// Lets a timer that is due go off. Returns whom to wake.
+    pub(crate) fn fire_timer(&mut self, timer: u64) -> Option<Waker> {
+        let waker = self.timers.remove(&timer)?;
+        self.note(What::Timer, [timer, 0], String::new);
+        Some(waker)
     }
 
-    /// Lets a disk operation that is due take effect.
-    pub(crate) fn complete(&mut self, number: u64) -> Option<io::Result<Reply>> {
+    /// Lets a disk operation that is due take effect. Returns whom to wake, and what nobody waits for any more.
+    pub(crate) fn complete(&mut self, number: u64) -> (Option<Waker>, Option<Reply>) {
         let InFlight { op, site, slot } = self.disk.flying.remove(&number).expect("completes once");
         let now = self.clock.now;
         let reply = self.disk.finish(now, &op, site);
@@ -122,14 +121,11 @@ impl State {
             Ok(_) => op.to_string(),
         });
         if Rc::strong_count(&slot) == 1 {
-            return Some(reply);
+            return (None, reply.ok());
         }
         let mut slot = slot.borrow_mut();
         slot.reply = Some(reply);
-        if let Some(waker) = slot.waker.take() {
-            waker.wake();
-        }
-        None
+        (slot.waker.take(), None)
     }
 }
 
@@ -151,7 +147,7 @@ impl Kernel {
         Kernel { state: RefCell::new(state), inbox: Arc::default() }
     }
 
-    /// The state. Nothing that could come back here (a task, a destructor of one) may run meanwhile; waking may.
+    /// The state. Nothing that could come back here (a task, a waker, a destructor of one) may run meanwhile.
     pub(crate) fn state(&self) -> RefMut<'_, State> {
         self.state.borrow_mut()
     }

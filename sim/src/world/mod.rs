@@ -217,7 +217,7 @@ impl World {
         let process = self.processes;
         let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
         run.start(mains);
-        let end = run.to_the_end();
+        let end = run.until_end();
         let life = run.life();
         run.tear_down(&end, &mut self.faults);
         self.points += life[0];

@@ -65,7 +65,7 @@ impl<'w> Run<'w> {
         [self.points, self.operations]
     }
 
-    pub(crate) fn to_the_end(&mut self) -> RunEnd {
+    pub(crate) fn until_end(&mut self) -> RunEnd {
         loop {
             if self.unfinished == 0 {
                 return RunEnd::Finished;
@@ -121,23 +121,40 @@ impl<'w> Run<'w> {
         {
             return Turn::Killed(crash.kind);
         }
-        if let Some(due) = due {
+        if due.is_some() {
             state.due.pop();
-            self.points += 1;
-            match due {
-                Due::Timer(timer) => state.fire_timer(timer),
-                Due::Disk(number) => {
-                    self.operations += 1;
-                    let unseen = state.complete(number);
-                    drop(state);
-                    if let Some(Ok(reply)) = unseen {
-                        self.kernel.give_back(self.process, &reply);
-                    }
-                }
-            }
-            return Turn::Went;
         }
-        let Some(runnable) = state.schedule.next(now) else { return Turn::Idle };
+        drop(state);
+        match due {
+            Some(due) => self.happen(due),
+            None if self.step(now) => {}
+            None => return Turn::Idle,
+        }
+        Turn::Went
+    }
+
+    /// Lets what is due happen.
+    fn happen(&mut self, due: Due) {
+        self.points += 1;
+        let (waker, unseen) = match due {
+            Due::Timer(timer) => (self.kernel.state().fire_timer(timer), None),
+            Due::Disk(number) => {
+                self.operations += 1;
+                self.kernel.state().complete(number)
+            }
+        };
+        if let Some(waker) = waker {
+            waker.wake();
+        }
+        if let Some(reply) = unseen {
+            self.kernel.give_back(self.process, &reply);
+        }
+    }
+
+    /// Runs a task for a step, if one is ready.
+    fn step(&mut self, now: u64) -> bool {
+        let mut state = self.kernel.state();
+        let Some(runnable) = state.schedule.next(now) else { return false };
         let id = *runnable.metadata();
         state.note(What::Poll, [id.core as u64, id.number], String::new);
         state.clock.now += state.schedule.step;
@@ -148,7 +165,7 @@ impl<'w> Run<'w> {
             self.unfinished -= 1;
             self.drop_tasks(id.core);
         }
-        Turn::Went
+        true
     }
 
     /// Nothing is ready: goes to when something is. False if nothing ever will be.

@@ -1,7 +1,5 @@
 //! The world: cores, time, and how processes end in it.
 
-mod common;
-
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeSet, VecDeque};
 use std::future::poll_fn;
@@ -10,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use common::{at_point, main_of, then_hang};
+use crate::common::{at_point, main_of, then_hang};
 use millstream::host::{Class, CoreMain};
 use millstream_sim::disk::CrashKind;
 use millstream_sim::faults::{FaultPlan, Spells};
@@ -225,7 +223,7 @@ fn tasks_are_dropped_unfinished_when_their_main_future_ends() {
 fn a_process_can_be_killed_at_every_point_of_its_life() {
     let body = || {
         then_hang(|disk| async move {
-            let file = common::write(&disk, "a", &[1; 2000]).await;
+            let file = crate::common::write(&disk, "a", &[1; 2000]).await;
             file.sync().await.expect("no faults are on");
         })
     };
@@ -267,8 +265,7 @@ fn schedules_differ_between_seeds_and_nobody_starves() {
                 })
             };
             assert_eq!(world.run((0..3).map(main).collect()), RunEnd::Finished);
-            let order = order.lock().expect("never poisoned").clone();
-            order
+            Arc::into_inner(order).expect("the world is at its end").into_inner().expect("never poisoned")
         })
         .collect();
     assert!(orders.len() > 40, "{} different orders of 50", orders.len());

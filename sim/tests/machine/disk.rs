@@ -1,10 +1,8 @@
 //! Control tests of the simulated disk: each thing it may take is taken for some seed, and nothing else ever is.
 
-mod common;
-
 use std::io;
 
-use common::{at_point, main_of, then_hang, write};
+use crate::common::{at_point, main_of, then_hang, write};
 use millstream_sim::coverage::{Fault, Site};
 use millstream_sim::disk::CrashKind::{self, PowerLoss, Process};
 use millstream_sim::faults::{Cruelty, FaultPlan, Spells};
@@ -281,6 +279,25 @@ fn destructors_of_a_killed_process_leave_no_trace_on_the_disk() {
         world.run(vec![main_of(|host| async move { host.yield_now().await })]);
         assert!(world.disk().read("a").is_ok());
     }
+}
+
+#[test]
+fn open_files_are_counted_until_they_are_dropped() {
+    let mut world = World::new(1, WorldConfig::default());
+    for _ in 0..2 {
+        world.run(vec![main_of(|host| async move {
+            let disk = host.disk();
+            let mut open = Vec::new();
+            for at in 0..6 {
+                let path = format!("{at}-{:?}", host.monotonic());
+                open.push(write(&disk, &path, b"").await);
+                if open.len() == 3 {
+                    open.clear();
+                }
+            }
+        })]);
+    }
+    assert_eq!(world.disk().most_open_files(), 3);
 }
 
 #[test]

@@ -1,0 +1,6 @@
+//! The simulated machine: what it does to a process, and what it never does.
+
+mod common;
+mod disk;
+mod every_point;
+mod world;
