@@ -95,6 +95,31 @@ impl<T> Producer<T> {
         chunk.commit()
     }
 
+    /// Copies items from the front of a slice until the ring is full, and shows them to the consumer all at once.
+    /// Returns how many; 0 if the consumer is gone. The fastest way in.
+    ///
+    /// ```
+    /// let (mut producer, mut consumer) = millstream_ring::ring(3);
+    /// assert_eq!(producer.push_slice(&[1, 2, 3, 4]), 3);
+    /// assert_eq!(consumer.read_chunk(9).as_slices().0, [1, 2, 3]);
+    /// ```
+    #[inline]
+    pub fn push_slice(&mut self, items: &[T]) -> usize
+    where
+        T: Copy,
+    {
+        if self.is_closed() {
+            return 0;
+        }
+        let n = self.free_at_least(items.len()).min(items.len());
+        // SAFETY: the `n` slots after the tail are free, so the producer's alone.
+        unsafe { self.shared.slots().copy_in(self.tail, &items[..n]) };
+        if n > 0 {
+            self.publish(n);
+        }
+        n
+    }
+
     /// Reserves up to `n` free slots, none if the consumer is gone. What is written into them is shown to the
     /// consumer by [`WriteChunk::commit`], all at once.
     ///

@@ -51,6 +51,28 @@ impl<T> Slots<T> {
         unsafe { (*self.slot(index)).write(item) };
     }
 
+    /// Copies items into as many consecutive empty slots.
+    ///
+    /// # Safety
+    /// There are at most as many items as slots; these are empty, and no other thread reaches them during the call.
+    #[inline]
+    pub(crate) unsafe fn copy_in(&self, index: usize, items: &[T])
+    where
+        T: Copy,
+    {
+        (0..items.len()).for_each(|i| self.watch_write(index.wrapping_add(i)));
+        let offset = self.offset(index);
+        let (first, second) = items.split_at(items.len().min(self.memory.len() - offset));
+        // A cell's pointer, so that the shared reference to the memory does not forbid the writes.
+        let base = UnsafeCell::raw_get(self.memory.as_ptr()).cast::<T>();
+        // SAFETY: both parts are within the memory, whose slots are laid out as `T` and are the caller's alone;
+        // nobody can hold a reference to items in slots that are empty, so the parts do not overlap `items`.
+        unsafe {
+            base.add(offset).copy_from_nonoverlapping(first.as_ptr(), first.len());
+            base.copy_from_nonoverlapping(second.as_ptr(), second.len());
+        }
+    }
+
     /// Takes the item out of a slot, which is empty afterwards.
     ///
     /// # Safety
