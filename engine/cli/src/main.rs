@@ -24,6 +24,8 @@ fn main() -> ExitCode {
     let Arguments { command: Command::Doctor(options) } = Arguments::parse();
     match doctor::run(&options) {
         Ok(()) => ExitCode::SUCCESS,
+        // The reader has seen enough.
+        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("millstream: {error}");
             ExitCode::FAILURE
