@@ -1,5 +1,6 @@
 //! What can be known about io_uring on this machine.
 
+use std::fmt;
 use std::fs;
 use std::io;
 
@@ -31,6 +32,16 @@ pub enum Seccomp {
     Filter,
     /// Unknown: `/proc` is not readable.
     Unknown,
+}
+
+impl fmt::Display for Seccomp {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.pad(match self {
+            Seccomp::Off => "off",
+            Seccomp::Filter => "filter",
+            Seccomp::Unknown => "unknown",
+        })
+    }
 }
 
 /// The limit of locked memory.

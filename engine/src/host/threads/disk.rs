@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode};
 
-use super::file::{Shared, ThreadFile};
+use super::file::ThreadFile;
 use super::helper::Helper;
+use crate::host::blocking::BlockingFile;
 use crate::host::fs;
 
 /// The file system as one core on plain threads sees it.
@@ -24,7 +25,7 @@ impl Disk for ThreadDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let path = fs::absolute(path);
         let helper = self.helper.clone();
-        let opened = self.helper.run(move || Shared::open(path, mode));
+        let opened = self.helper.run(move || BlockingFile::open(path, mode));
         Box::pin(async move { Ok(Rc::new(ThreadFile::new(opened.await?, helper)) as Rc<dyn File>) })
     }
 

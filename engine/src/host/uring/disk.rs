@@ -8,8 +8,10 @@ use glommio::executor;
 use glommio::io::OpenOptions;
 use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode};
 
-use super::file::{Opened, UringFile};
+use super::direct::DirectFile;
+use super::file::UringFile;
 use super::io_error;
+use crate::host::blocking::BlockingFile;
 use crate::host::fault::name;
 use crate::host::fs;
 use crate::host::schedule::Scheduler;
@@ -34,13 +36,23 @@ impl Disk for UringDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let path = fs::absolute(path);
         let scheduler = self.scheduler.clone();
+        if mode == OpenMode::CreateDirect {
+            let opened = self.blocking(move || BlockingFile::open(path, mode));
+            return Box::pin(async move {
+                Ok(Rc::new(DirectFile::new(opened.await?, scheduler)) as Rc<dyn File>)
+            });
+        }
         self.scheduler.operation(async move {
-            let file = match mode {
-                OpenMode::Read => open_read(&path).await,
-                OpenMode::Create => create(&path).await,
-                OpenMode::CreateDirect => create_direct(&path).await,
+            let mut options = OpenOptions::new();
+            options.read(true);
+            let verb = if mode == OpenMode::Read {
+                "open"
+            } else {
+                options.write(true).create_new(true).mode(0o644);
+                "create"
             };
-            let file = file.map_err(|error| name(verb(mode), &path, error))?;
+            let file =
+                options.buffered_open(&path).await.map_err(|error| name(verb, &path, io_error(error)))?;
             Ok(Rc::new(UringFile::new(file, path, scheduler)) as Rc<dyn File>)
         })
     }
@@ -75,38 +87,5 @@ impl Disk for UringDisk {
         let locked: PathBuf = path.clone();
         let file = self.blocking(move || fs::lock(&locked));
         Box::pin(async move { Ok(Lease { path, guard: Box::new(file.await?) }) })
-    }
-}
-
-fn verb(mode: OpenMode) -> &'static str {
-    match mode {
-        OpenMode::Read => "open",
-        OpenMode::Create | OpenMode::CreateDirect => "create",
-    }
-}
-
-async fn open_read(path: &Path) -> io::Result<Opened> {
-    let file = OpenOptions::new().read(true).buffered_open(path).await;
-    Ok(Opened::Buffered(file.map_err(io_error)?))
-}
-
-async fn create(path: &Path) -> io::Result<Opened> {
-    let file =
-        OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).buffered_open(path).await;
-    Ok(Opened::Buffered(file.map_err(io_error)?))
-}
-
-async fn create_direct(path: &Path) -> io::Result<Opened> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create_new(true).mode(0o644);
-    match options.dma_open(path).await.map_err(io_error) {
-        Ok(file) => Ok(Opened::Direct(file)),
-        // glommio creates the file first and then asks for O_DIRECT; the file is there, and ours.
-        Err(error) if fs::refuses_direct(&error) => {
-            let file =
-                OpenOptions::new().read(true).write(true).create(true).mode(0o644).buffered_open(path).await;
-            Ok(Opened::Buffered(file.map_err(io_error)?))
-        }
-        Err(error) => Err(error),
     }
 }

@@ -1,12 +1,12 @@
-//! Files through io_uring.
+//! Files in the page cache, through io_uring.
 
 use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
 
-use glommio::io::{BufferedFile, DmaFile, ReadResult};
-use millstream_storage::disk::{File, Io, SECTOR, SharedBytes};
+use glommio::io::BufferedFile;
+use millstream_storage::disk::{File, Io, SharedBytes};
 
 use super::io_error;
 use crate::host::fault::name;
@@ -17,26 +17,18 @@ const CHUNK: usize = 512 * 1024;
 /// Requests of one write that are under way at once: enough to keep a disk busy while the next is copied.
 const WINDOW: usize = 4;
 
-/// An open file of glommio's.
-pub(super) enum Opened {
-    /// Through the page cache.
-    Buffered(BufferedFile),
-    /// Past the page cache.
-    Direct(DmaFile),
-}
-
 /// An open file. Operations share it; the last to let go closes it.
 pub(super) struct UringFile(Rc<Shared>);
 
 struct Shared {
     // None only while it is being closed.
-    file: Option<Opened>,
+    file: Option<BufferedFile>,
     path: PathBuf,
     scheduler: Rc<Scheduler>,
 }
 
 impl UringFile {
-    pub(super) fn new(file: Opened, path: PathBuf, scheduler: Rc<Scheduler>) -> UringFile {
+    pub(super) fn new(file: BufferedFile, path: PathBuf, scheduler: Rc<Scheduler>) -> UringFile {
         UringFile(Rc::new(Shared { file: Some(file), path, scheduler }))
     }
 }
@@ -45,11 +37,7 @@ impl File for UringFile {
     fn len(&self) -> Io<u64> {
         let shared = self.0.clone();
         self.0.scheduler.operation(async move {
-            let len = match shared.file() {
-                Opened::Buffered(file) => file.file_size().await,
-                Opened::Direct(file) => file.file_size().await,
-            };
-            len.map_err(|error| name("look at", &shared.path, io_error(error)))
+            shared.file().file_size().await.map_err(|error| name("look at", &shared.path, io_error(error)))
         })
     }
 
@@ -74,17 +62,13 @@ impl File for UringFile {
         let shared = self.0.clone();
         self.0.scheduler.operation(async move {
             // The length is among what fdatasync makes durable: the contents cannot be read without it.
-            let synced = match shared.file() {
-                Opened::Buffered(file) => file.fdatasync().await,
-                Opened::Direct(file) => file.fdatasync().await,
-            };
-            synced.map_err(|error| name("sync", &shared.path, io_error(error)))
+            shared.file().fdatasync().await.map_err(|error| name("sync", &shared.path, io_error(error)))
         })
     }
 }
 
 impl Shared {
-    fn file(&self) -> &Opened {
+    fn file(&self) -> &BufferedFile {
         self.file.as_ref().expect("a file is open until its last user drops it")
     }
 
@@ -92,32 +76,13 @@ impl Shared {
         let mut bytes = Vec::with_capacity(len);
         while bytes.len() < len {
             let at = offset + bytes.len() as u64;
-            let before = bytes.len();
-            self.read_chunk(at, (len - before).min(CHUNK), &mut bytes).await?;
-            if bytes.len() == before {
+            let read = self.file().read_at(at, (len - bytes.len()).min(CHUNK)).await.map_err(io_error)?;
+            if read.is_empty() {
                 break;
             }
+            bytes.extend_from_slice(&read);
         }
         Ok(bytes)
-    }
-
-    async fn read_chunk(&self, offset: u64, len: usize, into: &mut Vec<u8>) -> io::Result<()> {
-        match self.file() {
-            Opened::Buffered(file) => {
-                let read: ReadResult = file.read_at(offset, len).await.map_err(io_error)?;
-                into.extend_from_slice(&read);
-            }
-            Opened::Direct(file) => {
-                // Whole sectors; `DmaFile::read_at` would do this, but reaches past the end of a short file.
-                let sector = SECTOR as u64;
-                let skip = (offset % sector) as usize;
-                let read = file.read_at_aligned(offset - skip as u64, (skip + len).next_multiple_of(SECTOR));
-                let read = read.await.map_err(io_error)?;
-                let end = read.len().min(skip + len);
-                into.extend_from_slice(read.get(skip..end).unwrap_or_default());
-            }
-        }
-        Ok(())
     }
 
     // Writes all of one chunk, from a copy that the kernel may keep until it is done.
@@ -125,14 +90,7 @@ impl Shared {
         let mut done = 0;
         while done < bytes.len() {
             let (rest, at) = (&bytes[done..], offset + done as u64);
-            let written = match self.file() {
-                Opened::Buffered(file) => file.write_at(rest.to_vec(), at).await,
-                Opened::Direct(file) => {
-                    let mut buffer = file.alloc_dma_buffer(rest.len());
-                    buffer.as_bytes_mut().copy_from_slice(rest);
-                    file.write_at(buffer, at).await
-                }
-            };
+            let written = self.file().write_at(rest.to_vec(), at).await;
             match written.map_err(io_error)? {
                 0 => return Err(io::ErrorKind::WriteZero.into()),
                 written => done += written,
@@ -170,13 +128,7 @@ impl Drop for Shared {
         let Some(file) = self.file.take() else { return };
         // An operation of its own: the descriptor is closed before the core ends. Closing tells of no error that
         // `sync` has not told.
-        let closing = self.scheduler.operation(async move {
-            let closed = match file {
-                Opened::Buffered(file) => file.close().await,
-                Opened::Direct(file) => file.close().await,
-            };
-            closed.map_err(io_error)
-        });
+        let closing = self.scheduler.operation(async move { file.close().await.map_err(io_error) });
         drop(closing);
     }
 }

@@ -6,6 +6,7 @@
 //! [`PREEMPTION`].
 
 mod bell;
+mod direct;
 mod disk;
 mod file;
 
@@ -15,7 +16,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use glommio::timer::Timer;
-use glommio::{GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, Shares, executor};
+use glommio::{
+    GlommioError, Latency, LocalExecutor, LocalExecutorBuilder, Placement, PoolPlacement, Shares, executor,
+};
 use millstream_storage::disk::Disk;
 
 use super::remote::{Remote, Seated};
@@ -31,6 +34,9 @@ const PREEMPTION: Duration = Duration::from_micros(500);
 /// Shares of the core while both classes have work: records get five sixths.
 const RECORD_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 200;
+
+/// Threads per core for what blocks: a long sync must not hold up a rename or a direct write.
+const HELPERS: usize = 2;
 
 /// Runs a core on this thread until its main future has ended.
 pub(crate) fn run(seat: &Seat, start: CoreStart) -> Option<String> {
@@ -67,6 +73,7 @@ fn build(seat: &Seat) -> io::Result<LocalExecutor> {
     let mut builder = LocalExecutorBuilder::new(placement)
         .name("millstream")
         .preempt_timer(PREEMPTION)
+        .blocking_thread_pool_placement(PoolPlacement::Unbound(HELPERS))
         .io_memory(seat.io_memory);
     if let Some(spin) = seat.spin {
         builder = builder.spin_before_park(spin);
