@@ -49,6 +49,26 @@ fn a_restart_behind_any_row_gives_the_rest() {
 }
 
 #[test]
+fn positions_do_not_depend_on_the_read_size() {
+    let disk = MemDisk::with(&[("in.csv", ROWS)]);
+    let positions = |read_size| {
+        let source = file::<Row>("in.csv").csv().read_size(read_size);
+        let mut shard = open(&disk, source, (0, 1), &Positions::new()).expect("opens");
+        let mut positions = Vec::new();
+        while shard.poll(1).expect("reads") != Polled::End {
+            positions.push(shard.reader.positions());
+        }
+        positions
+    };
+    let expected = positions(1000);
+    // Behind the line feed of the first row, not between it and its carriage return.
+    assert_eq!((&expected[0]["in.csv"]["offset"], &expected[0]["in.csv"]["line"]), (&26.into(), &3.into()));
+    for read_size in 1..60 {
+        assert_eq!(positions(read_size), expected, "by {read_size}");
+    }
+}
+
+#[test]
 fn a_row_beyond_the_allowed_length_is_one_dead_letter_whatever_the_read_size() {
     let text = format!("name,count\na,1\n\n\"{}\",2\nc,3\n", "x\n".repeat(100));
     let disk = MemDisk::with(&[("in.csv", text.as_bytes())]);
