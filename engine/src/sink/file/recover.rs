@@ -30,8 +30,9 @@ pub(super) async fn recover(
         for file in pending.files {
             if is_to_rename(dir, &file, &found, &pending.dir)? {
                 rename(disk, dir, &file).await?;
-                changed = true;
             }
+            // Also if it has its final name: who gave it that may have died before it was durable.
+            changed = true;
             known.insert(file.pending);
         }
     }

@@ -63,7 +63,7 @@ pub fn files<T>(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> FileSour
     }
 }
 
-/// A source of records of type `T` from files. Made by [`file`] and [`files`].
+/// A source of records of type `T` from files. Made by [`file()`] and [`files`].
 #[derive(Debug)]
 pub struct FileSource<T> {
     paths: Vec<PathBuf>,

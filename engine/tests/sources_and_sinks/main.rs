@@ -1,0 +1,8 @@
+//! What sources and sinks promise, on a disk that forgets what was not synced.
+
+mod csv_files;
+mod file_sink;
+mod file_source;
+mod memory;
+mod restored_files;
+mod support;

@@ -1,0 +1,77 @@
+//! Files that are not what they were when the checkpoint was made.
+
+use std::rc::Rc;
+
+use millstream::ErrorKind;
+use millstream::source::{Polled, file, files};
+use serde_json::json;
+
+use crate::file_source::{gzip, zstd};
+use crate::support::disk::MemDisk;
+use crate::support::{Positions, open, read};
+
+const LINES: &[u8] = b"1\n2\n3\n4\n";
+
+fn at(name: &str, offset: u64, ended: bool) -> Positions {
+    Positions::from([(name.to_owned(), json!({ "offset": offset, "line": offset / 2, "ended": ended }))])
+}
+
+fn refusal(disk: &Rc<MemDisk>, path: &str, restored: &Positions) -> String {
+    let error = read(disk, file::<u8>(path), restored).expect_err("must be refused");
+    assert_eq!(error.kind(), ErrorKind::Restore, "{error}");
+    error.to_string()
+}
+
+#[test]
+fn a_file_shorter_than_its_position_is_refused() {
+    let disk = MemDisk::with(&[("plain", LINES), ("gzip", &gzip(LINES)), ("zstd", &zstd(LINES))]);
+    assert!(
+        refusal(&disk, "plain", &at("plain", 10, false))
+            .starts_with("plain: has 8 bytes, but was read up to byte 10")
+    );
+    for name in ["gzip", "zstd"] {
+        let message = refusal(&disk, name, &at(name, 10, false));
+        assert!(message.contains("ends 2 bytes before the position"), "{message}");
+    }
+    for name in ["plain", "gzip", "zstd"] {
+        let (rest, _) = read(&disk, file::<u8>(name), &at(name, 8, false)).expect("the very end is no less");
+        assert!(rest.is_empty());
+    }
+}
+
+#[test]
+fn a_file_that_vanished_before_its_end_is_refused_on_every_shard() {
+    let disk = MemDisk::with(&[("in/b", LINES)]);
+    for shard in 0..2 {
+        let opened = open(&disk, file::<u8>("in"), (shard, 2), &at("in/a", 4, false));
+        let message = opened.err().expect("must be refused").to_string();
+        assert!(message.starts_with("in/a: was read up to byte 4, but is not among the files"), "{message}");
+    }
+}
+
+#[test]
+fn a_file_that_had_ended_may_vanish_and_stays_ended() {
+    let disk = MemDisk::with(&[("in/b", LINES)]);
+    let mut shard = open(&disk, file::<u8>("in"), (0, 1), &at("in/a", 4, true)).expect("opens");
+    assert_eq!(shard.poll(10).expect("reads"), Polled::SplitEnd(0));
+    shard.drain(10).expect("reads");
+    let positions = shard.reader.positions();
+    assert_eq!(positions["in/a"], at("in/a", 4, true)["in/a"]);
+
+    disk.put("in/a", LINES);
+    assert!(read(&disk, file::<u8>("in"), &positions).expect("reads").0.is_empty());
+}
+
+#[test]
+fn a_file_that_was_added_is_read_from_its_beginning() {
+    let disk = MemDisk::with(&[("in/a", LINES), ("in/b", LINES)]);
+    let (records, _) = read(&disk, files::<u8>(["in"]), &at("in/b", 4, false)).expect("reads");
+    assert_eq!(records, [1, 2, 3, 4, 3, 4]);
+}
+
+#[test]
+fn a_position_of_something_else_is_refused() {
+    let disk = MemDisk::with(&[("a", LINES)]);
+    let message = refusal(&disk, "a", &Positions::from([("a".to_owned(), json!({ "partition": 3 }))]));
+    assert!(message.starts_with("a: its position in the checkpoint is not one of a file"), "{message}");
+}
