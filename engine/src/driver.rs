@@ -214,7 +214,7 @@ impl Driver {
 
     fn attend(&mut self, event: Event) {
         match event {
-            Event::Snapshot(snapshot) => self.write(snapshot),
+            Event::Snapshot(snapshot) => self.write(*snapshot),
             Event::Drained => {
                 self.drained += 1;
                 if self.drained == self.shard.len() {

@@ -41,7 +41,7 @@ pub(crate) struct StepContext<'a> {
 /// What a stage asks of the driver.
 pub(crate) enum Event {
     /// The stage's share of a checkpoint, to be written in the background.
-    Snapshot(Snapshot),
+    Snapshot(Box<Snapshot>),
     /// The stage has consumed and emitted everything.
     Drained,
 }

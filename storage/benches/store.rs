@@ -2,6 +2,7 @@
 //!
 //! `cargo bench -p millstream-storage -- --quick` takes a few minutes, most of it filling tables.
 
+use std::cell::LazyCell;
 use std::hint::black_box;
 use std::time::Duration;
 
@@ -32,7 +33,7 @@ fn upsert(store: &mut Store, table: TableId, batch: &[(u64, u64)], hashes: &mut 
     hashes.clear();
     hashes.extend(batch.iter().map(|record| record.0));
     let change = |_, _, value: &mut [u8]| count(value);
-    store.upsert_batch(table, hashes, |i| batch[i].1.to_le_bytes(), 16, change).expect("it fits");
+    store.upsert_batch(table, hashes, &|i: usize| batch[i].1.to_le_bytes(), 16, change).expect("it fits");
 }
 
 fn filled(keys: u64) -> (Store, TableId) {
@@ -41,6 +42,7 @@ fn filled(keys: u64) -> (Store, TableId) {
     let mut hashes = Vec::new();
     let keys: Vec<_> = (0..keys).map(|key| (stable_hash(&key.to_le_bytes()), key)).collect();
     keys.chunks(BATCH).for_each(|batch| upsert(&mut store, table, batch, &mut hashes));
+    println!("{:.1} bytes per key", store.stats().memory_bytes as f64 / keys.len() as f64);
     (store, table)
 }
 
@@ -51,15 +53,17 @@ fn upserts(criterion: &mut Criterion) {
         let records = records(keys);
         let mut batches = records.chunks_exact(BATCH).cycle();
         let mut next = || batches.next().expect("it repeats");
-        let (mut store, table) = filled(keys);
-        println!("{keys} keys: {:.1} bytes per key", store.stats().memory_bytes as f64 / keys as f64);
+        let mut store = LazyCell::new(move || filled(keys));
         let mut hashes = Vec::new();
         group.bench_function(BenchmarkId::new("store", keys), |bencher| {
-            bencher.iter(|| upsert(&mut store, table, next(), &mut hashes));
+            let (store, table) = &mut *store;
+            bencher.iter(|| upsert(store, *table, next(), &mut hashes));
         });
         drop(store);
-        let mut map: HashMap<u64, [u8; 16]> = (0..keys).map(|key| (key, [0; 16])).collect();
+        let mut map =
+            LazyCell::new(|| (0..keys).map(|key| (key, [0; 16])).collect::<HashMap<u64, [u8; 16]>>());
         group.bench_function(BenchmarkId::new("hashbrown", keys), |bencher| {
+            let map = &mut *map;
             bencher.iter(|| next().iter().for_each(|(_, key)| count(map.entry(*key).or_default())));
         });
     }
@@ -70,12 +74,13 @@ fn reads(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("get");
     for keys in [1_000, 1_000_000] {
         let records = records(keys);
-        let (store, table) = filled(keys);
+        let store = LazyCell::new(move || filled(keys));
         let mut next = records.iter().cycle();
         group.bench_function(BenchmarkId::new("store", keys), |bencher| {
+            let (store, table) = &*store;
             bencher.iter(|| {
                 let (hash, key) = next.next().expect("it repeats");
-                black_box(store.get(table, *hash, &key.to_le_bytes()));
+                black_box(store.get(*table, *hash, &key.to_le_bytes()));
             });
         });
     }
@@ -86,14 +91,14 @@ fn reads(criterion: &mut Criterion) {
 fn seals(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("seal");
     for megabytes in [10, 1_000] {
-        let (store, table) = filled(megabytes * 1_000_000 / 32);
-        let mut store = store;
+        let mut store = LazyCell::new(move || filled(megabytes * 1_000_000 / 32));
         let mut epoch = 0;
         group.bench_function(BenchmarkId::new("pause", format!("{megabytes} MB")), |bencher| {
+            let (store, table) = &mut *store;
             bencher.iter_custom(|seals| {
                 let mut pause = Duration::ZERO;
                 for _ in 0..seals {
-                    upsert(&mut store, table, &[(stable_hash(&[0; 8]), 0)], &mut Vec::new());
+                    upsert(store, *table, &[(stable_hash(&[0; 8]), 0)], &mut Vec::new());
                     epoch += 1;
                     let start = std::time::Instant::now();
                     let sealed = store.seal(epoch);

@@ -120,7 +120,7 @@ impl World {
             let hashes: Vec<u64> = keys.iter().map(|key| stable_hash(key)).collect();
             let table = store.create_table(STATE, table);
             let change = |_, _, value: &mut [u8]| value.iter_mut().for_each(bump);
-            store.upsert_batch(table, &hashes, |i| &keys[i], 9, change).expect("it fits");
+            store.upsert_batch(table, &hashes, &|i: usize| &keys[i], 9, change).expect("it fits");
         }
     }
 

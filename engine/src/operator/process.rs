@@ -78,11 +78,14 @@ pub trait Process: Clone + Send + 'static {
     }
 }
 
+/// Checks the bytes of a restored value.
+type Check = fn(&[u8]) -> Result<()>;
+
 /// Collects the states of a process function.
 #[derive(Default)]
 pub struct Declare {
     names: BTreeMap<u32, (String, String)>,
-    checks: BTreeMap<u32, fn(&[u8]) -> Result<()>>,
+    checks: BTreeMap<u32, Check>,
 }
 
 impl Declare {

@@ -106,7 +106,7 @@ impl<O: Operator> OperatorStage<O> {
                 cx.events.push(Event::Drained);
             }
             Aligned::Barrier(barrier) => {
-                cx.events.push(Event::Snapshot(self.snapshot(barrier)));
+                cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier))));
                 self.set_tail(Tail::Barrier(barrier));
             }
         }

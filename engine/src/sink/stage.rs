@@ -19,13 +19,16 @@ impl<T> SinkStage<T> {
         match aligned {
             Aligned::No => {}
             Aligned::EndOfData => cx.events.push(Event::Drained),
-            Aligned::Barrier(barrier) => cx.events.push(Event::Snapshot(Snapshot {
-                step: self.name.clone(),
-                epoch: barrier.epoch,
-                meta: json!({ "watermark": self.intake.watermark() }),
-                sealed: None,
-                prepare: Some(self.writer.pre_commit(barrier.epoch)),
-            })),
+            Aligned::Barrier(barrier) => {
+                let snapshot = Snapshot {
+                    step: self.name.clone(),
+                    epoch: barrier.epoch,
+                    meta: json!({ "watermark": self.intake.watermark() }),
+                    sealed: None,
+                    prepare: Some(self.writer.pre_commit(barrier.epoch)),
+                };
+                cx.events.push(Event::Snapshot(Box::new(snapshot)));
+            }
         }
     }
 }

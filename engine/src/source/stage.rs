@@ -291,13 +291,14 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
-        cx.events.push(Event::Snapshot(Snapshot {
+        let snapshot = Snapshot {
             step: self.name.clone(),
             epoch: barrier.epoch,
             meta: self.meta(),
             sealed: None,
             prepare: None,
-        }));
+        };
+        cx.events.push(Event::Snapshot(Box::new(snapshot)));
         self.batch.tail = Tail::Barrier(barrier);
         self.dead_batch.tail = Tail::Barrier(barrier);
         self.send();

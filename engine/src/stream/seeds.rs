@@ -26,11 +26,18 @@ use crate::time::Timestamp;
 /// Makes a copy of a time function for each core.
 type MakeTime<T> = Box<dyn Fn() -> Box<dyn AssignTimes<T>>>;
 
+/// Event time in the graph: for the cores, and for the reference.
+struct TimeSpec<T> {
+    make: MakeTime<T>,
+    marks: Watermarks,
+    reference: Times<T>,
+}
+
 /// A source in the graph.
 pub(crate) struct SourceSpec<T> {
     name: String,
     pub outlet: SharedOutlet<T>,
-    time: RefCell<Option<(MakeTime<T>, Watermarks, Times<T>)>>,
+    time: RefCell<Option<TimeSpec<T>>>,
     dead: RefCell<Option<SharedOutlet<DeadLetter>>>,
 }
 
@@ -49,9 +56,9 @@ impl<T: Send + 'static> SourceSpec<T> {
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
     {
         let of = time.clone();
-        let times = Times { of: Rc::new(of), watermark: Rc::new(move |seen| marks.after(seen)) };
+        let reference = Times { of: Rc::new(of), watermark: Rc::new(move |seen| marks.after(seen)) };
         let make: MakeTime<T> = Box::new(move || Box::new(time.clone()));
-        *self.time.borrow_mut() = Some((make, marks, times));
+        *self.time.borrow_mut() = Some(TimeSpec { make, marks, reference });
     }
 
     pub(crate) fn dead_outlet(&self) -> SharedOutlet<DeadLetter> {
@@ -61,13 +68,13 @@ impl<T: Send + 'static> SourceSpec<T> {
     /// The reference's view of the source.
     pub(crate) fn compute(&self, inputs: &Inputs) -> Vec<Event<T>> {
         let time = self.time.borrow();
-        reference::source(inputs.splits(&self.name), time.as_ref().map(|(_, _, times)| times))
+        reference::source(inputs.splits(&self.name), time.as_ref().map(|time| &time.reference))
     }
 
     pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
         let Layout { mesh, placement, core } = *layout;
         let time = self.time.borrow();
-        let time = time.as_ref().map(|(make, marks, _)| EventTime { assign: make(), marks: *marks });
+        let time = time.as_ref().map(|time| EventTime { assign: (time.make)(), marks: time.marks });
         let dead = self.dead.borrow();
         let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placement, core));
         let main = self.outlet.borrow().build(mesh, placement, core);

@@ -31,6 +31,9 @@ where
 /// The tag of a stream that comes right out of windows over records of type `In`.
 pub struct FromWindow<In>(PhantomData<fn() -> In>);
 
+/// The results of a window over records of type `In`, and, on the side, its late records.
+pub type WindowResults<K, In, Out> = Stream<Windowed<K, Out>, Identity<Windowed<K, Out>, FromWindow<In>>>;
+
 /// The side output of a window.
 struct Late<In> {
     outlet: SharedOutlet<In>,
@@ -79,11 +82,7 @@ where
     /// assert_eq!(late.take(), [(3, 'c')]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn aggregate<A>(
-        self,
-        name: &str,
-        aggregate: A,
-    ) -> Stream<Windowed<K, A::Out>, Identity<Windowed<K, A::Out>, FromWindow<T>>>
+    pub fn aggregate<A>(self, name: &str, aggregate: A) -> WindowResults<K, T, A::Out>
     where
         A: Aggregate<In = T>,
     {
@@ -136,11 +135,7 @@ where
     /// assert_eq!(highest.take(), [(10, 50), (20, 20)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn reduce<R>(
-        self,
-        name: &str,
-        combine: R,
-    ) -> Stream<Windowed<K, T>, Identity<Windowed<K, T>, FromWindow<T>>>
+    pub fn reduce<R>(self, name: &str, combine: R) -> WindowResults<K, T, T>
     where
         T: Clone + StateValue,
         Option<T>: StateValue,
@@ -150,7 +145,7 @@ where
     }
 }
 
-impl<K, V, In> Stream<Windowed<K, V>, Identity<Windowed<K, V>, FromWindow<In>>>
+impl<K, V, In> WindowResults<K, In, V>
 where
     K: Send + 'static,
     V: Send + 'static,

@@ -101,6 +101,18 @@ impl Index {
         self.array(hash).0.candidate(hash)
     }
 
+    /// The candidates of many hashes, each as `locate` has it; null where there is none.
+    #[inline(always)]
+    pub(crate) fn candidates(&self, hashes: &[u64], out: &mut [*mut u8], locate: impl Fn(u64) -> *mut u8) {
+        let located = |address: Option<u64>| address.map_or(std::ptr::null_mut(), &locate);
+        let pairs = out.iter_mut().zip(hashes);
+        // The same loop twice: the usual one need not ask for every hash whether the index is growing.
+        match self.leaving {
+            None => pairs.for_each(|(out, &hash)| *out = located(self.lines.candidate(hash))),
+            Some(_) => pairs.for_each(|(out, &hash)| *out = located(self.candidate(hash))),
+        }
+    }
+
     /// Finds the entry with this hash whose address satisfies `is`.
     #[inline(always)]
     pub(crate) fn find(&self, hash: u64, is: impl Fn(u64) -> bool) -> Option<(Found, u64)> {

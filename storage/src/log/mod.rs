@@ -108,7 +108,7 @@ impl Log {
     }
 
     #[inline]
-    fn offset_of(&self, address: Address) -> u32 {
+    pub(crate) fn offset_of(&self, address: Address) -> u32 {
         address as u32 & ((1 << self.geometry.shift) - 1)
     }
 

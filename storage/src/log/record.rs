@@ -87,3 +87,23 @@ impl Header {
 pub(crate) fn size(key: usize, value: usize) -> usize {
     HEADER + key.next_multiple_of(8) + value.next_multiple_of(8)
 }
+
+/// The value of the record at `start`, to be changed, if the record has this key. `None` if `start` is null.
+///
+/// # Safety
+/// `start` must be null, or point to a record above the seal line that nothing else borrows for `'a`.
+#[inline(always)]
+pub(crate) unsafe fn value_if_key<'a>(start: *mut u8, key: &[u8]) -> Option<&'a mut [u8]> {
+    if start.is_null() {
+        return None;
+    }
+    // SAFETY: the caller's promise: a header, then a key and a value of the lengths that it tells.
+    unsafe {
+        let header = Header::from_word(start.cast::<u64>().read());
+        if header.key_len() != key.len() || std::slice::from_raw_parts(start.add(HEADER), key.len()) != key {
+            return None;
+        }
+        let value = start.add(HEADER + key.len().next_multiple_of(8));
+        Some(std::slice::from_raw_parts_mut(value, header.value_len()))
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::pending::Range;
 use super::{ADDRESS_BITS, Address, Log, Place, block};
 use crate::memory::{HUGE_PAGE, Pages};
 
@@ -134,6 +135,11 @@ impl Log {
     /// The oldest segment's sequence number and slot.
     pub(crate) fn oldest(&self) -> Option<(u64, u32)> {
         self.order.first_key_value().map(|(sequence, slot)| (*sequence, *slot))
+    }
+
+    /// Blocks of a live segment up to `end` that were written before: to be written again from a copy.
+    pub(crate) fn range(&self, sequence: u64, end: u32) -> Range {
+        Range { memory: self.segment(self.order[&sequence]).memory.clone(), end, shared: true }
     }
 
     /// Whether a segment of this sequence number is alive.

@@ -2,7 +2,7 @@
 
 use super::operate::{append, check_size};
 use super::{Store, TableId, TooLarge};
-use crate::log::Address;
+use crate::log::record;
 
 /// Keys looked up together: enough to cover the latency of memory, few enough to stay in the nearest cache.
 const TOGETHER: usize = 64;
@@ -13,11 +13,11 @@ pub trait Keys {
     fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R;
 }
 
-/// Keys that are all at hand.
-impl<K: AsRef<[u8]>> Keys for [K] {
+/// Keys that a function makes.
+impl<K: AsRef<[u8]>, F: Fn(usize) -> K> Keys for F {
     #[inline]
     fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R {
-        f(self[position].as_ref())
+        f(self(position).as_ref())
     }
 }
 
@@ -53,53 +53,52 @@ impl Store {
         &mut self,
         table: TableId,
         hashes: &[u64],
-        keys: &(impl Keys + ?Sized),
+        keys: &impl Keys,
         len: usize,
         mut change: impl FnMut(usize, bool, &mut [u8]),
     ) -> Result<(), TooLarge> {
         let prefetch = self.wants_prefetch(table);
-        let mut candidates = [Address::MAX; TOGETHER];
+        let mut candidates = [std::ptr::null_mut(); TOGETHER];
         for (chunk, hashes) in hashes.chunks(TOGETHER).enumerate() {
-            if prefetch {
-                self.look_up(table, hashes, &mut candidates);
-            }
+            self.look_up(table, hashes, prefetch, &mut candidates);
             for (i, &hash) in hashes.iter().enumerate() {
                 let position = chunk * TOGETHER + i;
                 keys.with(position, |key| {
-                    let candidate = candidates[i];
-                    if candidate != Address::MAX && self.log.key_is(candidate, key) {
-                        change(position, false, self.log.value_mut(candidate));
-                        return Ok(());
+                    // SAFETY: `look_up` gave the pointer, and nothing it depends on changed since: see there.
+                    match unsafe { record::value_if_key(candidates[i], key) } {
+                        Some(value) => {
+                            change(position, false, value);
+                            Ok(())
+                        }
+                        None => {
+                            self.upsert_one(table, hash, key, len, |new, value| change(position, new, value))
+                        }
                     }
-                    self.upsert_one(table, hash, key, len, |new, value| change(position, new, value))
                 })?;
             }
         }
         Ok(())
     }
 
-    /// Finds where the records of up to [`TOGETHER`] keys likely are, and asks the CPU for them.
+    /// Finds where the records of up to [`TOGETHER`] keys likely are, null where it cannot tell.
     ///
-    /// Only records above the seal line become candidates: the batch itself moves, and so kills, none but records
-    /// below it, hence a candidate stays the newest record of its key, in a segment that is not freed.
+    /// Only records above the seal line become candidates. The batch itself moves, and so kills, none but records
+    /// below it: hence a candidate stays the newest record of its key, in a segment that is not freed, and may be
+    /// changed where it lies, until the batch ends.
     #[inline]
-    fn look_up(&self, table: TableId, hashes: &[u64], candidates: &mut [Address; TOGETHER]) {
-        let index = &self.table_ref(table).index;
-        for &hash in hashes {
-            index.prefetch(hash);
+    fn look_up(&self, table: TableId, hashes: &[u64], prefetch: bool, candidates: &mut [*mut u8; TOGETHER]) {
+        let (index, log) = (&self.table_ref(table).index, &self.log);
+        if prefetch {
+            hashes.iter().for_each(|&hash| index.prefetch(hash));
         }
-        for (candidate, &hash) in candidates.iter_mut().zip(hashes) {
-            *candidate = match index.candidate(hash) {
-                Some(address) => {
-                    crate::prefetch::read(self.log.pointer(address));
-                    if self.log.is_mutable(address) { address } else { Address::MAX }
-                }
-                None => Address::MAX,
-            };
-        }
+        index.candidates(hashes, candidates, |address| {
+            let record = log.pointer(address);
+            crate::prefetch::read(record);
+            if log.is_mutable(address) { record } else { std::ptr::null_mut() }
+        });
     }
 
-    #[inline]
+    #[inline(never)]
     fn upsert_one(
         &mut self,
         table: TableId,

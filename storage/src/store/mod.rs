@@ -19,6 +19,7 @@
 mod batch;
 mod compact;
 mod config;
+mod files;
 mod operate;
 mod restore;
 mod seal;
@@ -48,7 +49,8 @@ pub struct Store {
     by_name: BTreeMap<(u32, i64), TableId>,
     by_id: BTreeMap<u32, u32>,
     meta: BTreeMap<String, String>,
-    files: seal::Files,
+    files: files::Files,
+    in_flight: Option<seal::InFlight>,
     /// Where compaction is in the oldest segment.
     compaction: Option<compact::Cursor>,
     appended_bytes: u64,
@@ -71,7 +73,8 @@ impl Store {
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
             meta: BTreeMap::new(),
-            files: seal::Files::default(),
+            files: files::Files::default(),
+            in_flight: None,
             compaction: None,
             appended_bytes: 0,
             compacted_bytes: 0,

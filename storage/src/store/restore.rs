@@ -2,6 +2,7 @@
 
 use std::path::{Component, Path};
 
+use super::files::Span;
 use super::{Store, StoreConfig};
 use crate::delta::{self, DeltaReader};
 use crate::disk::Disk;
@@ -97,20 +98,20 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
     ) -> Result<(), StoreError> {
         let mut reader = DeltaReader::open(disk, dir, file).await?;
         let path = reader.path().to_owned();
-        let mut segments = Vec::new();
+        let mut spans: Vec<Span> = Vec::new();
         while let Some((offset, block)) = reader.next_block().await? {
             if block.len() > self.store.config.segment_bytes {
                 return Err(refused(part, format!("segments must have at least {} bytes", block.len())));
             }
-            let (sequence, start) = self.store.log.adopt_block(block);
-            segments.push(sequence);
+            let (sequence, address) = self.store.log.adopt_block(block);
+            let start = self.store.log.offset_of(address);
+            add_block(&mut spans, sequence, start, block.len());
             for record in delta::records(block) {
                 let (at, header) = record.map_err(|(at, damage)| damaged(&path, offset, at, damage))?;
-                self.enter(start + at as u64, header);
+                self.enter(address + at as u64, header);
             }
         }
-        segments.dedup();
-        self.store.add_file(file.clone(), segments);
+        self.store.add_file(file.clone(), spans);
         Ok(())
     }
 
@@ -173,6 +174,15 @@ fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
         return Err(refused(part, "a table is listed twice; the manifest was tampered with".into()));
     }
     Ok(())
+}
+
+/// Adds a block behind the last span, or begins another.
+fn add_block(spans: &mut Vec<Span>, sequence: u64, start: u32, len: usize) {
+    let end = start + len as u32;
+    match spans.last_mut() {
+        Some(last) if last.sequence == sequence && last.end == start => last.end = end,
+        _ => spans.push(Span { sequence, start, end }),
+    }
 }
 
 fn refused(part: &StoreSnapshot, reason: String) -> StoreError {

@@ -3,53 +3,19 @@
 use std::sync::Arc;
 
 use super::Store;
+use super::files::Span;
 use crate::log::pending::Ranges;
 use crate::sealed::Sealed;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 
-/// The durable delta files that hold live segments, oldest first, and the one being written.
-#[derive(Default)]
-pub(super) struct Files {
-    live: Vec<LiveFile>,
-    in_flight: Option<InFlight>,
-}
-
-/// A durable file, and the segments that it holds blocks of.
-struct LiveFile {
-    file: DeltaFile,
-    /// Sequence numbers, ascending.
-    segments: Vec<u64>,
-    /// How many of them are not freed.
-    alive: usize,
-}
-
-struct InFlight {
+/// A seal whose outcome is not known yet.
+pub(super) struct InFlight {
     epoch: u64,
     ranges: Arc<Ranges>,
-}
-
-impl Files {
-    pub(super) fn len(&self) -> usize {
-        self.live.len()
-    }
-
-    /// Adds a durable file with its segments that are alive.
-    fn add(&mut self, file: DeltaFile, segments: Vec<u64>) {
-        if !segments.is_empty() {
-            let alive = segments.len();
-            self.live.push(LiveFile { file, segments, alive });
-        }
-    }
-
-    /// Drops the files of which no segment is left.
-    fn forget_segments(&mut self, freed: &[u64]) {
-        for sequence in freed {
-            for file in &mut self.live {
-                file.alive -= usize::from(file.segments.binary_search(sequence).is_ok());
-            }
-        }
-        self.live.retain(|file| file.alive > 0);
-    }
+    /// Ranges from here on are durable nowhere else; those before are of files that are being folded.
+    own_from: (u64, u32),
+    /// The first file that the new one replaces, with all after it, by its epoch.
+    folded_from: u64,
 }
 
 impl Store {
@@ -62,45 +28,59 @@ impl Store {
     ///
     /// Epochs rise, and an epoch that failed is not used again: its file may exist.
     pub fn seal(&mut self, epoch: u64) -> Sealed {
-        if let Some(unfinished) = self.files.in_flight.take() {
+        if let Some(unfinished) = self.in_flight.take() {
             self.put_back(&unfinished);
         }
         self.log.seal();
         self.drop_dead_files();
-        let ranges = Arc::new(self.log.pending.take());
-        self.files.in_flight = Some(InFlight { epoch, ranges: ranges.clone() });
-        Sealed::new(self.snapshot(epoch), ranges)
+        let mut ranges = self.log.pending.take();
+        let own_from = ranges.first_key_value().map_or((0, 0), |(at, _)| *at);
+        let folded_from = self.fold(&mut ranges);
+        let snapshot = self.snapshot(epoch, folded_from);
+        let ranges = Arc::new(ranges);
+        self.in_flight = Some(InFlight { epoch, ranges: ranges.clone(), own_from, folded_from });
+        Sealed::new(snapshot, ranges)
+    }
+
+    /// Adds the blocks of the newest files when there are many small ones. Returns the epoch of the first of them.
+    fn fold(&self, ranges: &mut Ranges) -> u64 {
+        let bytes = ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum();
+        let folded = self.files.to_fold(bytes);
+        for span in folded.iter().flat_map(|file| &file.spans) {
+            ranges.insert((span.sequence, span.start), self.log.range(span.sequence, span.end));
+        }
+        folded.first().map_or(u64::MAX, |file| file.file.epoch)
     }
 
     /// Tells the store that the checkpoint of `epoch` is durable, and what [`Sealed::write`] returned for it.
     /// Ignored if that seal was given up meanwhile.
     pub fn flushed(&mut self, epoch: u64, snapshot: &StoreSnapshot) {
-        let Some(flight) = self.files.in_flight.take_if(|flight| flight.epoch == epoch) else { return };
-        let mut segments: Vec<u64> = flight.ranges.keys().map(|range| range.0).collect();
-        segments.dedup();
-        if let Some(file) = snapshot.files.last().filter(|_| !segments.is_empty()) {
+        let Some(flight) = self.in_flight.take_if(|flight| flight.epoch == epoch) else { return };
+        if let Some(file) = snapshot.files.last().filter(|_| !flight.ranges.is_empty()) {
             debug_assert_eq!(file.epoch, epoch, "another seal's snapshot came with this epoch");
-            self.add_file(file.clone(), segments);
+            self.files.remove_from(flight.folded_from);
+            let span = |(at, range): (&(u64, u32), _)| Span::of(*at, range);
+            self.add_file(file.clone(), flight.ranges.iter().map(span).collect());
         }
     }
 
-    /// Enters a durable file that holds blocks of these segments, in log order.
-    pub(super) fn add_file(&mut self, file: DeltaFile, mut segments: Vec<u64>) {
+    /// Enters a durable file that holds these parts of the log, in its order.
+    pub(super) fn add_file(&mut self, file: DeltaFile, mut spans: Vec<Span>) {
         self.drop_dead_files();
-        segments.retain(|sequence| self.log.is_alive(*sequence));
-        self.files.add(file, segments);
+        spans.retain(|span| self.log.is_alive(span.sequence));
+        self.files.add(file, spans);
     }
 
     /// Tells the store that the write of `epoch` failed or was given up: its bytes go into the next checkpoint.
     /// Ignored if that seal was given up already.
     pub fn flush_failed(&mut self, epoch: u64) {
-        if let Some(failed) = self.files.in_flight.take_if(|flight| flight.epoch == epoch) {
+        if let Some(failed) = self.in_flight.take_if(|flight| flight.epoch == epoch) {
             self.put_back(&failed);
         }
     }
 
     fn put_back(&mut self, failed: &InFlight) {
-        for (at, range) in failed.ranges.iter() {
+        for (at, range) in failed.ranges.range(failed.own_from..) {
             if self.log.is_alive(at.0) {
                 self.log.pending.put_back(*at, range.clone());
             }
@@ -109,11 +89,13 @@ impl Store {
 
     fn drop_dead_files(&mut self) {
         let freed = self.log.take_freed();
-        self.files.forget_segments(&freed);
+        if !freed.is_empty() {
+            self.files.forget_segments(freed);
+        }
     }
 
-    /// The snapshot of a seal, without the file that it is going to write.
-    fn snapshot(&self, epoch: u64) -> StoreSnapshot {
+    /// The snapshot of a seal, without the file that it is going to write and those that this one replaces.
+    fn snapshot(&self, epoch: u64, folded_from: u64) -> StoreSnapshot {
         let tables = self.by_id.iter().filter_map(|(&id, &slot)| {
             let table = self.tables[slot as usize].as_ref()?;
             Some(TableEntry { id, state: table.state, namespace: table.namespace })
@@ -123,7 +105,7 @@ impl Store {
             name: self.config.name.clone(),
             store_id: self.config.id,
             epoch,
-            files: self.files.live.iter().map(|live| live.file.clone()).collect(),
+            files: self.files.before(folded_from).cloned().collect(),
             tables: tables.collect(),
             next_table: self.next_table,
             meta: self.meta.clone(),
