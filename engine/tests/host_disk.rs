@@ -56,8 +56,8 @@ both_hosts! {
             assert!(file.read_at(0, bytes.len()).await.unwrap() == bytes);
             assert_eq!(file.read_at(3, 10).await.unwrap(), bytes[3..13]);
             assert_eq!(file.read_at(1_500_000, 10).await.unwrap(), bytes[1_500_000..]);
-            assert_eq!(file.read_at(9_999_999, 10).await.unwrap(), []);
-            assert_eq!(file.read_at(5, 0).await.unwrap(), []);
+            assert_eq!(file.read_at(9_999_999, 10).await.unwrap(), [0_u8; 0]);
+            assert_eq!(file.read_at(5, 0).await.unwrap(), [0_u8; 0]);
         });
     }
 
@@ -78,7 +78,7 @@ both_hosts! {
                 assert_eq!(file.read_at(4090, 20).await.unwrap(), bytes[4090..4110]);
                 let end = bytes.len() - 3;
                 assert_eq!(file.read_at(end as u64, 100).await.unwrap(), bytes[end..]);
-                assert_eq!(file.read_at(bytes.len() as u64 + 5, 100).await.unwrap(), []);
+                assert_eq!(file.read_at(bytes.len() as u64 + 5, 100).await.unwrap(), [0_u8; 0]);
                 drop(file);
                 assert!(std::fs::read(&path).unwrap() == bytes);
             }
@@ -126,7 +126,7 @@ both_hosts! {
                 .map(|(name, len, is_dir)| DirEntry { name: name.to_owned(), len, is_dir });
             assert_eq!(disk.list(&root.join("a")).await.unwrap(), expected);
             disk.remove(&root.join("a/old")).await.unwrap();
-            assert_eq!(disk.list(&deep).await.unwrap(), []);
+            assert_eq!(disk.list(&deep).await.unwrap(), [0_u8; 0]);
             assert!(!root.join("a/old").exists());
         });
     }
