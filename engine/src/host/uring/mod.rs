@@ -4,6 +4,12 @@
 //! are [`Scheduler`]'s. Each queue runs one *pump* that polls the tasks of its class. glommio only looks at its
 //! rings when the preemption timer fires or nothing is ready, so a busy core notices finished I/O within
 //! [`PREEMPTION`].
+//!
+//! # Known fault
+//! A core can park with a task ready and sleep until something else wakes it. glommio 0.9's `run_task_queues` says
+//! "nothing ran" when the preemption timer has fired before its first queue, and `LocalExecutor::run` takes that for
+//! "nothing is ready". It takes a thread that loses its CPU for [`PREEMPTION`] between arming the timer and running
+//! the queues: the shorter the interval and the busier the machine, the more often. The threads host is not affected.
 
 mod bell;
 mod direct;
