@@ -72,12 +72,12 @@ fn main() -> ExitCode {
             let threads =
                 threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             swarm(
-                Swarm { first, seeds, threads, options: Options { keep_log: false, cores }, keep_going },
+                Swarm { first, seeds, threads, options: Options { cores, ..Options::default() }, keep_going },
                 scenario.as_deref(),
             )
         }
         Command::Replay { seed, scenario, cores, quiet } => match find(&scenario) {
-            Some(scenario) => replay(&scenario, seed, Options { keep_log: !quiet, cores }),
+            Some(scenario) => replay(&scenario, seed, Options { keep_log: !quiet, cores, ..Options::default() }),
             None => unknown(&scenario),
         },
         Command::Planted { seeds } => planted(seeds),
