@@ -98,6 +98,7 @@ impl<O: Operator> OperatorStage<O> {
     fn settle(&mut self, aligned: Aligned, cx: &mut StepContext<'_>) {
         match aligned {
             Aligned::No => {}
+            Aligned::Start => self.set_tail(Tail::Start),
             Aligned::EndOfData => {
                 if !std::mem::replace(&mut self.finished, true) {
                     self.operator.finish(&mut self.output);

@@ -78,7 +78,9 @@ impl<T> SourceStage<T> {
             }
         }
         let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
-        SourceStage {
+        // Without splits the first thing that is said is the end.
+        let first = if splits.is_empty() { Tail::None } else { Tail::Start };
+        let mut stage = SourceStage {
             name,
             reader,
             time,
@@ -86,14 +88,16 @@ impl<T> SourceStage<T> {
             main,
             dead,
             fetched: Fetched { records: Vec::new(), poison: Vec::new() },
-            batch: Batch::default(),
-            dead_batch: Batch::default(),
+            batch: Batch { tail: first, ..Batch::default() },
+            dead_batch: Batch { tail: first, ..Batch::default() },
             splits,
             merge,
             announce,
             ended: false,
             pending_since: None,
-        }
+        };
+        stage.send();
+        stage
     }
 
     fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
