@@ -46,7 +46,9 @@ impl<T> Outside<T> {
             None if self.done.contains(&at) => {}
             None => {
                 let (shard, epoch) = at;
-                let what = format!("epoch {epoch} of shard {shard} is to be committed, but was aborted or never prepared");
+                let what = format!(
+                    "epoch {epoch} of shard {shard} is to be committed, but was aborted or never prepared"
+                );
                 self.broken.get_or_insert(what);
             }
         }

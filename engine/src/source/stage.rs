@@ -1,5 +1,6 @@
 //! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
 
+use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -190,7 +191,7 @@ impl<T> SourceStage<T> {
         for i in 0..self.splits.len() {
             let split = &mut self.splits[i];
             split.silent += passed;
-            if !split.ended && split.silent >= idle_after {
+            if !split.ended && (split.silent >= idle_after || planted!(pending_is_idle)) {
                 let merged = self.merge.set_idle(i);
                 self.apply(merged);
             }
@@ -295,6 +296,10 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
+        if planted!(position_of_next_epoch) && !self.ended {
+            // Goes out with the next poll.
+            let _ = self.reader.poll(1, &mut self.fetched);
+        }
         let snapshot = Snapshot {
             step: self.name.clone(),
             epoch: barrier.epoch,

@@ -1,20 +1,25 @@
 //! Media that lie: the job may stop loudly, for good, but what it commits must be right.
 
-use super::rescale::Both;
+use super::process::Keyed;
 use super::{Options, Scenario, Tolerance, endure};
 use crate::faults::FaultPlan;
 use crate::random::{Chance, Streams};
 use crate::world::{World, WorldConfig};
 
 fn config(streams: Streams) -> WorldConfig {
-    let mut plan = FaultPlan::beyond_tolerance(&mut streams.stream("plan"));
+    let mut random = streams.stream("plan");
+    let mut plan = FaultPlan::beyond_tolerance(&mut random);
     plan.crash = Chance::ALWAYS;
+    if plan.bit_rot.is_possible() {
+        // Seldom enough that it may strike state before it strikes a manifest, which is read more often.
+        plan.bit_rot = Chance::of(1, random.magnitude(1000) as u32);
+    }
     WorldConfig { plan, max_points: 3_000_000, ..WorldConfig::default() }
 }
 
 pub(super) fn scenario() -> Scenario {
     let body = |world: &mut World, options: &Options| {
-        let work = Both::new(world);
+        let work = Keyed::new(world);
         endure(world, options, &work, Tolerance::Stops)
     };
     Scenario {

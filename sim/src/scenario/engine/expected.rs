@@ -25,7 +25,9 @@ impl<T: PartialEq + Debug> Expected<T> {
             let same = got.iter().zip(want).take_while(|(got, want)| got == want).count();
             if same < got.len() {
                 let (seen, want) = (&got[same], want.get(same));
-                return Err(self.finding(format!("record {same} of key {key} is {seen:?}, expected {want:?}")));
+                return Err(
+                    self.finding(format!("record {same} of key {key} is {seen:?}, expected {want:?}"))
+                );
             }
         }
         let missing = |(key, want): &(&String, &Vec<T>)| got.get(*key).map_or(0, Vec::len) < want.len();
@@ -33,14 +35,21 @@ impl<T: PartialEq + Debug> Expected<T> {
             None => Ok(()),
             Some((key, want)) => {
                 let got = got.get(key).map_or(0, Vec::len);
-                let what = format!("key {key} has {got} records at the end, expected {}: {:?} is missing", want.len(), want[got]);
+                let what = format!(
+                    "key {key} has {got} records at the end, expected {}: {:?} is missing",
+                    want.len(),
+                    want[got]
+                );
                 Err(self.finding(what))
             }
         }
     }
 
     fn finding(&self, seen: String) -> Finding {
-        Finding::new("what is committed is what the reference puts out", format!("sink `{}`: {seen}", self.sink))
+        Finding::new(
+            "what is committed is what the reference puts out",
+            format!("sink `{}`: {seen}", self.sink),
+        )
     }
 }
 

@@ -97,7 +97,11 @@ fn encode(
         while random.below(100) < poison {
             line += 1;
             bad.push((path.to_owned(), line));
-            bytes.extend_from_slice(*random.pick(&[b"{\"id\":1\n".as_slice(), b"nonsense\n", b"\xff\xfe[]\n"]));
+            bytes.extend_from_slice(*random.pick(&[
+                b"{\"id\":1\n".as_slice(),
+                b"nonsense\n",
+                b"\xff\xfe[]\n",
+            ]));
         }
         line += 1;
         serde_json::to_writer(&mut bytes, event).expect("an event is plain data");
@@ -148,7 +152,10 @@ fn visible<T: DeserializeOwned>(disk: &DiskView, dir: &str, done: bool) -> Resul
     for entry in disk.list(dir).unwrap_or_default() {
         if entry.name.starts_with('.') {
             if done {
-                return Err(Finding::new("nothing pending is left at the end", format!("{dir}/{}", entry.name)));
+                return Err(Finding::new(
+                    "nothing pending is left at the end",
+                    format!("{dir}/{}", entry.name),
+                ));
             }
             continue;
         }

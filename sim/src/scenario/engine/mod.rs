@@ -79,7 +79,11 @@ impl Knobs {
             .checkpoint_every(Duration::from_micros(100) + micros(random, 50_000))
             .retained_checkpoints(random.range(1, 3) as usize);
         let (timeout, tolerated) = (micros(random, 1_000_000), random.below(20) as u32);
-        if calm { config } else { config.checkpoint_timeout(timeout).tolerated_checkpoint_failures(tolerated) }
+        if calm {
+            config
+        } else {
+            config.checkpoint_timeout(timeout).tolerated_checkpoint_failures(tolerated)
+        }
     }
 }
 

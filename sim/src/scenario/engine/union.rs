@@ -60,8 +60,7 @@ impl Union {
             expected: Expected::new("rows", Row::name, Vec::new()),
         };
         let [left, right] = splits;
-        let inputs =
-            Inputs::new().with("left", move || left.clone()).with("right", move || right.clone());
+        let inputs = Inputs::new().with("left", move || left.clone()).with("right", move || right.clone());
         work.expected = Expected::new("rows", Row::name, work.job().expected("rows", &inputs));
         work
     }
