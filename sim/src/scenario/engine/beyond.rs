@@ -7,13 +7,8 @@ use crate::random::{Chance, Streams};
 use crate::world::{World, WorldConfig};
 
 fn config(streams: Streams) -> WorldConfig {
-    let mut random = streams.stream("plan");
-    let mut plan = FaultPlan::beyond_tolerance(&mut random);
+    let mut plan = FaultPlan::beyond_tolerance(&mut streams.stream("plan"));
     plan.crash = Chance::ALWAYS;
-    if plan.bit_rot.is_possible() {
-        // Seldom enough that it may strike state before it strikes a manifest, which is read more often.
-        plan.bit_rot = Chance::of(1, random.magnitude(1000) as u32);
-    }
     WorldConfig { plan, max_points: 3_000_000, ..WorldConfig::default() }
 }
 
