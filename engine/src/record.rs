@@ -35,6 +35,8 @@ pub enum Tail {
     /// The stream goes on.
     #[default]
     None,
+    /// The stream begins: the first batch of a channel on which records will come. It carries nothing else.
+    Start,
     /// A checkpoint's barrier.
     Barrier(Barrier),
     /// No more records: watermark MAX. Barriers may still follow in later batches.

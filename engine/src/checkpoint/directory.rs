@@ -6,6 +6,7 @@
 //! data/                   the files of the stores, named by the manifests
 //! ```
 
+use millstream_storage::planted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -113,6 +114,14 @@ impl Directory {
     /// If it is damaged or of an unknown form.
     pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
         let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
+        // Who published it may have died before its name was durable; from here on, others rely on it.
+        if !planted!(restored_name_trusted) {
+            let synced = self.disk.sync_dir(&self.path).await;
+            synced.map_err(|error| {
+                let message = format!("{}: cannot be synced", self.path.display());
+                Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+            })?;
+        }
         let path = self.path.join(name);
         let refuse = |what: String| {
             let message = format!(
@@ -142,8 +151,10 @@ impl Directory {
         };
         let bytes = serde_json::to_vec(manifest).expect("a manifest has string keys only");
         // The names of the state files first: a manifest must never name what a crash can take away.
-        let synced = self.disk.sync_dir(&data_directory(&self.path)).await;
-        synced.map_err(|error| Unpublished::Void(failed(error.into())))?;
+        if !planted!(no_data_dir_sync) {
+            let synced = self.disk.sync_dir(&data_directory(&self.path)).await;
+            synced.map_err(|error| Unpublished::Void(failed(error.into())))?;
+        }
         let prepared = manifest::prepare(&*self.disk, &self.path, &name, &bytes).await;
         prepared.map_err(|error| Unpublished::Void(failed(error.into())))?;
         let published = manifest::publish(&*self.disk, &self.path, &name).await;
@@ -164,6 +175,9 @@ impl Directory {
             let bytes = bytes.map_err(|error| Error::new(ErrorKind::Checkpoint, error.to_string()))?;
             let manifest: Manifest = serde_json::from_slice(&bytes)
                 .map_err(|error| Error::new(ErrorKind::Checkpoint, format!("{name}: {error}")))?;
+            if planted!(retire_names_newest) {
+                named.clear();
+            }
             named.extend(manifest.files().into_iter().map(str::to_owned));
         }
         for name in contents.manifests.values().take(old).chain(&contents.unfinished) {

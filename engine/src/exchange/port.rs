@@ -1,5 +1,6 @@
 //! One ring's sending end with the batch that is being filled for it.
 
+use millstream_storage::planted;
 use std::collections::VecDeque;
 
 use millstream_ring::PushError;
@@ -124,6 +125,10 @@ impl<T> Port<T> {
             match self.sender.full.push(batch) {
                 Ok(()) => sent = true,
                 Err(PushError::Full(batch)) => {
+                    if planted!(batch_lost_at_barrier) && matches!(batch.tail, Tail::Barrier(_)) {
+                        self.backlog.push_front(Box::new(Batch { tail: batch.tail, ..Batch::default() }));
+                        break;
+                    }
                     self.backlog.push_front(batch);
                     break;
                 }

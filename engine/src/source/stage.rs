@@ -1,5 +1,6 @@
 //! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
 
+use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -78,7 +79,9 @@ impl<T> SourceStage<T> {
             }
         }
         let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
-        SourceStage {
+        // Without splits the first thing that is said is the end.
+        let first = if splits.is_empty() { Tail::None } else { Tail::Start };
+        let mut stage = SourceStage {
             name,
             reader,
             time,
@@ -86,14 +89,16 @@ impl<T> SourceStage<T> {
             main,
             dead,
             fetched: Fetched { records: Vec::new(), poison: Vec::new() },
-            batch: Batch::default(),
-            dead_batch: Batch::default(),
+            batch: Batch { tail: first, ..Batch::default() },
+            dead_batch: Batch { tail: first, ..Batch::default() },
             splits,
             merge,
             announce,
             ended: false,
             pending_since: None,
-        }
+        };
+        stage.send();
+        stage
     }
 
     fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
@@ -187,7 +192,7 @@ impl<T> SourceStage<T> {
         for i in 0..self.splits.len() {
             let split = &mut self.splits[i];
             split.silent += passed;
-            if !split.ended && split.silent >= idle_after {
+            if !split.ended && (split.silent >= idle_after || planted!(pending_is_idle)) {
                 let merged = self.merge.set_idle(i);
                 self.apply(merged);
             }
@@ -292,6 +297,10 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
+        if planted!(position_of_next_epoch) && !self.ended {
+            // Goes out with the next poll.
+            let _ = self.reader.poll(1, &mut self.fetched);
+        }
         let snapshot = Snapshot {
             step: self.name.clone(),
             epoch: barrier.epoch,
