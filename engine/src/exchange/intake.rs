@@ -1,4 +1,8 @@
 //! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
+//!
+//! Every channel begins with a greeting: the watermark that its sender starts from. Nothing else is read before all
+//! channels have greeted. Otherwise the channel of a core that has nothing to read would hold the watermark back for
+//! as long as that core takes to start, and which records are late would depend on it.
 
 use crate::exchange::edge::Receiver;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
@@ -9,8 +13,17 @@ struct Channel<T> {
     receiver: Receiver<T>,
     /// Delivered the barrier of this epoch; not read until the others have.
     blocked: Option<u64>,
+    /// Delivered its greeting.
+    greeted: bool,
     /// Delivered its end of data.
     ended: bool,
+}
+
+impl<T> Channel<T> {
+    /// Until all have greeted, only greetings are read.
+    fn may_be_read(&self, greeting: bool) -> bool {
+        if greeting { !self.greeted } else { self.blocked.is_none() }
+    }
 }
 
 /// What the tail of a batch completed, on all channels together.
@@ -30,6 +43,8 @@ pub(crate) struct Intake<T> {
     merge: WatermarkMerge,
     /// The channel to look at first: they take turns.
     turn: usize,
+    /// How many channels have not greeted.
+    silent: usize,
     aligning: Option<Barrier>,
     scratch: Vec<Mark>,
 }
@@ -37,10 +52,11 @@ pub(crate) struct Intake<T> {
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
     pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
-        let channels: Vec<_> =
-            receivers.into_iter().map(|receiver| Channel { receiver, blocked: None, ended: false }).collect();
+        let channel = |receiver| Channel { receiver, blocked: None, greeted: false, ended: false };
+        let channels: Vec<_> = receivers.into_iter().map(channel).collect();
+        let silent = channels.len();
         let merge = WatermarkMerge::new(channels.len(), restored);
-        Intake { channels, merge, turn: 0, aligning: None, scratch: Vec::new() }
+        Intake { channels, merge, turn: 0, silent, aligning: None, scratch: Vec::new() }
     }
 
     /// The watermark that the stage has reached.
@@ -54,9 +70,12 @@ impl<T> Intake<T> {
             let i = self.turn;
             self.turn = (self.turn + 1) % self.channels.len();
             let channel = &mut self.channels[i];
-            if channel.blocked.is_none()
+            if channel.may_be_read(self.silent > 0)
                 && let Ok(mut batch) = channel.receiver.full.pop()
             {
+                if !std::mem::replace(&mut channel.greeted, true) {
+                    self.silent -= 1;
+                }
                 self.translate(i, &mut batch);
                 return Some((i, batch));
             }
@@ -66,7 +85,9 @@ impl<T> Intake<T> {
 
     /// Whether there is a batch that may be read.
     pub(crate) fn is_ready(&mut self) -> bool {
-        self.channels.iter_mut().any(|channel| channel.blocked.is_none() && channel.receiver.full.slots() > 0)
+        let greeting = self.silent > 0;
+        let mut readable = self.channels.iter_mut().filter(|channel| channel.may_be_read(greeting));
+        readable.any(|channel| channel.receiver.full.slots() > 0)
     }
 
     /// Gives the emptied batch back, and settles what its tail meant.
@@ -137,3 +158,6 @@ impl<T> Intake<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -25,6 +25,8 @@ pub(crate) struct OperatorStage<O: Operator> {
     output: Output<O::Out, O::Side>,
     main: Outlet<O::Out>,
     side: Outlet<O::Side>,
+    /// Downstream knows the watermark that the stage starts from.
+    greeted: bool,
     finished: bool,
     /// Without checkpoints, state is never sealed.
     durable: bool,
@@ -47,7 +49,18 @@ impl<O: Operator> OperatorStage<O> {
             limit: settings.batch_size,
         };
         let StageSettings { finished, durable, .. } = settings;
-        OperatorStage { name, operator, intake, current: None, output, main, side, finished, durable }
+        let (current, greeted) = (None, false);
+        OperatorStage { name, operator, intake, current, output, main, side, greeted, finished, durable }
+    }
+
+    fn greet(&mut self) -> bool {
+        if std::mem::replace(&mut self.greeted, true) {
+            return false;
+        }
+        let watermark = self.intake.watermark();
+        self.main.greet(watermark);
+        self.side.greet(watermark);
+        true
     }
 
     /// Works on the current or the next batch until it is done or the output is full.
@@ -169,7 +182,8 @@ impl<O: Operator> Stage for OperatorStage<O> {
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
-        let mut busy = self.fire_processing_time(cx)?;
+        let mut busy = self.greet();
+        busy |= self.fire_processing_time(cx)?;
         while cx.budget > 0 && self.has_room() && self.advance(cx)? {
             self.send(cx);
             busy = true;

@@ -11,7 +11,7 @@ use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::source::watermarks::{SplitTime, Watermarks};
 use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
 use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
-use crate::time::{MIN_TIME, Timestamp};
+use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
 
 /// Gives the records of a batch their times: one call per batch.
@@ -44,8 +44,8 @@ pub(crate) struct SourceStage<T> {
     dead_batch: Batch<DeadLetter>,
     splits: Vec<SplitTime>,
     merge: WatermarkMerge,
-    /// The watermark that downstream has to be told before the first record.
-    announce: Option<Timestamp>,
+    /// Downstream knows the watermark that the source starts from.
+    greeted: bool,
     ended: bool,
     /// The reader had nothing at this time, when it was last asked.
     pending_since: Option<Duration>,
@@ -77,7 +77,6 @@ impl<T> SourceStage<T> {
                 merge.advance(i, split.watermark(&time.marks));
             }
         }
-        let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
         SourceStage {
             name,
             reader,
@@ -90,16 +89,22 @@ impl<T> SourceStage<T> {
             dead_batch: Batch::default(),
             splits,
             merge,
-            announce,
+            greeted: false,
             ended: false,
             pending_since: None,
         }
     }
 
-    fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
-        if let Some(t) = self.announce.take() {
-            self.mark(MarkKind::Watermark(t));
+    /// Nothing is expected of a source without splits: it must not hold the watermark of others back.
+    fn greet(&mut self) {
+        if std::mem::replace(&mut self.greeted, true) {
+            return;
         }
+        self.main.greet(if self.splits.is_empty() { MAX_TIME } else { self.merge.output() });
+        self.dead.iter_mut().for_each(|dead| dead.greet(MIN_TIME));
+    }
+
+    fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
         match polled {
             Polled::Pending => {
@@ -167,7 +172,7 @@ impl<T> SourceStage<T> {
 
     fn end_split(&mut self, i: usize) {
         self.splits[i].ended = true;
-        let merged = self.merge.advance(i, crate::time::MAX_TIME);
+        let merged = self.merge.advance(i, MAX_TIME);
         self.apply(merged);
     }
 
@@ -261,7 +266,8 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
-        let mut busy = false;
+        let mut busy = !self.greeted;
+        self.greet();
         while !self.ended && cx.budget > 0 && self.has_room() && self.poll(cx)? {
             busy = true;
         }
@@ -291,6 +297,7 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
+        self.greet();
         let snapshot = Snapshot {
             step: self.name.clone(),
             epoch: barrier.epoch,
