@@ -97,7 +97,7 @@ fn encode(
         while random.below(100) < poison {
             line += 1;
             bad.push((path.to_owned(), line));
-            bytes.extend_from_slice(*random.pick(&[
+            bytes.extend_from_slice(random.pick(&[
                 b"{\"id\":1\n".as_slice(),
                 b"nonsense\n",
                 b"\xff\xfe[]\n",
