@@ -10,6 +10,7 @@ use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::graph::{Layout, Node};
 use crate::key::Key;
 use crate::operator::aggregate::{Aggregate, Reduce};
+use crate::operator::window::ahead::Ahead;
 use crate::operator::window::tumbling::ACCUMULATORS;
 use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
 use crate::reference::{self, Compute};
@@ -98,7 +99,8 @@ where
                 Box::pin(async move {
                     let store = open_store(&cx, &step).await?;
                     check::<A::Acc>(&store)?;
-                    Ok(TumblingOperator::new(windows, key, aggregate, store, watermark))
+                    let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
+                    Ok(TumblingOperator::new(windows, key, aggregate, store, watermark, ahead))
                 })
             })
         };

@@ -1,5 +1,6 @@
 //! Windows.
 
+pub(crate) mod ahead;
 pub(crate) mod tumbling;
 
 use std::time::Duration;

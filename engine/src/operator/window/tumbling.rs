@@ -6,13 +6,16 @@
 use millstream_storage::planted;
 use std::marker::PhantomData;
 
+use millstream_storage::hash::stable_hash;
 use millstream_storage::store::{Store, TableId};
 use rkyv::util::AlignedVec;
+use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::Run;
 use crate::key::Key;
 use crate::operator::aggregate::Aggregate;
+use crate::operator::window::ahead::Ahead;
 use crate::operator::window::{Tumbling, Windowed};
 use crate::operator::{Operator, Output, Progress};
 use crate::state::codec;
@@ -29,6 +32,8 @@ pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
     watermark: Timestamp,
     /// The next watermark at which something fires or expires.
     next_event: Timestamp,
+    /// What the restored checkpoint says of windows beyond the watermark.
+    ahead: Ahead,
     /// The window being fired, and how far.
     firing: Option<(Timestamp, u64)>,
     /// Windows that end up to here have fired.
@@ -45,7 +50,14 @@ where
     A: Aggregate,
     F: Fn(&A::In) -> K,
 {
-    pub(crate) fn new(windows: Tumbling, key: F, aggregate: A, store: Store, watermark: Timestamp) -> Self {
+    pub(crate) fn new(
+        windows: Tumbling,
+        key: F,
+        aggregate: A,
+        store: Store,
+        watermark: Timestamp,
+        ahead: Ahead,
+    ) -> Self {
         let mut operator = TumblingOperator {
             windows,
             key,
@@ -53,6 +65,7 @@ where
             store,
             watermark,
             next_event: MAX_TIME,
+            ahead,
             firing: None,
             // A window has fired once the watermark has reached its last timestamp.
             fired_until: watermark.saturating_add(1),
@@ -139,7 +152,10 @@ where
         let window = self.windows.window_ending(end);
         let room = out.limit.saturating_sub(out.main.records.len()).max(1);
         let (aggregate, mut unreadable) = (&self.aggregate, false);
+        let ahead = &self.ahead;
+        let fired = |key: &[u8]| !ahead.is_over() && ahead.watermark_of(stable_hash(key)) >= end - 1;
         let next = self.store.for_each_from(table, from, room, |key, bytes| match K::decode(key) {
+            Some(_) if fired(key) => {}
             Some(key) => {
                 let value = aggregate.finish(&codec::decode::<A::Acc>(bytes));
                 out.main.push(window.max_timestamp(), Windowed { key, window, value });
@@ -186,12 +202,15 @@ where
 
     fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
         while !run.is_empty() {
-            let (end, n) = self.same_window(run.times());
-            if self.windows.cleanup(end).saturating_add(i64::from(planted!(late_off_by_one)))
-                <= self.watermark
-            {
+            let (end, same) = self.same_window(run.times());
+            let (watermark, n) = match self.ahead.is_over() {
+                true => (self.watermark, same),
+                false => (self.watermark.max(self.ahead.watermark_of(run.hashes()[0])), 1),
+            };
+            let late_from = self.windows.cleanup(end).saturating_add(i64::from(planted!(late_off_by_one)));
+            if late_from <= watermark {
                 reject(&mut run, n, out);
-            } else if end <= self.fired_until {
+            } else if end <= self.fired_until || (end - 1 <= watermark && !planted!(fired_forgotten)) {
                 self.refine(&mut run, end, out)?;
             } else {
                 self.add(&mut run, n, end)?;
@@ -204,6 +223,7 @@ where
         if watermark < self.next_event && self.firing.is_none() {
             self.watermark = watermark;
             self.fired_until = watermark.saturating_add(1);
+            self.ahead.pass(watermark);
             return Ok(Progress::Done);
         }
         let due = watermark.saturating_add(1);
@@ -218,6 +238,7 @@ where
         }
         self.fired_until = due;
         self.watermark = watermark;
+        self.ahead.pass(watermark);
         self.expire(watermark);
         self.next_event = self.following_event();
         Ok(Progress::Done)
@@ -225,6 +246,10 @@ where
 
     fn store(&mut self) -> Option<&mut Store> {
         Some(&mut self.store)
+    }
+
+    fn meta(&self) -> Json {
+        self.ahead.meta()
     }
 }
 

@@ -28,7 +28,8 @@ impl Event {
 
 /// Some hundreds of records: times rise with disorder below `disorder` ms, and some keys are more frequent.
 pub(super) fn events(random: &mut Random, disorder: u64) -> Vec<Event> {
-    let (count, keys, pace) = (random.magnitude(400), random.magnitude(40), random.magnitude(30));
+    let count = if random.coin() { random.magnitude(400) } else { random.range(100, 600) };
+    let (keys, pace) = (random.magnitude(40), random.magnitude(30));
     let mut now = -(random.below(1000) as i64);
     let mut event = |id| {
         now += random.below(pace + 1) as i64;
