@@ -22,6 +22,7 @@
 
 use std::time::Duration;
 
+use crate::coverage::Site;
 use crate::random::{Chance, Random};
 
 /// How much of what was not synced a power loss takes.
@@ -87,6 +88,8 @@ pub struct FaultPlan {
     pub latent_sector: Chance,
     /// Per write. Beyond tolerance.
     pub misdirected: Chance,
+    /// The only kind of file that the faults beyond tolerance strike; otherwise any but inputs.
+    pub media: Option<Site>,
 }
 
 impl FaultPlan {
@@ -106,6 +109,7 @@ impl FaultPlan {
             bit_rot: Chance::NEVER,
             latent_sector: Chance::NEVER,
             misdirected: Chance::NEVER,
+            media: None,
         }
     }
 
@@ -139,7 +143,9 @@ impl FaultPlan {
     /// As [`swarm`](Self::swarm), with at least one fault that the engine can only stop for.
     pub fn beyond_tolerance(random: &mut Random) -> FaultPlan {
         let mut plan = FaultPlan::swarm(random);
-        let chance = Chance::of(1, random.magnitude(100) as u32);
+        // Manifests are read most, and one that is damaged ends the run.
+        plan.media = *random.pick(&[None, Some(Site::Delta)]);
+        let chance = Chance::of(1, random.magnitude(if plan.media.is_some() { 4 } else { 100 }) as u32);
         match random.below(3) {
             0 => plan.bit_rot = chance,
             1 => plan.latent_sector = chance,

@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use millstream_sim::planted::BUGS;
 use millstream_sim::scenario::{self, Options, Outcome, Scenario};
 use millstream_sim::swarm::{Summary, Swarm};
 
@@ -59,6 +60,9 @@ enum Command {
         /// The most seeds to try
         #[arg(long, default_value_t = 10_000)]
         seeds: u64,
+        /// Only this bug
+        #[arg(long)]
+        bug: Option<String>,
     },
     /// Name the scenarios
     List,
@@ -72,15 +76,17 @@ fn main() -> ExitCode {
             let threads =
                 threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
             swarm(
-                Swarm { first, seeds, threads, options: Options { keep_log: false, cores }, keep_going },
+                Swarm { first, seeds, threads, options: Options { cores, ..Options::default() }, keep_going },
                 scenario.as_deref(),
             )
         }
         Command::Replay { seed, scenario, cores, quiet } => match find(&scenario) {
-            Some(scenario) => replay(&scenario, seed, Options { keep_log: !quiet, cores }),
+            Some(scenario) => {
+                replay(&scenario, seed, Options { keep_log: !quiet, cores, ..Options::default() })
+            }
             None => unknown(&scenario),
         },
-        Command::Planted { seeds } => planted(seeds),
+        Command::Planted { seeds, bug } => planted(seeds, bug.as_deref()),
         Command::List => {
             for Scenario { name, about, planted, .. } in scenario::all() {
                 println!("{name:<24} {about}{}", if planted { " (planted)" } else { "" });
@@ -168,18 +174,29 @@ fn replay(scenario: &Scenario, seed: u64, options: Options) -> ExitCode {
     if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn planted(seeds: u64) -> ExitCode {
+fn planted(seeds: u64, only: Option<&str>) -> ExitCode {
+    let bugs = if cfg!(feature = "planted") { BUGS } else { &[] };
+    if bugs.is_empty() {
+        eprintln!("bugs in the engine and the store are planted by `--features planted` only");
+    }
+    let bugs = bugs.iter().map(|bug| {
+        let scenario = find(bug.scenario).expect("bugs name scenarios");
+        (bug.name, scenario, Options { bug: Some(bug.name), ..Options::default() })
+    });
+    let faulty = scenario::all().into_iter().filter(|scenario| scenario.planted);
+    let faulty = faulty.map(|scenario| (scenario.name, scenario, Options::default()));
     let mut all_found = true;
-    for scenario in scenario::all().iter().filter(|scenario| scenario.planted) {
-        let found = (0..seeds).find_map(|seed| {
-            let outcome = scenario.run(seed, &Options::default());
-            outcome.finding.map(|finding| (seed, finding))
-        });
+    for (name, scenario, options) in
+        bugs.chain(faulty).filter(|(name, ..)| only.is_none_or(|only| only == *name))
+    {
+        let found = (0..seeds).find_map(|seed| Some((seed, scenario.run(seed, &options).finding?)));
         match found {
-            Some((seed, finding)) => println!("{:<24} {:>6} seeds  {finding}", scenario.name, seed + 1),
+            Some((seed, finding)) => {
+                println!("{name:<24} {:>6} seeds of {:<24} {finding}", seed + 1, scenario.name);
+            }
             None => {
                 all_found = false;
-                println!("{:<24} NOT FOUND in {seeds} seeds", scenario.name);
+                println!("{name:<24} NOT FOUND in {seeds} seeds of {}", scenario.name);
             }
         }
     }

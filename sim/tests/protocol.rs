@@ -43,7 +43,7 @@ fn the_control_finds_nothing_on_an_honest_disk() {
 fn a_seed_is_the_same_run_each_time() {
     let scenario = scenario("protocol");
     for seed in 0..100 {
-        let run = |keep_log| scenario.run(seed, &Options { keep_log, cores: None });
+        let run = |keep_log| scenario.run(seed, &Options { keep_log, ..Options::default() });
         let (once, again) = (run(false), run(true));
         assert_eq!((once.hash, once.points, once.time), (again.hash, again.points, again.time));
     }

@@ -7,6 +7,7 @@ use crate::disk::{Disk, File, OpenMode};
 use crate::error::{Damage, StoreError};
 use crate::log::block::{self, Header, Identity};
 use crate::log::record;
+use crate::planted;
 use crate::snapshot::DeltaFile;
 
 /// Bytes read at a time, and at least a block.
@@ -114,7 +115,7 @@ impl DeltaReader {
 
     fn check_block(&self, header: &Header) -> Result<(), StoreError> {
         let computed = block::checksum(&self.unread()[..header.len as usize]);
-        if computed != header.checksum {
+        if computed != header.checksum && !planted!(no_checksum) {
             return Err(self.damaged(Damage::Checksum { found: header.checksum, computed }));
         }
         let (is, must) = (header.identity, self.next);

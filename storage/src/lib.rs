@@ -14,6 +14,7 @@ mod index;
 mod log;
 pub mod manifest;
 mod memory;
+pub mod planted;
 mod prefetch;
 pub mod sealed;
 pub mod snapshot;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::disk::{Disk, OpenMode};
 use crate::error::{Damage, StoreError};
+use crate::planted;
 
 /// The first eight bytes: the envelope's name and version.
 const FORMAT: u64 = u64::from_le_bytes(*b"MSman\x00\x001");
@@ -41,6 +42,9 @@ pub async fn prepare(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> R
     let opened = disk.open(&temporary, OpenMode::Create).await;
     let file = opened.map_err(StoreError::io("create", &temporary))?;
     file.write_at(0, wrap(bytes).into()).await.map_err(StoreError::io("write", &temporary))?;
+    if planted!(no_manifest_sync) {
+        return Ok(());
+    }
     file.sync().await.map_err(StoreError::io("sync", &temporary))
 }
 
@@ -52,6 +56,9 @@ pub async fn prepare(disk: &dyn Disk, dir: &Path, name: &str, bytes: &[u8]) -> R
 pub async fn publish(disk: &dyn Disk, dir: &Path, name: &str) -> Result<(), StoreError> {
     let (path, temporary) = (dir.join(name), dir.join(format!("{name}.tmp")));
     disk.rename(&temporary, &path).await.map_err(StoreError::io("rename to its final name", &temporary))?;
+    if planted!(no_manifest_dir_sync) {
+        return Ok(());
+    }
     disk.sync_dir(dir).await.map_err(StoreError::io("sync the directory of", &path))
 }
 

@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::log::block::{self, Header, Identity};
 use crate::log::pending::{Range, Ranges};
 use crate::memory::Pages;
+use crate::planted;
 use crate::snapshot::{DeltaFile, StoreSnapshot, file_name};
 
 /// Bytes of one write: large enough for the disk, and its checksums take no more than some 50 µs of the core.
@@ -58,7 +59,13 @@ impl Sealed {
         // Nothing may be under way when this returns, so that a failure is over when it is reported.
         let finished = writer.finish(&path).await;
         written.and(finished)?;
-        writer.file.sync().await.map_err(StoreError::io("sync", &path))?;
+        if !planted!(no_delta_sync) {
+            let mut synced = writer.file.sync().await;
+            while planted!(sync_again) && synced.is_err() {
+                synced = writer.file.sync().await;
+            }
+            synced.map_err(StoreError::io("sync", &path))?;
+        }
         snapshot.files.push(writer.delta_file(name));
         Ok(snapshot)
     }

@@ -3,6 +3,7 @@
 //! It restores, triggers checkpoints one at a time, completes each by its manifest, has the sinks commit, and ends
 //! the job: after the final checkpoint when the input has ended, at once when the job fails or is cancelled.
 
+use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -109,6 +110,7 @@ impl Coordinator {
         let mut manifest = None;
         if let Some(path) = self.seed.checkpoints.clone() {
             let directory = Directory::open(self.host.disk(), path).await?;
+            directory.settle().await?;
             let contents = directory.contents().await?;
             self.next_epoch = contents.highest_epoch + 1;
             manifest = directory.latest(&contents).await?;
@@ -134,6 +136,7 @@ impl Coordinator {
 
     async fn recover_sinks(&mut self, manifest: Option<&Manifest>) -> Result<()> {
         for (name, recover) in std::mem::take(&mut self.seed.sinks) {
+            let manifest = manifest.filter(|_| !planted!(no_commit_at_recovery));
             let parts = manifest.and_then(|manifest| manifest.steps.get(&name)).map(|step| &step.parts);
             let epoch = manifest.map_or(0, |manifest| manifest.epoch);
             let prepared = parts.into_iter().flatten().filter_map(|part| {
@@ -244,6 +247,9 @@ impl Coordinator {
             Gathered::Failed(error) => return self.abort(epoch, error),
             Gathered::All(shares) => shares,
         };
+        if planted!(commit_before_manifest) {
+            self.order(&Order::Commit(epoch));
+        }
         if let Some(directory) = &self.directory {
             let manifest = self.manifest(epoch, finished, shares);
             match directory.publish(&manifest).await {
@@ -258,8 +264,11 @@ impl Coordinator {
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
         }
-        if let Some(directory) = &self.directory {
-            directory.retire(self.seed.retained).await?;
+        // What cannot be removed now is in nobody's way: the next checkpoint tries again.
+        if let Some(directory) = &self.directory
+            && let Err(error) = directory.retire(self.seed.retained).await
+        {
+            self.seed.shared.note_unclean(epoch, &error);
         }
         let took = self.host.monotonic().saturating_sub(started);
         let metrics = self.seed.metrics.job();

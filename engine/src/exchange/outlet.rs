@@ -6,16 +6,13 @@ use std::rc::Rc;
 use crate::exchange::edge::{Edge, Mesh};
 use crate::exchange::route::{Route, RouteSpec};
 use crate::key_group::Placement;
-use crate::record::{Batch, MarkKind, Tail};
+use crate::record::{Batch, Tail};
 use crate::stream::chain::Chain;
-use crate::time::Timestamp;
 
 /// What takes the batches of a stage.
 pub(crate) trait Consumer<T>: Send {
     /// Takes what is in the batch, and leaves it empty.
     fn consume(&mut self, batch: &mut Batch<T>);
-    /// Sends the watermark that the stage starts from: the first batch of every channel, with nothing else in it.
-    fn greet(&mut self, watermark: Timestamp);
     fn has_room(&mut self) -> bool;
     fn flush(&mut self) -> bool;
     fn can_flush(&mut self) -> bool;
@@ -52,11 +49,6 @@ where
             route.tail(batch.tail);
         }
         batch.clear();
-    }
-
-    fn greet(&mut self, watermark: Timestamp) {
-        self.route.mark(MarkKind::Watermark(watermark));
-        self.flush();
     }
 
     fn has_room(&mut self) -> bool {
@@ -163,11 +155,6 @@ impl<T> Outlet<T> {
             }
         }
         last.consume(batch);
-    }
-
-    /// Tells every receiver the watermark that the stage starts from. To be called once, before anything is sent.
-    pub(crate) fn greet(&mut self, watermark: Timestamp) {
-        self.consumers.iter_mut().for_each(|consumer| consumer.greet(watermark));
     }
 
     pub(crate) fn has_room(&mut self) -> bool {

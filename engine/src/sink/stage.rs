@@ -17,7 +17,7 @@ pub(crate) struct SinkStage<T> {
 impl<T> SinkStage<T> {
     fn settle(&mut self, aligned: Aligned, cx: &mut StepContext<'_>) {
         match aligned {
-            Aligned::No => {}
+            Aligned::No | Aligned::Start => {}
             Aligned::EndOfData => cx.events.push(Event::Drained),
             Aligned::Barrier(barrier) => {
                 let snapshot = Snapshot {

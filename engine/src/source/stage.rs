@@ -1,5 +1,6 @@
 //! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
 
+use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::source::watermarks::{SplitTime, Watermarks};
 use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
 use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
-use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
+use crate::time::{MIN_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
 
 /// Gives the records of a batch their times: one call per batch.
@@ -44,8 +45,8 @@ pub(crate) struct SourceStage<T> {
     dead_batch: Batch<DeadLetter>,
     splits: Vec<SplitTime>,
     merge: WatermarkMerge,
-    /// Downstream knows the watermark that the source starts from.
-    greeted: bool,
+    /// The watermark that downstream has to be told before the first record.
+    announce: Option<Timestamp>,
     ended: bool,
     /// The reader had nothing at this time, when it was last asked.
     pending_since: Option<Duration>,
@@ -77,7 +78,10 @@ impl<T> SourceStage<T> {
                 merge.advance(i, split.watermark(&time.marks));
             }
         }
-        SourceStage {
+        let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
+        // Without splits the first thing that is said is the end.
+        let first = if splits.is_empty() { Tail::None } else { Tail::Start };
+        let mut stage = SourceStage {
             name,
             reader,
             time,
@@ -85,26 +89,22 @@ impl<T> SourceStage<T> {
             main,
             dead,
             fetched: Fetched { records: Vec::new(), poison: Vec::new() },
-            batch: Batch::default(),
-            dead_batch: Batch::default(),
+            batch: Batch { tail: first, ..Batch::default() },
+            dead_batch: Batch { tail: first, ..Batch::default() },
             splits,
             merge,
-            greeted: false,
+            announce,
             ended: false,
             pending_since: None,
-        }
-    }
-
-    /// Nothing is expected of a source without splits: it must not hold the watermark of others back.
-    fn greet(&mut self) {
-        if std::mem::replace(&mut self.greeted, true) {
-            return;
-        }
-        self.main.greet(if self.splits.is_empty() { MAX_TIME } else { self.merge.output() });
-        self.dead.iter_mut().for_each(|dead| dead.greet(MIN_TIME));
+        };
+        stage.send();
+        stage
     }
 
     fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        if let Some(t) = self.announce.take() {
+            self.mark(MarkKind::Watermark(t));
+        }
         let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
         match polled {
             Polled::Pending => {
@@ -128,7 +128,8 @@ impl<T> SourceStage<T> {
         let count = self.fetched.records.len();
         cx.budget = cx.budget.saturating_sub(count.max(1));
         cx.metrics.records_in.add(count as u64);
-        self.batch.records.append(&mut self.fetched.records);
+        // The batch is empty here: what was fetched moves in, and its buffer is the next to be filled.
+        std::mem::swap(&mut self.batch.records, &mut self.fetched.records);
         match &self.time {
             None => self.batch.times.resize(count, MIN_TIME),
             Some(time) => {
@@ -172,7 +173,7 @@ impl<T> SourceStage<T> {
 
     fn end_split(&mut self, i: usize) {
         self.splits[i].ended = true;
-        let merged = self.merge.advance(i, MAX_TIME);
+        let merged = self.merge.advance(i, crate::time::MAX_TIME);
         self.apply(merged);
     }
 
@@ -191,7 +192,7 @@ impl<T> SourceStage<T> {
         for i in 0..self.splits.len() {
             let split = &mut self.splits[i];
             split.silent += passed;
-            if !split.ended && split.silent >= idle_after {
+            if !split.ended && (split.silent >= idle_after || planted!(pending_is_idle)) {
                 let merged = self.merge.set_idle(i);
                 self.apply(merged);
             }
@@ -266,8 +267,7 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
-        let mut busy = !self.greeted;
-        self.greet();
+        let mut busy = false;
         while !self.ended && cx.budget > 0 && self.has_room() && self.poll(cx)? {
             busy = true;
         }
@@ -297,7 +297,10 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
-        self.greet();
+        if planted!(position_of_next_epoch) && !self.ended {
+            // Goes out with the next poll.
+            let _ = self.reader.poll(1, &mut self.fetched);
+        }
         let snapshot = Snapshot {
             step: self.name.clone(),
             epoch: barrier.epoch,

@@ -1,5 +1,6 @@
 //! Timers: unique by key and time, fired in (time, insertion) order, kept in the log with the rest of the state.
 
+use millstream_storage::planted;
 use std::collections::BTreeMap;
 
 use millstream_storage::hash::stable_hash;
@@ -56,6 +57,9 @@ impl Timers {
     /// If a record is not one of a timer.
     pub(crate) fn restore(store: &Store) -> Result<Timers> {
         let mut timers = Timers::default();
+        if planted!(timers_not_restored) {
+            return Ok(timers);
+        }
         for domain in [Domain::Event, Domain::Processing] {
             let Some(table) = store.table(domain.state(), 0) else { continue };
             // Two cores may have given the same number: the key decides then, so that the order is the same on

@@ -76,17 +76,21 @@ impl Trouble {
         self.strikes_in(Fault::TooManyFiles, site, on)
     }
 
+    fn can_rot(&self, site: Site) -> bool {
+        self.plan.media.map_or(site != Site::Input, |only| site == only)
+    }
+
     pub(crate) fn bit_rot(&mut self, site: Site, random: &mut Random) -> bool {
-        site != Site::Input && self.strikes(Fault::BitRot, site, self.plan.bit_rot, random)
+        self.can_rot(site) && self.strikes(Fault::BitRot, site, self.plan.bit_rot, random)
     }
 
     pub(crate) fn latent_sector(&mut self, site: Site, random: &mut Random) -> bool {
-        site != Site::Input && self.strikes(Fault::LatentSector, site, self.plan.latent_sector, random)
+        self.can_rot(site) && self.strikes(Fault::LatentSector, site, self.plan.latent_sector, random)
     }
 
     /// Whether this write is to go elsewhere; the caller counts it if there is an elsewhere.
     pub(crate) fn misdirected(&mut self, site: Site, random: &mut Random) -> bool {
-        site != Site::Input && random.chance(self.plan.misdirected)
+        self.can_rot(site) && random.chance(self.plan.misdirected)
     }
 
     /// How long an operation on `size` bytes takes, in nanoseconds.

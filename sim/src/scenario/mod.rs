@@ -1,6 +1,7 @@
 //! A scenario: what is run in a world, through crashes and restarts, and how it is judged.
 
 pub mod control;
+pub mod engine;
 pub mod protocol;
 
 use std::cell::RefCell;
@@ -44,7 +45,12 @@ pub struct Options {
     pub keep_log: bool,
     /// The number of cores of every process; otherwise drawn.
     pub cores: Option<usize>,
+    /// The bug to be switched on, of those in [`planted`](crate::planted).
+    pub bug: Option<&'static str>,
 }
+
+/// The rule that every scenario ends with.
+pub(crate) const LIVENESS: &str = "once faults end, the work gets done";
 
 /// What a scenario does in a world.
 pub type Body = Box<dyn Fn(&mut World, &Options) -> Result<(), Finding> + Send + Sync>;
@@ -96,6 +102,7 @@ impl Scenario {
     pub fn run(&self, seed: u64, options: &Options) -> Outcome {
         let config = WorldConfig { keep_log: options.keep_log, ..(self.config)(Streams::new(seed)) };
         let mut world = World::new(seed, config);
+        crate::planted::set(options.bug);
         let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world, options)));
         let finding = match result {
             Ok(Ok(())) => {
@@ -149,10 +156,10 @@ pub fn restart_until_done(
             return Ok(());
         }
     }
-    Err(Finding::new("once faults end, the work gets done", format!("not after {CALM} calm processes")))
+    Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes")))
 }
 
 /// Every scenario, those with a planted bug included.
 pub fn all() -> Vec<Scenario> {
-    [protocol::scenarios(), control::scenarios()].into_iter().flatten().collect()
+    [engine::scenarios(), protocol::scenarios(), control::scenarios()].into_iter().flatten().collect()
 }

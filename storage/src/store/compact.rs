@@ -5,6 +5,7 @@
 use super::Store;
 use crate::disk::SECTOR;
 use crate::log::{Address, block};
+use crate::planted;
 
 /// Logs shorter than this are not worth compacting, in bytes.
 const NOT_WORTH_IT: u64 = 256 << 10;
@@ -89,6 +90,10 @@ impl Store {
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
         let hash = log.hash(address);
         let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
+        if planted!(compaction_drops_live) && hash.is_multiple_of(16) {
+            table.index.remove(found);
+            return table.forget(log, address);
+        }
         let new = log.append_copy(address);
         *compacted_bytes += size as u64;
         table.index.replace(found, hash, new);

@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::Store;
 use super::files::Span;
 use crate::log::pending::Ranges;
+use crate::planted;
 use crate::sealed::Sealed;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 
@@ -84,6 +85,9 @@ impl Store {
     }
 
     fn put_back(&mut self, failed: &InFlight) {
+        if planted!(failed_flush_forgotten) {
+            return;
+        }
         for (at, range) in failed.ranges.range(failed.own_from..) {
             if self.log.is_alive(at.0) {
                 self.log.pending.put_back(*at, range.clone());

@@ -3,6 +3,7 @@
 //! A window's accumulators are a table of their own in the store: a record costs one update, firing scans the
 //! table, and expiry drops it whole. There are no timers per key: what has fired follows from the watermark.
 
+use millstream_storage::planted;
 use std::marker::PhantomData;
 
 use millstream_storage::store::{Store, TableId};
@@ -59,6 +60,9 @@ where
             scratch: AlignedVec::new(),
             of: PhantomData,
         };
+        if planted!(fired_forgotten) {
+            operator.fired_until = Timestamp::MIN;
+        }
         operator.next_event = operator.following_event();
         operator
     }
@@ -183,7 +187,9 @@ where
     fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
         while !run.is_empty() {
             let (end, n) = self.same_window(run.times());
-            if self.windows.cleanup(end) <= self.watermark {
+            if self.windows.cleanup(end).saturating_add(i64::from(planted!(late_off_by_one)))
+                <= self.watermark
+            {
                 reject(&mut run, n, out);
             } else if end <= self.fired_until {
                 self.refine(&mut run, end, out)?;

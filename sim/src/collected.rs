@@ -1,0 +1,187 @@
+//! A transactional system outside the simulated machine: a sink that survives every crash, and remembers all.
+
+use std::cell::{Cell, RefCell};
+use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use millstream::host::{Class, Host, LocalFuture};
+use millstream::sink::{Prepared, Sink, SinkContext, Writer};
+use millstream::time::Timestamp;
+use millstream::{Error, ErrorKind, Result};
+use serde_json::json;
+
+/// A sink with two-phase commit. Every request takes effect at a drawn time before it is answered, or after the
+/// process that sent it has died, and what was pre-committed stays until it is committed or aborted.
+///
+/// ```
+/// use millstream_sim::collected::Collected;
+/// let sink = Collected::<u64>::new(std::time::Duration::from_millis(1));
+/// assert!(sink.committed().is_empty() && sink.broken().is_none());
+/// ```
+pub struct Collected<T> {
+    outside: Arc<Mutex<Outside<T>>>,
+    longest: Duration,
+}
+
+struct Outside<T> {
+    committed: Vec<T>,
+    /// By shard and epoch.
+    prepared: BTreeMap<(usize, u64), Vec<T>>,
+    /// The shards and epochs that were committed.
+    done: BTreeSet<(usize, u64)>,
+    /// What was asked of it that makes no sense.
+    broken: Option<String>,
+}
+
+impl<T> Outside<T> {
+    fn commit(&mut self, at: (usize, u64)) {
+        match self.prepared.remove(&at) {
+            Some(records) => {
+                self.committed.extend(records);
+                self.done.insert(at);
+            }
+            None if self.done.contains(&at) => {}
+            None => {
+                let (shard, epoch) = at;
+                let what = format!(
+                    "epoch {epoch} of shard {shard} is to be committed, but was aborted or never prepared"
+                );
+                self.broken.get_or_insert(what);
+            }
+        }
+    }
+}
+
+impl<T> Collected<T> {
+    /// An empty one, that takes up to `longest` for a request.
+    pub fn new(longest: Duration) -> Collected<T> {
+        let outside =
+            Outside { committed: Vec::new(), prepared: BTreeMap::new(), done: BTreeSet::new(), broken: None };
+        Collected { outside: Arc::new(Mutex::new(outside)), longest }
+    }
+
+    fn outside(&self) -> MutexGuard<'_, Outside<T>> {
+        self.outside.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the engine asked for that no correct one asks for.
+    pub fn broken(&self) -> Option<String> {
+        self.outside().broken.clone()
+    }
+
+    /// Waits for a part of what a request takes.
+    fn delay(&self, host: &dyn Host) -> LocalFuture<()> {
+        let longest = self.longest.as_nanos() as u64;
+        host.sleep(Duration::from_nanos(host.random() % longest.max(1)))
+    }
+}
+
+impl<T: Clone> Collected<T> {
+    /// What was committed, in the order of the commits.
+    pub fn committed(&self) -> Vec<T> {
+        self.outside().committed.clone()
+    }
+}
+
+impl<T> Clone for Collected<T> {
+    fn clone(&self) -> Collected<T> {
+        Collected { outside: self.outside.clone(), longest: self.longest }
+    }
+}
+
+impl<T: Send + 'static> Sink<T> for Collected<T> {
+    fn describe(&self) -> String {
+        "a system outside".to_owned()
+    }
+
+    fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
+        Box::pin(async move {
+            for Prepared { shard, pending, .. } in prepared {
+                let epochs: Vec<u64> = serde_json::from_value(pending).map_err(|error| {
+                    Error::new(ErrorKind::Restore, "not what a pre-commit returned").caused_by(error)
+                })?;
+                for epoch in epochs {
+                    self.delay(&*cx.host).await;
+                    self.outside().commit((shard, epoch));
+                }
+            }
+            self.outside().prepared.clear();
+            self.delay(&*cx.host).await;
+            Ok(())
+        })
+    }
+
+    fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
+        let writer = CollectedWriter {
+            to: self,
+            cx,
+            records: Vec::new(),
+            unsettled: Rc::default(),
+            full: Rc::default(),
+        };
+        Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<T>>) })
+    }
+}
+
+struct CollectedWriter<T> {
+    to: Collected<T>,
+    cx: SinkContext,
+    /// Since the last pre-commit.
+    records: Vec<T>,
+    /// Prepared by this writer, and not known to be committed.
+    unsettled: Rc<RefCell<BTreeSet<u64>>>,
+    full: Rc<Cell<bool>>,
+}
+
+impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
+    fn write(&mut self, records: &mut Vec<T>, _: &[Timestamp]) -> Result<()> {
+        self.records.append(records);
+        if self.cx.host.random().is_multiple_of(16) {
+            self.full.set(true);
+            let (full, wake, delay) =
+                (self.full.clone(), self.cx.wake.clone(), self.to.delay(&*self.cx.host));
+            let drain = async move {
+                delay.await;
+                full.set(false);
+                wake.wake();
+            };
+            self.cx.host.spawn(Class::Records, Box::pin(drain));
+        }
+        Ok(())
+    }
+
+    fn has_room(&self) -> bool {
+        !self.full.get()
+    }
+
+    fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<serde_json::Value>> {
+        let records = mem::take(&mut self.records);
+        self.unsettled.borrow_mut().insert(epoch);
+        let epochs: Vec<u64> = self.unsettled.borrow().iter().copied().collect();
+        let (to, host, shard) = (self.to.clone(), self.cx.host.clone(), self.cx.shard);
+        Box::pin(async move {
+            to.delay(&*host).await;
+            to.outside().prepared.insert((shard, epoch), records);
+            to.delay(&*host).await;
+            Ok(json!(epochs))
+        })
+    }
+
+    fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>> {
+        let (to, host, shard) = (self.to.clone(), self.cx.host.clone(), self.cx.shard);
+        let unsettled = self.unsettled.clone();
+        Box::pin(async move {
+            let epochs: Vec<u64> = unsettled.borrow().range(..=epoch).copied().collect();
+            for of in epochs {
+                to.delay(&*host).await;
+                to.outside().commit((shard, of));
+                to.delay(&*host).await;
+                unsettled.borrow_mut().remove(&of);
+            }
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,55 @@
+//! The bugs that are planted in the engine and the store, and where each should show.
+
+/// A bug of a real class, behind the feature `planted`.
+#[derive(Clone, Copy, Debug)]
+pub struct Bug {
+    /// What it is called in the code.
+    pub name: &'static str,
+    /// What is wrong.
+    pub about: &'static str,
+    /// The scenario that is to find it.
+    pub scenario: &'static str,
+}
+
+/// All of them.
+pub const BUGS: &[Bug] = &[
+    bug("no_manifest_sync", "the manifest is renamed unsynced", "windows"),
+    bug("no_manifest_dir_sync", "the manifest's name is not made durable", "windows"),
+    bug("restored_name_trusted", "the name of the restored manifest is taken for durable", "files"),
+    bug("no_delta_sync", "state is not synced before the manifest that names it", "process"),
+    bug("no_data_dir_sync", "the names of state files are not made durable", "process"),
+    bug("sync_again", "a failed sync is repeated", "process"),
+    bug("no_checksum", "the checksums of state are not compared", "beyond"),
+    bug("late_off_by_one", "a record is late a millisecond too late", "windows"),
+    bug("fired_forgotten", "restored windows fire again", "windows"),
+    bug("watermark_regresses", "the watermark is not restored", "windows"),
+    bug("no_alignment", "a channel is read on past its barrier", "rescale"),
+    bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
+    bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),
+    bug("no_commit_at_recovery", "the restored checkpoint's output is not committed again", "windows"),
+    bug("aborted_epoch_forgotten", "the output of an aborted checkpoint is left out of the next", "files"),
+    bug("position_of_next_epoch", "the positions are those of a later record", "windows"),
+    bug("timers_not_restored", "timers are left out of the checkpoint", "process"),
+    bug("group_off_by_one", "keys are restored on the core of the next key group", "rescale"),
+    bug("retire_names_newest", "files that an older checkpoint names are removed", "process"),
+    bug("seal_line_stays", "sealed records are updated in place", "windows"),
+    bug("failed_flush_forgotten", "state whose write failed is in no later checkpoint", "process"),
+    bug("tombstones_ignored", "removed keys come back", "process"),
+    bug("compaction_drops_live", "compaction leaves live records behind", "process"),
+    bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
+];
+
+const fn bug(name: &'static str, about: &'static str, scenario: &'static str) -> Bug {
+    Bug { name, about, scenario }
+}
+
+/// Switches one of them on for this thread.
+///
+/// # Panics
+/// If there is one, and the feature `planted` is off.
+pub fn set(bug: Option<&'static str>) {
+    #[cfg(feature = "planted")]
+    millstream_storage::planted::set(bug);
+    #[cfg(not(feature = "planted"))]
+    assert!(bug.is_none(), "bugs are planted by the feature `planted` only");
+}

@@ -1,0 +1,32 @@
+//! Every checkpoint that is kept can be restored: its manifest is whole, and the files that it names are there.
+
+use millstream::checkpoint::manifest::Manifest;
+
+use super::{Finding, STATE};
+use crate::disk::DiskView;
+
+/// Bytes before the contents of a manifest, by storage's `FORMAT.md`.
+const ENVELOPE: usize = 32;
+
+pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
+    let rule = "every checkpoint that is kept is whole";
+    let Ok(entries) = disk.list(STATE) else { return Ok(()) };
+    let data = disk.list(format!("{STATE}/data")).unwrap_or_default();
+    let manifests =
+        entries.iter().filter(|entry| entry.name.starts_with("manifest-") && !entry.name.ends_with(".tmp"));
+    for entry in manifests {
+        let name = &entry.name;
+        let bytes = disk.read(format!("{STATE}/{name}")).expect("it was listed");
+        let manifest: Manifest = serde_json::from_slice(bytes.get(ENVELOPE..).unwrap_or_default())
+            .map_err(|error| Finding::new(rule, format!("{name} cannot be read: {error}")))?;
+        let parts = manifest.steps.values().flat_map(|step| &step.parts);
+        for file in parts.filter_map(|part| part.store.as_ref()).flat_map(|store| &store.files) {
+            let found = data.iter().find(|entry| entry.name == file.name).map(|entry| entry.len);
+            if found != Some(file.bytes) {
+                let what = format!("{name} names {} of {} bytes, found {found:?}", file.name, file.bytes);
+                return Err(Finding::new(rule, what));
+            }
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,173 @@
+//! From files of NDJSON through a window into files of NDJSON, all on the simulated disk.
+
+use std::path::Path;
+
+use millstream::Report;
+use millstream::job::Job;
+use millstream::reference::Inputs;
+use millstream::sink::ndjson_dir;
+use millstream::source::watermarks::Watermarks;
+use millstream::source::{DeadLetter, Poison, files};
+use millstream::time::millis;
+use millstream::window::Tumbling;
+use serde::de::DeserializeOwned;
+
+use super::data::{Event, Row, Total, events};
+use super::expected::Expected;
+use super::windows::Shape;
+use super::{Finding, Work};
+use crate::disk::DiskView;
+use crate::random::Random;
+use crate::world::World;
+
+const ROWS: &str = "output/rows";
+const LATE: &str = "output/late";
+const DEAD: &str = "output/dead";
+
+pub(super) struct Files {
+    shape: Shape,
+    read_size: usize,
+    /// Lines that cannot be decoded, by file and line.
+    bad: Vec<(String, u64)>,
+    /// Whether these go into files of their own; otherwise they are counted.
+    dead_letters: bool,
+    expected_rows: Expected<Row<[u64; 3]>>,
+    expected_late: Expected<Event>,
+    expected_dead: Expected<(String, u64)>,
+}
+
+impl Files {
+    pub(super) fn new(world: &World) -> Files {
+        Files::draw(world, 0)
+    }
+
+    pub(super) fn poisoned(world: &World) -> Files {
+        Files::draw(world, 20)
+    }
+
+    /// `poison` lines of a hundred cannot be decoded.
+    fn draw(world: &World, poison: u64) -> Files {
+        let mut random = world.streams().stream("workload");
+        let mut shape = Shape::draw(&mut random);
+        let count = *random.pick(&[1, 1, 1, 3, 6]);
+        if count > 1 {
+            // Files are read one after the other as well: only the end of all of them ends a window.
+            shape.bound = millis(1 << 30);
+            shape.window = Tumbling::of(millis(random.magnitude(1000)));
+        }
+        let mut inputs: Vec<Vec<Event>> = (0..count).map(|_| events(&mut random, shape.disorder)).collect();
+        for (k, events) in inputs.iter_mut().enumerate() {
+            events.iter_mut().for_each(|event| event.id += (k as u64) << 32);
+            // Which of two files is read first must not matter.
+            events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
+        }
+        let mut bad = Vec::new();
+        for (k, events) in inputs.iter().enumerate() {
+            let path = format!("input/{k}.ndjson");
+            let bytes = encode(&mut random, &path, events, poison, &mut bad);
+            world.disk().install(&path, bytes).expect("a new disk is empty");
+        }
+        let mut work = Files {
+            shape,
+            read_size: 64 + random.magnitude(4096) as usize,
+            dead_letters: poison > 0 && random.coin(),
+            expected_rows: Expected::new("rows", Row::name, Vec::new()),
+            expected_late: Expected::new("late", Event::name, Vec::new()),
+            expected_dead: Expected::new("dead", |bad| bad.0.clone(), bad.clone()),
+            bad,
+        };
+        let given = Inputs::new().with("events", move || inputs.clone());
+        let job = work.job();
+        work.expected_rows = Expected::new("rows", Row::name, job.expected("rows", &given));
+        work.expected_late = Expected::new("late", Event::name, job.expected("late", &given));
+        work
+    }
+}
+
+/// The lines of a file, with bad ones among them.
+fn encode(
+    random: &mut Random,
+    path: &str,
+    events: &[Event],
+    poison: u64,
+    bad: &mut Vec<(String, u64)>,
+) -> Vec<u8> {
+    let (mut bytes, mut line) = (Vec::new(), 0);
+    for event in events {
+        while random.below(100) < poison {
+            line += 1;
+            bad.push((path.to_owned(), line));
+            bytes.extend_from_slice(*random.pick(&[
+                b"{\"id\":1\n".as_slice(),
+                b"nonsense\n",
+                b"\xff\xfe[]\n",
+            ]));
+        }
+        line += 1;
+        serde_json::to_writer(&mut bytes, event).expect("an event is plain data");
+        bytes.push(b'\n');
+    }
+    bytes
+}
+
+impl Work for Files {
+    fn job(&self) -> Job {
+        let job = Job::new("files");
+        let events = job
+            .source("events", files(["input"]).read_size(self.read_size).poison(Poison::Skip))
+            .event_time(|event: &Event| event.time, Watermarks::bounded(self.shape.bound));
+        if self.dead_letters {
+            events.dead_letters().sink("dead", ndjson_dir(DEAD));
+        }
+        let totals = events.key_by(|event| event.key).window(self.shape.window).aggregate("totals", Total);
+        totals.late().sink("late", ndjson_dir(LATE));
+        totals.map(Row::new).sink("rows", ndjson_dir(ROWS));
+        job
+    }
+
+    fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding> {
+        self.expected_rows.check(visible(disk, ROWS, done)?, done)?;
+        self.expected_late.check(visible(disk, LATE, done)?, done)?;
+        if !self.dead_letters {
+            return Ok(());
+        }
+        let dead: Vec<DeadLetter> = visible(disk, DEAD, done)?;
+        let place = |letter: DeadLetter| (letter.split, letter.line.unwrap_or(0));
+        self.expected_dead.check(dead.into_iter().map(place).collect(), done)
+    }
+
+    fn account(&self, report: &Report) -> Result<(), Finding> {
+        if report.poison == self.bad.len() as u64 {
+            return Ok(());
+        }
+        let seen = format!("{} of {} counted", report.poison, self.bad.len());
+        Err(Finding::new("every record that cannot be decoded is counted", seen))
+    }
+}
+
+/// The records in the files of a directory that have their final names. Once the job is done, others must be gone.
+fn visible<T: DeserializeOwned>(disk: &DiskView, dir: &str, done: bool) -> Result<Vec<T>, Finding> {
+    let rule = "visible output is whole";
+    let mut records = Vec::new();
+    for entry in disk.list(dir).unwrap_or_default() {
+        if entry.name.starts_with('.') {
+            if done {
+                return Err(Finding::new(
+                    "nothing pending is left at the end",
+                    format!("{dir}/{}", entry.name),
+                ));
+            }
+            continue;
+        }
+        let bytes = disk.read(Path::new(dir).join(&entry.name)).expect("it was listed");
+        for line in bytes.split_inclusive(|&b| b == b'\n') {
+            let record = serde_json::from_slice(line);
+            let record = record.map_err(|error| {
+                let line = String::from_utf8_lossy(line);
+                Finding::new(rule, format!("{dir}/{}: {line:?}: {error}", entry.name))
+            })?;
+            records.push(record);
+        }
+    }
+    Ok(records)
+}

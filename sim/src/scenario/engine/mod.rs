@@ -1,0 +1,200 @@
+//! The shipped engine, killed and restarted under faults until its job is done, with what it put out compared to
+//! the reference interpreter's answer after every process.
+
+mod beyond;
+mod checkpoints;
+mod data;
+mod expected;
+mod files;
+mod process;
+mod rescale;
+mod union;
+mod windows;
+
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use millstream::job::Job;
+use millstream::{Config, ErrorKind, JobControl, Report, Result as Outcome};
+
+use super::{Body, Finding, Options, Scenario, restart_until_done};
+use crate::disk::DiskView;
+use crate::faults::FaultPlan;
+use crate::random::{Chance, Random, Streams};
+use crate::world::{World, WorldConfig};
+
+/// Where the jobs keep their checkpoints.
+const STATE: &str = "state";
+
+/// A job, and what it must put out.
+trait Work {
+    /// The job, made anew for each process.
+    fn job(&self) -> Job;
+
+    /// Whether what is committed is right; complete, too, if the job says that it is done.
+    fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding>;
+
+    /// Whether the counts of a run from the very beginning to the very end are right.
+    fn account(&self, _report: &Report) -> Result<(), Finding> {
+        Ok(())
+    }
+}
+
+/// How the job is run: drawn anew for each process, but for what must stay.
+struct Knobs {
+    random: Random,
+    groups: u32,
+    cores: Option<usize>,
+    /// Every process has the same number of cores, or another than the one before.
+    steady: bool,
+    last_cores: usize,
+}
+
+impl Knobs {
+    fn new(world: &World, options: &Options) -> Knobs {
+        let mut random = world.streams().stream("knobs");
+        let groups = *random.pick(&[4, 5, 128]);
+        let (steady, last_cores) = (random.below(3) == 0, random.range(1, 4) as usize);
+        Knobs { random, groups, cores: options.cores, steady, last_cores }
+    }
+
+    fn draw_cores(&mut self) -> usize {
+        if !self.steady {
+            self.last_cores = 1 + (self.last_cores + self.random.index(3)) % 4;
+        }
+        self.cores.unwrap_or(self.last_cores)
+    }
+
+    fn draw(&mut self, calm: bool) -> Config {
+        let micros = |random: &mut Random, most| Duration::from_micros(random.magnitude(most));
+        let cores = self.draw_cores();
+        let random = &mut self.random;
+        let config = Config::new()
+            .cores(cores)
+            .checkpoints(STATE)
+            .max_parallelism(self.groups)
+            .batch_size(random.magnitude(64) as usize)
+            .ring_depth(random.range(1, 4) as usize)
+            .step_budget(random.magnitude(200) as usize)
+            .checkpoint_every(Duration::from_micros(100) + micros(random, 50_000))
+            .retained_checkpoints(random.range(1, 3) as usize);
+        let (timeout, tolerated) = (micros(random, 1_000_000), random.below(20) as u32);
+        if calm {
+            config
+        } else {
+            config.checkpoint_timeout(timeout).tolerated_checkpoint_failures(tolerated)
+        }
+    }
+}
+
+/// What of the outcomes is forgiven.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Tolerance {
+    /// Errors that an injected fault has caused.
+    Faults,
+    /// Every loud stop.
+    Stops,
+}
+
+/// Runs a job through chaos to its end, and once more after that.
+fn endure(
+    world: &mut World,
+    options: &Options,
+    work: &dyn Work,
+    tolerance: Tolerance,
+) -> Result<(), Finding> {
+    let mut knobs = Knobs::new(world, options);
+    let chaos = world.streams().stream("chaos").range(1, 6) as u32;
+    let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
+    let mut mains = || {
+        let calm = started.replace(started.get() + 1) >= chaos;
+        let (mains, of) = work.job().into_mains(&knobs.draw(calm)).expect("the job is well formed");
+        control.replace(Some(of));
+        mains
+    };
+    let judge = || {
+        let control: JobControl = control.borrow().clone().expect("a process was started");
+        let calm = started.get() > chaos;
+        let report = judge(control.outcome(), calm, tolerance)?;
+        if tolerance == Tolerance::Faults {
+            checkpoints::check(&disk)?;
+        }
+        work.check(&disk, report.is_some())?;
+        if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
+            work.account(report)?;
+        }
+        Ok(report)
+    };
+    let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
+    match done {
+        Err(finding) if tolerance == Tolerance::Stops && finding.rule == super::LIVENESS => return Ok(()),
+        done => done?,
+    }
+    // What is called done stays done.
+    world.freeze();
+    world.cut_power();
+    world.run(mains());
+    match judge()? {
+        Some(report) if report.already_finished => Ok(()),
+        _ if tolerance == Tolerance::Stops => Ok(()),
+        other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
+    }
+}
+
+/// The report of a job that got to its end; nothing of one that was killed or was allowed to fail.
+fn judge(
+    outcome: Option<Outcome<Report>>,
+    calm: bool,
+    tolerance: Tolerance,
+) -> Result<Option<Report>, Finding> {
+    let error = match outcome {
+        None => return Ok(None),
+        Some(Ok(report)) => return Ok(Some(report)),
+        Some(Err(error)) => error,
+    };
+    let text = error.to_string();
+    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than"];
+    let excused = injected.iter().any(|reason| text.contains(reason)) && !calm;
+    match tolerance {
+        _ if error.kind() == ErrorKind::User => Err(Finding::new("user code does not fail", text)),
+        Tolerance::Faults if !excused => Err(Finding::new("a job fails by an injected fault only", text)),
+        _ => Ok(None),
+    }
+}
+
+/// A world with every fault that must be survived, and mostly crashes.
+fn survivable(streams: Streams) -> WorldConfig {
+    let mut random = streams.stream("plan");
+    let mut plan = FaultPlan::swarm(&mut random);
+    if random.below(4) > 0 {
+        plan.crash = Chance::ALWAYS;
+    }
+    WorldConfig { plan, max_points: 3_000_000, ..WorldConfig::default() }
+}
+
+fn scenario(name: &'static str, about: &'static str, body: Body) -> Scenario {
+    Scenario { name, about, planted: false, config: survivable, body }
+}
+
+/// The scenario of a kind of work, made from the streams of a seed.
+fn of<W: Work + 'static>(name: &'static str, about: &'static str, make: fn(&World) -> W) -> Scenario {
+    let body = move |world: &mut World, options: &Options| {
+        let work = make(world);
+        endure(world, options, &work, Tolerance::Faults)
+    };
+    scenario(name, about, Box::new(body))
+}
+
+/// Every scenario with the engine.
+pub fn scenarios() -> Vec<Scenario> {
+    vec![
+        of("windows", "a window with late records, of one split out of order", windows::Windows::new),
+        of("process", "state and timers per key", process::Keyed::new),
+        of("union", "two sources of several splits that pause", union::Union::new),
+        of("idle", "sources that fall silent for longer than they may", union::Union::idle),
+        of("files", "from files through a window into files", files::Files::new),
+        of("poison", "files with lines that cannot be decoded", files::Files::poisoned),
+        of("rescale", "a window and a process, on another number of cores each time", rescale::Both::new),
+        beyond::scenario(),
+    ]
+}

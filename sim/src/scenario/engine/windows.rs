@@ -1,0 +1,100 @@
+//! A tumbling window over one split: out of order, some of it late, some of it too late.
+
+use std::time::Duration;
+
+use millstream::job::Job;
+use millstream::reference::Inputs;
+use millstream::source::watermarks::Watermarks;
+use millstream::time::millis;
+use millstream::window::Tumbling;
+
+use super::data::{Event, Row, Total, events, feed, outside};
+use super::expected::Expected;
+use super::{Finding, Work};
+use crate::collected::Collected;
+use crate::disk::DiskView;
+use crate::feed::Feed;
+use crate::random::Random;
+use crate::world::World;
+
+/// How a window is cut and how late its records may be.
+#[derive(Clone, Copy)]
+pub(super) struct Shape {
+    pub disorder: u64,
+    pub bound: Duration,
+    pub window: Tumbling,
+}
+
+impl Shape {
+    pub(super) fn draw(random: &mut Random) -> Shape {
+        let disorder = random.magnitude(200);
+        let size = random.magnitude(1000);
+        let lateness = if random.coin() { 0 } else { random.magnitude(300) };
+        let window = Tumbling::of(millis(size)).allow_late(millis(lateness));
+        Shape {
+            disorder,
+            bound: millis(random.below(disorder + 1)),
+            window: window.offset_millis(random.below(size) as i64),
+        }
+    }
+}
+
+pub(super) struct Windows {
+    shape: Shape,
+    feed: Feed<Event>,
+    rows: Collected<Row<[u64; 3]>>,
+    late: Collected<Event>,
+    expected_rows: Expected<Row<[u64; 3]>>,
+    expected_late: Expected<Event>,
+}
+
+impl Windows {
+    pub(super) fn new(world: &World) -> Windows {
+        let mut random = world.streams().stream("workload");
+        let shape = Shape::draw(&mut random);
+        let events = events(&mut random, shape.disorder);
+        let mut work = Windows {
+            shape,
+            feed: feed(&mut random, vec![events.clone()]),
+            rows: Collected::new(outside(&mut random)),
+            late: Collected::new(outside(&mut random)),
+            expected_rows: Expected::new("rows", Row::name, Vec::new()),
+            expected_late: Expected::new("late", Event::name, Vec::new()),
+        };
+        let inputs = Inputs::new().with("events", move || vec![events.clone()]);
+        let job = work.job();
+        work.expected_rows = Expected::new("rows", Row::name, job.expected("rows", &inputs));
+        work.expected_late = Expected::new("late", Event::name, job.expected("late", &inputs));
+        work
+    }
+}
+
+impl Work for Windows {
+    fn job(&self) -> Job {
+        let job = Job::new("windows");
+        let totals = job
+            .source("events", self.feed.clone())
+            .event_time(|event| event.time, Watermarks::bounded(self.shape.bound))
+            .filter(|event| event.value % 7 != 0)
+            .map(|event| Event { value: event.value * 2, ..event })
+            .key_by(|event| event.key)
+            .window(self.shape.window)
+            .aggregate("totals", Total);
+        totals.late().sink("late", self.late.clone());
+        totals.map(Row::new).sink("rows", self.rows.clone());
+        job
+    }
+
+    fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {
+        sound(&self.rows)?;
+        sound(&self.late)?;
+        self.expected_rows.check(self.rows.committed(), done)?;
+        self.expected_late.check(self.late.committed(), done)
+    }
+}
+
+/// Nothing impossible was asked of a sink.
+pub(super) fn sound<T>(sink: &Collected<T>) -> Result<(), Finding> {
+    let broken = sink.broken().map(|what| Finding::new("sinks are asked for what is possible", what));
+    broken.map_or(Ok(()), Err)
+}

@@ -1,0 +1,67 @@
+//! The shipped engine holds in every scenario, seeds stay the runs they were, and no planted bug goes unnoticed.
+
+use millstream_sim::scenario::{self, Options, Scenario};
+use millstream_sim::swarm::Swarm;
+
+const SCENARIOS: [&str; 8] = ["windows", "process", "union", "idle", "files", "poison", "rescale", "beyond"];
+
+fn scenario(name: &str) -> Scenario {
+    scenario::all().into_iter().find(|scenario| scenario.name == name).expect("a scenario of that name")
+}
+
+#[test]
+fn the_engine_holds_in_every_scenario() {
+    for name in SCENARIOS {
+        let swarm =
+            Swarm { first: 1 << 40, seeds: 60, threads: 2, options: Options::default(), keep_going: false };
+        let summary = swarm.run(&scenario(name), |_| {});
+        if let Some(first) = summary.findings.first() {
+            panic!(
+                "{}: millstream-sim replay {} --scenario {name}",
+                first.finding.as_ref().expect("kept"),
+                first.seed
+            );
+        }
+    }
+}
+
+#[test]
+fn a_seed_is_the_same_run_each_time() {
+    for name in SCENARIOS {
+        let scenario = scenario(name);
+        for seed in 0..8 {
+            let run = |keep_log| scenario.run(seed, &Options { keep_log, ..Options::default() });
+            let (once, again) = (run(false), run(true));
+            assert_eq!(
+                (once.hash, once.points, once.time),
+                (again.hash, again.points, again.time),
+                "{name} {seed}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_was_found_once_stays_fixed() {
+    let lines = include_str!("../corpus/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    for line in lines {
+        let mut words = line.split_whitespace();
+        let (name, seed) = (words.next().expect("a scenario"), words.next().expect("a seed"));
+        let outcome = scenario(name).run(seed.parse().expect("a number"), &Options::default());
+        assert_eq!(outcome.finding, None, "{line}");
+    }
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn every_planted_bug_is_found() {
+    use millstream_sim::planted::BUGS;
+
+    scenario::keep_panics_quiet();
+    for bug in BUGS {
+        let (scenario, options) =
+            (scenario(bug.scenario), Options { bug: Some(bug.name), ..Options::default() });
+        let found = (0..5000).any(|seed| scenario.run(seed, &options).finding.is_some());
+        assert!(found, "{}: {} was not found in {}", bug.name, bug.about, bug.scenario);
+    }
+}
