@@ -37,15 +37,15 @@ impl Room {
 
     /// A process that is stopped before its end, with state and output in its newest checkpoint.
     fn stopped(&self) -> Stopped {
-        let child = start(&mut self.command());
-        let pid = Pid::from_child(&child);
+        let child = Stopped(start(&mut self.command()));
+        let pid = Pid::from_child(&child.0);
         loop {
             sleep(Duration::from_millis(1));
             kill_process(pid, Signal::STOP).expect("an own child can be stopped");
             waitpid(Some(pid), WaitOptions::UNTRACED).expect("an own child can be waited for");
             let manifest = newest_checkpoint(&self.output()).map(|path| text(&path)).unwrap_or_default();
             if manifest.contains(".log") && manifest.contains(".pending-") {
-                return Stopped(child);
+                return child;
             }
             kill_process(pid, Signal::CONT).expect("an own child can go on");
         }

@@ -20,62 +20,102 @@ use crate::error::{Error, ErrorKind, Result};
 /// fn is_state<T: StateValue>() {}
 /// is_state::<Count>();
 /// ```
+///
+/// # Safety
+/// It is implemented for every such type, and not to be implemented by hand: `FLAT` promises that a value has no
+/// padding and is its own archive.
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be kept as state",
     label = "state must be an rkyv archive",
     note = "add `#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]` to `{Self}` and to the types of its fields"
 )]
-pub trait StateValue: StateBounds {}
+// No supertraits: the compiler would name those in its messages instead of this trait.
+pub unsafe trait StateValue: Sized + 'static {
+    /// How it lies in the store.
+    type Archived;
 
-/// What [`StateValue`] stands for.
-#[doc(hidden)]
-pub trait StateBounds:
-    Archive<Archived: Deserialize<Self, HighDeserializer<rancor::Error>> + Checked>
-    + for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, rancor::Error>>
-    + Sized
-    + 'static
-{
+    /// Whether the archive is the value's own bytes, so that it can be written with a copy.
+    #[doc(hidden)]
+    const FLAT: bool;
+
+    /// The archive at the end of `bytes`.
+    ///
+    /// # Safety
+    /// `encode` or `write_flat` wrote them, or `check` has found them good.
+    #[doc(hidden)]
+    unsafe fn view(bytes: &[u8]) -> &Self::Archived;
+
+    /// The value of an archive.
+    #[doc(hidden)]
+    fn thaw(archived: &Self::Archived) -> Self;
+
+    /// Replaces what is in `scratch` by the value's archive.
+    #[doc(hidden)]
+    fn encode(&self, scratch: &mut AlignedVec);
+
+    /// Checks bytes that come from outside.
+    #[doc(hidden)]
+    fn check(bytes: &[u8]) -> Result<(), rancor::Error>;
 }
 
-/// An archived type whose bytes can be checked.
-#[doc(hidden)]
-pub trait Checked: rkyv::Portable + for<'a> CheckBytes<HighValidator<'a, rancor::Error>> {}
-
-impl<A> Checked for A where A: rkyv::Portable + for<'a> CheckBytes<HighValidator<'a, rancor::Error>> {}
-
-impl<T> StateBounds for T where
-    T: Archive<Archived: Deserialize<T, HighDeserializer<rancor::Error>> + Checked>
-        + for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, rancor::Error>>
-        + 'static
-{
-}
-
+// SAFETY: `FLAT` repeats what rkyv promises with COPY_OPTIMIZATION.
 #[diagnostic::do_not_recommend]
-impl<T: StateBounds> StateValue for T {}
+unsafe impl<T> StateValue for T
+where
+    T: Archive + for<'a> Serialize<HighSerializer<AlignedVec, ArenaHandle<'a>, rancor::Error>> + 'static,
+    T::Archived: Deserialize<T, HighDeserializer<rancor::Error>>
+        + for<'a> CheckBytes<HighValidator<'a, rancor::Error>>,
+{
+    type Archived = <T as Archive>::Archived;
+
+    const FLAT: bool = T::COPY_OPTIMIZATION.is_enabled() && size_of::<T>() == size_of::<T::Archived>();
+
+    #[inline]
+    unsafe fn view(bytes: &[u8]) -> &Self::Archived {
+        // SAFETY: the caller vouches for the bytes; the format needs no alignment.
+        unsafe { rkyv::access_unchecked::<<T as Archive>::Archived>(bytes) }
+    }
+
+    #[inline]
+    fn thaw(archived: &Self::Archived) -> T {
+        let value = rkyv::deserialize::<T, rancor::Error>(archived);
+        value.expect("state consists of plain values, whose deserialisation cannot fail")
+    }
+
+    fn encode(&self, scratch: &mut AlignedVec) {
+        scratch.clear();
+        let taken = std::mem::take(scratch);
+        let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(self, taken);
+        *scratch = written.expect("writing to memory cannot fail");
+    }
+
+    fn check(bytes: &[u8]) -> Result<(), rancor::Error> {
+        rkyv::access::<<T as Archive>::Archived, rancor::Error>(bytes).map(|_| ())
+    }
+}
 
 /// Whether a value's archive is its own bytes, so that it can be written with a copy.
-pub(crate) const fn is_flat<T: Archive>() -> bool {
-    T::COPY_OPTIMIZATION.is_enabled() && size_of::<T>() == size_of::<T::Archived>()
+pub(crate) const fn is_flat<T: StateValue>() -> bool {
+    T::FLAT
 }
 
 /// The archive of a value, at the end of `bytes`, where a store keeps it.
 #[inline]
 pub(crate) fn view<T: StateValue>(bytes: &[u8]) -> &T::Archived {
-    // SAFETY: the bytes were archived from a `T` by `write` or `encode` in this process, or were checked by
-    // `check` when they were restored; the format needs no alignment.
-    unsafe { rkyv::access_unchecked::<T::Archived>(bytes) }
+    // SAFETY: the bytes were archived from a `T` by `write_flat` or `encode` in this process, or were checked by
+    // `check` when they were restored.
+    unsafe { T::view(bytes) }
 }
 
 /// The value of an archive.
 #[inline]
 pub(crate) fn decode<T: StateValue>(bytes: &[u8]) -> T {
-    let value = rkyv::deserialize::<T, rancor::Error>(view::<T>(bytes));
-    value.expect("state consists of plain values, whose deserialisation cannot fail")
+    T::thaw(view::<T>(bytes))
 }
 
 /// Writes a flat value over `bytes`, which are as long as it is.
 #[inline]
-pub(crate) fn write_flat<T: Archive>(value: &T, bytes: &mut [u8]) {
+pub(crate) fn write_flat<T: StateValue>(value: &T, bytes: &mut [u8]) {
     assert!(is_flat::<T>() && bytes.len() == size_of::<T>(), "a flat value fills its place");
     // SAFETY: rkyv promises with COPY_OPTIMIZATION that the bytes of `T` are those of its archive, without
     // padding; both places are `size_of::<T>()` long and do not overlap.
@@ -87,10 +127,7 @@ pub(crate) fn write_flat<T: Archive>(value: &T, bytes: &mut [u8]) {
 
 /// Archives a value into `scratch`, replacing what was there.
 pub(crate) fn encode<T: StateValue>(value: &T, scratch: &mut AlignedVec) {
-    scratch.clear();
-    let taken = std::mem::take(scratch);
-    let written = rkyv::api::high::to_bytes_in::<_, rancor::Error>(value, taken);
-    *scratch = written.expect("writing to memory cannot fail");
+    value.encode(scratch);
 }
 
 /// Checks restored bytes before anything else looks at them.
@@ -98,13 +135,10 @@ pub(crate) fn encode<T: StateValue>(value: &T, scratch: &mut AlignedVec) {
 /// # Errors
 /// If they are not an archive of a `T`.
 pub(crate) fn check<T: StateValue>(bytes: &[u8]) -> Result<()> {
-    match rkyv::access::<T::Archived, rancor::Error>(bytes) {
-        Ok(_) => Ok(()),
-        Err(error) => {
-            let message = format!("a restored value is not a `{}`: {error}", std::any::type_name::<T>());
-            Err(Error::new(ErrorKind::Restore, message))
-        }
-    }
+    T::check(bytes).map_err(|error| {
+        let message = format!("a restored value is not a `{}`: {error}", std::any::type_name::<T>());
+        Error::new(ErrorKind::Restore, message)
+    })
 }
 
 /// What is compared on restore: the type's name and the size of its archive.
