@@ -16,7 +16,7 @@ pub(crate) struct Shared {
     cancelled: AtomicBool,
     coordinator: Arc<Bell>,
     ending: Mutex<Option<Result<Ending>>>,
-    last_abort: Mutex<Option<String>>,
+    last_trouble: Mutex<Option<String>>,
 }
 
 impl Shared {
@@ -25,7 +25,7 @@ impl Shared {
             cancelled: AtomicBool::new(false),
             coordinator,
             ending: Mutex::new(None),
-            last_abort: Mutex::new(None),
+            last_trouble: Mutex::new(None),
         })
     }
 
@@ -43,8 +43,15 @@ impl Shared {
     }
 
     pub(crate) fn note_aborted(&self, epoch: u64, error: &Error) {
-        let text = format!("checkpoint {epoch} was aborted: {error}");
-        *self.last_abort.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
+        self.note_trouble(format!("checkpoint {epoch} was aborted: {error}"));
+    }
+
+    pub(crate) fn note_unclean(&self, epoch: u64, error: &Error) {
+        self.note_trouble(format!("old files were not removed after checkpoint {epoch}: {error}"));
+    }
+
+    fn note_trouble(&self, text: String) {
+        *self.last_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
     fn take_ending(&self) -> Option<Result<Ending>> {
@@ -94,9 +101,9 @@ impl JobControl {
         &self.metrics
     }
 
-    /// Why the last aborted checkpoint was, if one was.
-    pub fn last_abort(&self) -> Option<String> {
-        self.shared.last_abort.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// What last went wrong without ending the job: an aborted checkpoint, files that could not be removed.
+    pub fn last_trouble(&self) -> Option<String> {
+        self.shared.last_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The outcome, once all cores have ended; `None` if the job did not get to an end. To be asked once.

@@ -110,7 +110,13 @@ impl<T> Batch<T> {
     /// them, so nobody can tell.
     #[inline]
     pub(crate) fn mark(&mut self, kind: MarkKind) {
-        let at = u32::try_from(self.records.len()).expect("a batch holds fewer than 2^32 records");
+        self.mark_at(self.records.len(), kind);
+    }
+
+    /// Appends a mark behind the first `at` records.
+    #[inline]
+    pub(crate) fn mark_at(&mut self, at: usize, kind: MarkKind) {
+        let at = u32::try_from(at).expect("a batch holds fewer than 2^32 records");
         if let (Some(last), MarkKind::Watermark(_)) = (self.marks.last_mut(), kind)
             && last.at == at
             && matches!(last.kind, MarkKind::Watermark(_))

@@ -22,11 +22,12 @@ const IN_FLIGHT: usize = 4;
 /// The delta of one epoch, to be written in the background. Made by [`Store::seal`](crate::store::Store::seal).
 pub struct Sealed {
     snapshot: StoreSnapshot,
-    ranges: Arc<Ranges>,
+    /// Shared with the store, on the same core: filling in headers elsewhere would race with its reads.
+    ranges: Rc<Ranges>,
 }
 
 impl Sealed {
-    pub(crate) fn new(snapshot: StoreSnapshot, ranges: Arc<Ranges>) -> Sealed {
+    pub(crate) fn new(snapshot: StoreSnapshot, ranges: Rc<Ranges>) -> Sealed {
         Sealed { snapshot, ranges }
     }
 

@@ -32,7 +32,8 @@ impl Table {
         let bytes = log.header(address).size();
         log.count_live(address, bytes);
         self.shares.add(log.slot_of(address), bytes);
-        self.index.insert(hash, address, |address| log.hash(address));
+        let prefetch = |address| crate::prefetch::read(log.pointer(address));
+        self.index.insert(hash, address, |address| log.hash(address), prefetch);
     }
 
     /// Counts the record at `old` as dead, and the one at `new`, which took its place, as live.

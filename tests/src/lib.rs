@@ -1,1 +1,12 @@
-//! Tests.
+//! What the whole-system tests share: the example's job, what it must compute, and the example as a process.
+
+pub mod example;
+pub mod flights;
+#[path = "../../engine/examples/flights/job.rs"]
+pub mod job;
+pub mod rules;
+
+/// The README's code compiles and runs.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;

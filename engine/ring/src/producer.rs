@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::fmt;
 use std::marker::PhantomData;
+use std::mem::MaybeUninit;
 
 use crate::error::PushError;
 use crate::shared::Shared;
@@ -112,8 +113,13 @@ impl<T> Producer<T> {
             return 0;
         }
         let n = self.free_at_least(items.len()).min(items.len());
-        // SAFETY: the `n` slots after the tail are free, so the producer's alone.
-        unsafe { self.shared.slots().copy_in(self.tail, &items[..n]) };
+        let mut rest = items;
+        // SAFETY: that many slots are free.
+        for part in unsafe { self.empty_ahead(0, n) } {
+            let (now, later) = rest.split_at(part.len());
+            part.iter_mut().zip(now).for_each(|(slot, &item)| _ = slot.write(item));
+            rest = later;
+        }
         if n > 0 {
             self.publish(n);
         }
@@ -176,6 +182,16 @@ impl<T> Producer<T> {
     pub(crate) unsafe fn write_ahead(&mut self, ahead: usize, item: T) {
         // SAFETY: a free slot is the producer's alone.
         unsafe { self.shared.slots().write(self.tail.wrapping_add(ahead), item) };
+    }
+
+    /// The `len` slots from `ahead` slots after the tail, to write.
+    ///
+    /// # Safety
+    /// `ahead + len` slots are known to be free, and these are empty.
+    #[inline]
+    pub(crate) unsafe fn empty_ahead(&mut self, ahead: usize, len: usize) -> [&mut [MaybeUninit<T>]; 2] {
+        // SAFETY: free slots are the producer's alone, and it is borrowed.
+        unsafe { self.shared.slots().empty(self.tail.wrapping_add(ahead), len) }
     }
 
     /// Takes back an item that was written `ahead` slots after the tail.

@@ -59,6 +59,24 @@ impl<T> Iterator for ReadChunk<'_, T> {
     fn size_hint(&self) -> (usize, Option<usize>) {
         (self.len - self.taken, Some(self.len - self.taken))
     }
+
+    /// Without the search for each item's slot: `for_each`, `sum` and the like run at the speed of slices.
+    #[inline]
+    fn fold<B, F: FnMut(B, T) -> B>(mut self, init: B, mut f: F) -> B {
+        let mut folded = init;
+        // SAFETY: these items are there and not taken.
+        let (first, second) = unsafe { self.consumer.slices_ahead(self.taken, self.len - self.taken) };
+        // Two plain loops: the compiler turns them into vector instructions, which it does not with one over both.
+        for part in [first, second] {
+            for item in part {
+                // Before `f`, which may panic: the item is then gone, and not taken again.
+                self.taken += 1;
+                // SAFETY: taken once, and not looked at again through the slices.
+                folded = f(folded, unsafe { std::ptr::read(item) });
+            }
+        }
+        folded
+    }
 }
 
 impl<T> ExactSizeIterator for ReadChunk<'_, T> {}

@@ -51,25 +51,27 @@ impl<T> Slots<T> {
         unsafe { (*self.slot(index)).write(item) };
     }
 
-    /// Copies items into as many consecutive empty slots.
+    /// `len` consecutive empty slots, in order: up to the end of the memory, and on from its start.
     ///
     /// # Safety
-    /// There are at most as many items as slots; these are empty, and no other thread reaches them during the call.
+    /// `len` is at most the number of slots; all of them are empty, and nobody else reaches one of them while the
+    /// slices live.
     #[inline]
-    pub(crate) unsafe fn copy_in(&self, index: usize, items: &[T])
-    where
-        T: Copy,
-    {
-        (0..items.len()).for_each(|i| self.watch_write(index.wrapping_add(i)));
+    #[expect(
+        clippy::mut_from_ref,
+        reason = "the slots are cells; who may write which is the caller's promise"
+    )]
+    pub(crate) unsafe fn empty(&self, index: usize, len: usize) -> [&mut [MaybeUninit<T>]; 2] {
+        (0..len).for_each(|i| self.watch_write(index.wrapping_add(i)));
         let offset = self.offset(index);
-        let (first, second) = items.split_at(items.len().min(self.memory.len() - offset));
-        // A cell's pointer, so that the shared reference to the memory does not forbid the writes.
-        let base = UnsafeCell::raw_get(self.memory.as_ptr()).cast::<T>();
-        // SAFETY: both parts are within the memory, whose slots are laid out as `T` and are the caller's alone;
-        // nobody can hold a reference to items in slots that are empty, so the parts do not overlap `items`.
+        let first = len.min(self.memory.len() - offset);
+        let base = UnsafeCell::raw_get(self.memory.as_ptr());
+        // SAFETY: `offset + first` and `len - first` are within the memory, do not overlap, and are the caller's.
         unsafe {
-            base.add(offset).copy_from_nonoverlapping(first.as_ptr(), first.len());
-            base.copy_from_nonoverlapping(second.as_ptr(), second.len());
+            [
+                std::slice::from_raw_parts_mut(base.add(offset), first),
+                std::slice::from_raw_parts_mut(base, len - first),
+            ]
         }
     }
 

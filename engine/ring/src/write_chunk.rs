@@ -48,12 +48,14 @@ impl<'a, T> WriteChunk<'a, T> {
     /// Writes items until no reserved slot remains or there are no more. Takes no item that does not fit.
     #[inline]
     pub fn extend(&mut self, mut items: impl Iterator<Item = T>) {
-        while self.remaining() > 0
-            && let Some(item) = items.next()
-        {
-            // SAFETY: as in `push`.
-            unsafe { self.producer.write_ahead(self.written, item) };
-            self.written += 1;
+        // SAFETY: these slots were reserved and not yet written.
+        for part in unsafe { self.producer.empty_ahead(self.written, self.reserved - self.written) } {
+            for slot in part {
+                let Some(item) = items.next() else { return };
+                slot.write(item);
+                // One by one: if the iterator panics, what is written is dropped.
+                self.written += 1;
+            }
         }
     }
 

@@ -110,6 +110,7 @@ impl Coordinator {
         let mut manifest = None;
         if let Some(path) = self.seed.checkpoints.clone() {
             let directory = Directory::open(self.host.disk(), path).await?;
+            directory.settle().await?;
             let contents = directory.contents().await?;
             self.next_epoch = contents.highest_epoch + 1;
             manifest = directory.latest(&contents).await?;
@@ -263,8 +264,11 @@ impl Coordinator {
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
         }
-        if let Some(directory) = &self.directory {
-            directory.retire(self.seed.retained).await?;
+        // What cannot be removed now is in nobody's way: the next checkpoint tries again.
+        if let Some(directory) = &self.directory
+            && let Err(error) = directory.retire(self.seed.retained).await
+        {
+            self.seed.shared.note_unclean(epoch, &error);
         }
         let took = self.host.monotonic().saturating_sub(started);
         let metrics = self.seed.metrics.job();

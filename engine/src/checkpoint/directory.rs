@@ -43,6 +43,8 @@ pub(crate) struct Directory {
 pub(crate) struct Contents {
     /// The names of the complete checkpoints, by epoch.
     manifests: BTreeMap<u64, String>,
+    /// Manifests that were not finished.
+    unfinished: Vec<String>,
     /// The files of the stores.
     data: Vec<String>,
     /// The greatest epoch that was ever attempted here.
@@ -80,7 +82,9 @@ impl Directory {
         // Names of manifests, of unfinished manifests and of state files all end with an epoch.
         let epochs = names.iter().chain(&data).filter_map(|name| epoch_in(name));
         let highest_epoch = epochs.max().unwrap_or(0);
-        Ok(Contents { manifests, data, highest_epoch })
+        let unfinished = |name: &&String| name.starts_with(MANIFEST) && name.ends_with(".tmp");
+        let unfinished = names.iter().filter(unfinished).cloned().collect();
+        Ok(Contents { manifests, unfinished, data, highest_epoch })
     }
 
     async fn list(&self, path: &Path) -> Result<Vec<String>> {
@@ -91,20 +95,28 @@ impl Directory {
         Ok(entries.into_iter().map(|entry| entry.name).collect())
     }
 
+    /// Makes durable what an earlier run may have left in the caches: a process that was killed between a rename
+    /// and its sync leaves a name that is there, but could still be lost when power is.
+    ///
+    /// # Errors
+    /// If the directory cannot be synced.
+    pub(crate) async fn settle(&self) -> Result<()> {
+        if planted!(restored_name_trusted) {
+            return Ok(());
+        }
+        let synced = self.disk.sync_dir(&self.path).await;
+        synced.map_err(|error| {
+            let message = format!("{}: cannot be synced", self.path.display());
+            Error::new(ErrorKind::Restore, message).caused_by(error)
+        })
+    }
+
     /// The last complete checkpoint. A damaged one is refused, never passed over for an older one.
     ///
     /// # Errors
     /// If it is damaged or of an unknown form.
     pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
         let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
-        // Who published it may have died before its name was durable; from here on, others rely on it.
-        if !planted!(restored_name_trusted) {
-            let synced = self.disk.sync_dir(&self.path).await;
-            synced.map_err(|error| {
-                let message = format!("{}: cannot be synced", self.path.display());
-                Error::new(ErrorKind::Checkpoint, message).caused_by(error)
-            })?;
-        }
         let path = self.path.join(name);
         let refuse = |what: String| {
             let message = format!(
@@ -144,7 +156,8 @@ impl Directory {
         published.map_err(|error| Unpublished::Unknown(failed(error.into())))
     }
 
-    /// Removes all but the last `keep` checkpoints, and every state file that none of them names.
+    /// Removes all but the last `keep` checkpoints, every state file that none of them names, and what unfinished
+    /// checkpoints have left. No checkpoint may be under way.
     ///
     /// # Errors
     /// If a retained manifest cannot be read, or a file cannot be removed.
@@ -162,7 +175,7 @@ impl Directory {
             }
             named.extend(manifest.files().into_iter().map(str::to_owned));
         }
-        for name in contents.manifests.values().take(old) {
+        for name in contents.manifests.values().take(old).chain(&contents.unfinished) {
             self.remove(&self.path.join(name)).await?;
         }
         // The manifests must be gone for good before what they name is.

@@ -11,37 +11,58 @@ use crate::time::Timestamp;
 
 /// Fills batches for one receiver.
 pub(crate) struct Port<T> {
-    sender: Sender<T>,
-    batch: Box<Batch<T>>,
-    /// Full batches for which the ring had no room. The stage stops while there are any.
-    backlog: VecDeque<Box<Batch<T>>>,
+    /// Where the columns of `batch` are, so that a record costs three writes and one counter.
+    columns: Columns<T>,
+    /// Records written to the columns; the vectors learn of them when the batch is sent.
+    len: usize,
     batch_size: usize,
     keyed: bool,
+    batch: Box<Batch<T>>,
+    sender: Sender<T>,
+    /// Full batches for which the ring had no room. The stage stops while there are any.
+    backlog: VecDeque<Box<Batch<T>>>,
 }
+
+struct Columns<T> {
+    records: *mut T,
+    times: *mut Timestamp,
+    hashes: *mut u64,
+}
+
+// SAFETY: the columns point into the port's own batch, and go wherever it goes.
+unsafe impl<T: Send> Send for Port<T> {}
 
 impl<T> Port<T> {
     pub(crate) fn new(sender: Sender<T>, batch_size: usize, keyed: bool) -> Port<T> {
-        let batch = Box::new(Batch::with_capacity(batch_size, keyed));
-        Port { sender, batch, backlog: VecDeque::new(), batch_size, keyed }
+        let mut batch = Box::new(Batch::with_capacity(batch_size, keyed));
+        let columns = Columns::of(&mut batch, batch_size, keyed);
+        Port { columns, len: 0, batch_size, keyed, batch, sender, backlog: VecDeque::new() }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push(&mut self, time: Timestamp, record: T) {
-        self.batch.push(time, record);
-        if self.batch.records.len() >= self.batch_size {
+        // SAFETY: each column has room for `batch_size` records, and `len` is less: a full batch is sent at once.
+        unsafe {
+            self.columns.records.add(self.len).write(record);
+            self.columns.times.add(self.len).write(time);
+        }
+        self.len += 1;
+        if self.len == self.batch_size {
             self.send();
         }
     }
 
-    #[inline]
+    #[inline(always)]
     pub(crate) fn push_keyed(&mut self, time: Timestamp, hash: u64, record: T) {
-        self.batch.hashes.push(hash);
+        debug_assert!(self.keyed, "hashes travel on keyed edges");
+        // SAFETY: as in `push`; a keyed port has a column of hashes.
+        unsafe { self.columns.hashes.add(self.len).write(hash) };
         self.push(time, record);
     }
 
     #[inline]
     pub(crate) fn mark(&mut self, kind: MarkKind) {
-        self.batch.mark(kind);
+        self.batch.mark_at(self.len, kind);
     }
 
     /// Ends the batch with `tail` and sends it.
@@ -57,7 +78,7 @@ impl<T> Port<T> {
 
     /// Sends what there is, as far as there is room. Returns whether anything was sent.
     pub(crate) fn flush(&mut self) -> bool {
-        if !self.batch.is_empty() && self.backlog.is_empty() {
+        if self.has_batch() && self.backlog.is_empty() {
             self.send();
             return true;
         }
@@ -66,7 +87,7 @@ impl<T> Port<T> {
 
     /// Whether a flush would send something.
     pub(crate) fn can_flush(&mut self) -> bool {
-        let waiting = !self.backlog.is_empty() || !self.batch.is_empty();
+        let waiting = !self.backlog.is_empty() || self.has_batch();
         waiting && self.sender.full.slots() > 0
     }
 
@@ -76,9 +97,26 @@ impl<T> Port<T> {
             Ok(empty) => empty,
             Err(_) => Box::new(Batch::with_capacity(self.batch_size, self.keyed)),
         };
+        self.own_records();
         let batch = std::mem::replace(&mut self.batch, next);
+        self.columns = Columns::of(&mut self.batch, self.batch_size, self.keyed);
         self.backlog.push_back(batch);
         self.drain_backlog();
+    }
+
+    /// Tells the batch's vectors of the records in its columns.
+    fn own_records(&mut self) {
+        let len = std::mem::take(&mut self.len);
+        // SAFETY: `len` records, times and, if keyed, hashes were written since the batch was empty.
+        unsafe {
+            self.batch.records.set_len(len);
+            self.batch.times.set_len(len);
+            self.batch.hashes.set_len(if self.keyed { len } else { 0 });
+        }
+    }
+
+    fn has_batch(&self) -> bool {
+        self.len > 0 || !self.batch.is_empty()
     }
 
     fn drain_backlog(&mut self) -> bool {
@@ -102,5 +140,26 @@ impl<T> Port<T> {
             bell.ring();
         }
         sent
+    }
+}
+
+impl<T> Drop for Port<T> {
+    fn drop(&mut self) {
+        self.own_records();
+    }
+}
+
+impl<T> Columns<T> {
+    /// The columns of an empty batch, with room for `batch_size` records.
+    fn of(batch: &mut Batch<T>, batch_size: usize, keyed: bool) -> Columns<T> {
+        debug_assert!(batch.records.is_empty(), "a batch comes back empty");
+        batch.records.reserve(batch_size);
+        batch.times.reserve(batch_size);
+        batch.hashes.reserve(if keyed { batch_size } else { 0 });
+        Columns {
+            records: batch.records.as_mut_ptr(),
+            times: batch.times.as_mut_ptr(),
+            hashes: batch.hashes.as_mut_ptr(),
+        }
     }
 }

@@ -45,7 +45,7 @@ impl<T: Send + 'static> RouteSpec<T> for Forward {
 }
 
 impl<T> Route<T> for ForwardRoute<T> {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, time: Timestamp, record: T) {
         self.ports[0].push(time, record);
     }
@@ -83,7 +83,7 @@ where
     K: Key,
     F: Fn(&T) -> K,
 {
-    #[inline]
+    #[inline(always)]
     fn record(&mut self, time: Timestamp, record: T) {
         let hash = (self.key)(&record).encoded(stable_hash);
         self.ports[self.placement.owner(hash)].push_keyed(time, hash, record);

@@ -164,8 +164,8 @@ impl<P: Process> Context<'_, P> {
         self.out.push(self.time, record);
     }
 
-    /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; immediately after the
-    /// current watermark's other timers if it has already. Set twice, it is called once.
+    /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; if it has already, when it
+    /// next rises. Set twice, it is called once.
     pub fn timer_at(&mut self, at: Timestamp) {
         let set = self.backend.set_timer(Domain::Event, at, self.key_bytes);
         self.note(set);

@@ -86,6 +86,7 @@ pub trait Writer<T> {
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>>;
-    /// Makes visible what was pre-committed under `epoch` and all earlier epochs.
+    /// Makes visible what was pre-committed under `epoch` and all earlier epochs. Called in the order of the epochs,
+    /// one after the other.
     fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>>;
 }

@@ -128,7 +128,8 @@ impl<T> SourceStage<T> {
         let count = self.fetched.records.len();
         cx.budget = cx.budget.saturating_sub(count.max(1));
         cx.metrics.records_in.add(count as u64);
-        self.batch.records.append(&mut self.fetched.records);
+        // The batch is empty here: what was fetched moves in, and its buffer is the next to be filled.
+        std::mem::swap(&mut self.batch.records, &mut self.fetched.records);
         match &self.time {
             None => self.batch.times.resize(count, MIN_TIME),
             Some(time) => {

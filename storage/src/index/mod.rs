@@ -131,11 +131,18 @@ impl Index {
         lines.line_mut(found.line).0[found.slot] = entry(hash, address);
     }
 
-    /// Adds an entry whose key is absent. `hash_of` hashes the key of a record.
+    /// Adds an entry whose key is absent. `hash_of` hashes the key of a record, `prefetch` asks the CPU for one.
     #[inline]
-    pub(crate) fn insert(&mut self, hash: u64, address: u64, hash_of: impl Fn(u64) -> u64) {
+    pub(crate) fn insert(
+        &mut self,
+        hash: u64,
+        address: u64,
+        hash_of: impl Fn(u64) -> u64,
+        prefetch: impl Fn(u64),
+    ) {
         if self.leaving.is_some() || self.filled >= limit(&self.lines) {
             self.make_room(&hash_of);
+            self.prefetch_next_move(prefetch);
         }
         self.len += 1;
         match &mut self.leaving {
@@ -173,6 +180,15 @@ impl Index {
             self.filled = 0;
         }
         self.move_lines(hash_of);
+    }
+
+    /// Asks for the records whose keys the next insertion will hash, while there is time.
+    fn prefetch_next_move(&self, prefetch: impl Fn(u64)) {
+        let Some(leaving) = &self.leaving else { return };
+        let end = leaving.lines.count().min(leaving.moved + MOVED_LINES + 1);
+        for line in leaving.moved..end {
+            leaving.lines.addresses(line).for_each(|(_, address)| prefetch(address));
+        }
     }
 
     /// Moves the entries of the next few lines. It stops behind a line with an empty slot, so that no entry at

@@ -19,7 +19,7 @@ fn check(hash_of: impl Fn(u64) -> u64, keys: u64) {
                 }
                 Some(_) => assert!(model.contains_key(&(hash, key))),
                 None => {
-                    index.insert(hash, key, &hash_of);
+                    index.insert(hash, key, &hash_of, |_| ());
                     model.insert((hash, key), ());
                 }
             }

@@ -51,6 +51,7 @@ pub struct Store {
     meta: BTreeMap<String, String>,
     files: files::Files,
     in_flight: Option<seal::InFlight>,
+    last_epoch: Option<u64>,
     /// Where compaction is in the oldest segment.
     compaction: Option<compact::Cursor>,
     appended_bytes: u64,
@@ -75,6 +76,7 @@ impl Store {
             meta: BTreeMap::new(),
             files: files::Files::default(),
             in_flight: None,
+            last_epoch: None,
             compaction: None,
             appended_bytes: 0,
             compacted_bytes: 0,

@@ -41,6 +41,7 @@ impl Store {
         if let [part] = parts {
             merged.meta = part.meta.clone();
         }
+        merged.last_epoch = parts.iter().map(|part| part.epoch).max();
         merged.appended_bytes = 0;
         Ok(merged)
     }
@@ -82,6 +83,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
             self.store.insert_table(table.id, table.state, table.namespace);
         }
         self.store.next_table = part.next_table;
+        self.store.last_epoch = Some(part.epoch);
         self.store.meta = part.meta.clone();
         for file in &part.files {
             self.load_file(disk, dir, part, file).await?;
@@ -164,7 +166,8 @@ fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
             format!("{:?} is not the name of a file; the manifest was tampered with", file.name),
         ));
     }
-    if !part.files.is_sorted_by(|a, b| a.epoch < b.epoch) {
+    let in_order = part.files.is_sorted_by(|a, b| a.epoch < b.epoch);
+    if !in_order || part.files.last().is_some_and(|last| last.epoch > part.epoch) {
         return Err(refused(part, "its files are out of order; the manifest was tampered with".into()));
     }
     let ids =

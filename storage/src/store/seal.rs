@@ -1,6 +1,6 @@
 //! Sealing: what a checkpoint of the store is, and what becomes of it.
 
-use std::sync::Arc;
+use std::rc::Rc;
 
 use super::Store;
 use super::files::Span;
@@ -12,7 +12,7 @@ use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 /// A seal whose outcome is not known yet.
 pub(super) struct InFlight {
     epoch: u64,
-    ranges: Arc<Ranges>,
+    ranges: Rc<Ranges>,
     /// Ranges from here on are durable nowhere else; those before are of files that are being folded.
     own_from: (u64, u32),
     /// The first file that the new one replaces, with all after it, by its epoch.
@@ -27,8 +27,12 @@ impl Store {
     /// [`Store::flush_failed`] must tell the store. If neither did before the next seal, the write counts as
     /// failed, and its bytes are written again.
     ///
-    /// Epochs rise, and an epoch that failed is not used again: its file may exist.
+    /// # Panics
+    /// If the epoch is not above that of every earlier seal, failed ones and the restored one included: the order
+    /// of epochs is the order of the log.
     pub fn seal(&mut self, epoch: u64) -> Sealed {
+        let last = self.last_epoch.replace(epoch);
+        assert!(last < Some(epoch), "epoch {epoch} was sealed after epoch {last:?}; epochs must rise");
         if let Some(unfinished) = self.in_flight.take() {
             self.put_back(&unfinished);
         }
@@ -38,7 +42,7 @@ impl Store {
         let own_from = ranges.first_key_value().map_or((0, 0), |(at, _)| *at);
         let folded_from = self.fold(&mut ranges);
         let snapshot = self.snapshot(epoch, folded_from);
-        let ranges = Arc::new(ranges);
+        let ranges = Rc::new(ranges);
         self.in_flight = Some(InFlight { epoch, ranges: ranges.clone(), own_from, folded_from });
         Sealed::new(snapshot, ranges)
     }

@@ -150,3 +150,11 @@ fn a_dropped_table_is_not_another_one() {
     store.create_table(0, 1);
     store.len(dropped);
 }
+
+#[test]
+#[should_panic(expected = "epochs must rise")]
+fn an_epoch_is_not_sealed_twice() {
+    let mut store = small();
+    drop(store.seal(3));
+    drop(store.seal(3));
+}

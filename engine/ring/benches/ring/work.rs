@@ -37,6 +37,10 @@ pub const CASES: &[Case] = &[
     Case { name: "chunk_iter/rtrb", unit: Unit::Items, run: chunk_iter_rtrb },
     Case { name: "chunk_slice/ours", unit: Unit::Items, run: chunk_slice_ours },
     Case { name: "chunk_slice/rtrb", unit: Unit::Items, run: chunk_slice_rtrb },
+    Case { name: "alone_single/ours", unit: Unit::Items, run: alone_single_ours },
+    Case { name: "alone_single/rtrb", unit: Unit::Items, run: alone_single_rtrb },
+    Case { name: "alone_chunk/ours", unit: Unit::Items, run: alone_chunk_ours },
+    Case { name: "alone_chunk/rtrb", unit: Unit::Items, run: alone_chunk_rtrb },
     Case { name: "ping_pong/ours", unit: Unit::RoundTrips, run: ping_pong_ours },
     Case { name: "ping_pong/rtrb", unit: Unit::RoundTrips, run: ping_pong_rtrb },
     Case { name: "ping_pong/line", unit: Unit::RoundTrips, run: ping_pong_line },
@@ -176,6 +180,62 @@ fn chunk_slice_rtrb(n: u64) -> Duration {
             chunk.commit_all();
         }
         black_box(sum);
+    })
+}
+
+/// Both ends on one core, in turns of a chunk: what the instructions cost when no line changes cores.
+fn alone(n: u64, mut turn: impl FnMut(u64) + Send) -> Duration {
+    on_two_cores(
+        || (),
+        move || {
+            for first in (0..n).step_by(CHUNK) {
+                turn(first);
+            }
+        },
+    )
+}
+
+fn alone_single_ours(n: u64) -> Duration {
+    let (mut producer, mut consumer) = millstream_ring::ring(CAPACITY);
+    alone(n, move |first| {
+        for item in first..first + CHUNK as u64 {
+            producer.push(item).expect("the ring is drained in every turn");
+        }
+        while let Ok(item) = consumer.pop() {
+            black_box(item);
+        }
+    })
+}
+
+fn alone_single_rtrb(n: u64) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
+    alone(n, move |first| {
+        for item in first..first + CHUNK as u64 {
+            producer.push(item).expect("the ring is drained in every turn");
+        }
+        while let Ok(item) = consumer.pop() {
+            black_box(item);
+        }
+    })
+}
+
+fn alone_chunk_ours(n: u64) -> Duration {
+    let (mut producer, mut consumer) = millstream_ring::ring(CAPACITY);
+    alone(n, move |first| {
+        let mut chunk = producer.write_chunk(CHUNK);
+        chunk.extend(first..first + CHUNK as u64);
+        chunk.commit();
+        black_box(consumer.read_chunk(CHUNK).fold(0, u64::wrapping_add));
+    })
+}
+
+fn alone_chunk_rtrb(n: u64) -> Duration {
+    let (mut producer, mut consumer) = rtrb::RingBuffer::new(CAPACITY);
+    alone(n, move |first| {
+        let chunk = producer.write_chunk_uninit(CHUNK).expect("the ring is drained in every turn");
+        chunk.fill_from_iter(first..first + CHUNK as u64);
+        let chunk = consumer.read_chunk(CHUNK).expect("the chunk was committed");
+        black_box(chunk.into_iter().fold(0, u64::wrapping_add));
     })
 }
 

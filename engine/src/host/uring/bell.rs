@@ -36,6 +36,9 @@ pub(super) async fn answer(bell: Arc<Doorbell>, scheduler: Rc<Scheduler>) {
     while !scheduler.finished() {
         let rung = file.read_at(0, size_of::<u64>()).await;
         rung.expect("reading an eventfd cannot fail");
+        // Whoever rang took the announcement of sleep with it. The task it left may have been taken in and finished
+        // since, with every pump idle again: without a new announcement the next wake would find no sleeper.
+        scheduler.remote().prepare_to_sleep();
         scheduler.take_in();
     }
     // The descriptor is closed either way.

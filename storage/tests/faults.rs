@@ -1,0 +1,130 @@
+//! A disk that refuses: the checkpoint fails with the file's name, the store goes on, the next checkpoint is whole.
+
+use std::cell::Cell;
+use std::io;
+use std::path::Path;
+use std::rc::Rc;
+
+use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode, SharedBytes, StdDisk, block_on};
+use millstream_storage::error::StoreError;
+use millstream_storage::hash::stable_hash;
+use millstream_storage::store::{Store, StoreConfig};
+
+/// What still succeeds.
+#[derive(Clone, Copy)]
+enum Failing {
+    WriteAfter(u32),
+    Sync,
+    Nothing,
+}
+
+#[derive(Clone)]
+struct FaultyDisk(Rc<Cell<Failing>>);
+
+struct FaultyFile(Rc<dyn File>, Rc<Cell<Failing>>);
+
+fn refuse<T: 'static>(kind: io::ErrorKind) -> Io<T> {
+    Box::pin(std::future::ready(Err(kind.into())))
+}
+
+impl Disk for FaultyDisk {
+    fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
+        let (opening, failing) = (StdDisk.open(path, mode), self.0.clone());
+        Box::pin(async move { Ok(Rc::new(FaultyFile(opening.await?, failing)) as Rc<dyn File>) })
+    }
+    fn rename(&self, from: &Path, to: &Path) -> Io<()> {
+        StdDisk.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> Io<()> {
+        StdDisk.remove(path)
+    }
+    fn create_dir_all(&self, path: &Path) -> Io<()> {
+        StdDisk.create_dir_all(path)
+    }
+    fn sync_dir(&self, path: &Path) -> Io<()> {
+        StdDisk.sync_dir(path)
+    }
+    fn list(&self, path: &Path) -> Io<Vec<DirEntry>> {
+        StdDisk.list(path)
+    }
+    fn lock(&self, path: &Path) -> Io<Lease> {
+        StdDisk.lock(path)
+    }
+}
+
+impl File for FaultyFile {
+    fn len(&self) -> Io<u64> {
+        self.0.len()
+    }
+    fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>> {
+        self.0.read_at(offset, len)
+    }
+    fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()> {
+        match self.1.get() {
+            Failing::WriteAfter(0) => refuse(io::ErrorKind::StorageFull),
+            Failing::WriteAfter(left) => {
+                self.1.set(Failing::WriteAfter(left - 1));
+                self.0.write_at(offset, bytes)
+            }
+            _ => self.0.write_at(offset, bytes),
+        }
+    }
+    fn sync(&self) -> Io<()> {
+        if matches!(self.1.get(), Failing::Sync) { refuse(io::ErrorKind::Other) } else { self.0.sync() }
+    }
+}
+
+#[test]
+fn what_a_failed_checkpoint_did_not_write_goes_into_the_next() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let disk = FaultyDisk(Rc::new(Cell::new(Failing::Nothing)));
+    let mut store = Store::new(StoreConfig::new("step", 1));
+    let table = store.create_table(0, 0);
+    let faults = [Failing::WriteAfter(0), Failing::WriteAfter(3), Failing::Sync, Failing::Nothing];
+    for (epoch, fault) in (1u64..).zip(faults) {
+        for key in 0..60_000 * epoch {
+            let key = key.to_le_bytes();
+            store.put(table, stable_hash(&key), &key, &[epoch as u8; 16]).expect("it fits");
+        }
+        disk.0.set(fault);
+        match block_on(store.seal(epoch).write(Rc::new(disk.clone()), dir.path().to_owned())) {
+            Ok(part) => {
+                assert!(matches!(fault, Failing::Nothing), "a fault went unnoticed");
+                assert_eq!(part.files.len(), 1);
+                let config = StoreConfig::new("step", 2);
+                let restored = block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_| true));
+                let restored = restored.expect("nothing is damaged");
+                let table = restored.table(0, 0).expect("it was listed");
+                assert_eq!(restored.len(table), 240_000);
+                restored.for_each(table, |_, value| assert_eq!(value, [4; 16]));
+            }
+            Err(StoreError::Io { path, .. }) => {
+                assert!(path.ends_with(format!("step-{epoch:010}.log")), "{path:?}");
+                store.flush_failed(epoch);
+            }
+            Err(other) => panic!("a failed write is no {other}"),
+        }
+    }
+}
+
+#[test]
+fn an_abandoned_write_that_ends_late_does_not_disturb_the_next_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut store = Store::new(StoreConfig::new("step", 1));
+    let table = store.create_table(0, 0);
+    store.put(table, stable_hash(b"key"), b"key", b"one").expect("it fits");
+    let abandoned = store.seal(1);
+    store.put(table, stable_hash(b"key"), b"key", b"two").expect("it fits");
+    let part =
+        block_on(store.seal(2).write(Rc::new(StdDisk), dir.path().to_owned())).expect("the disk works");
+    let late = block_on(abandoned.write(Rc::new(StdDisk), dir.path().to_owned())).expect("the disk works");
+    store.flushed(1, &late);
+    store.flushed(2, &part);
+    for (part, value) in [(late, b"one"), (part, b"two")] {
+        let config = StoreConfig::new("step", 2);
+        let restored = block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_| true));
+        let restored = restored.expect("nothing is damaged");
+        let table = restored.table(0, 0).expect("it was listed");
+        assert_eq!(restored.get(table, stable_hash(b"key"), b"key"), Some(&value[..]));
+    }
+}
