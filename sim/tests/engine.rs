@@ -13,7 +13,7 @@ fn scenario(name: &str) -> Scenario {
 fn the_engine_holds_in_every_scenario() {
     for name in SCENARIOS {
         let swarm =
-            Swarm { first: 1 << 40, seeds: 60, threads: 2, options: Options::default(), keep_going: false };
+            Swarm { first: 1 << 40, seeds: 120, threads: 2, options: Options::default(), keep_going: false };
         let summary = swarm.run(&scenario(name), |_| {});
         if let Some(first) = summary.findings.first() {
             panic!(

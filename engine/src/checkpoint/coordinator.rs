@@ -3,7 +3,6 @@
 //! It restores, triggers checkpoints one at a time, completes each by its manifest, has the sinks commit, and ends
 //! the job: after the final checkpoint when the input has ended, at once when the job fails or is cancelled.
 
-use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -12,6 +11,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use millstream_ring::Bell;
+use millstream_storage::planted;
 
 use crate::checkpoint::control::{Line, Order, Reply, Restored};
 use crate::checkpoint::directory::{Directory, Unpublished};

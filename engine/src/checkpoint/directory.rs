@@ -6,13 +6,13 @@
 //! data/                   the files of the stores, named by the manifests
 //! ```
 
-use millstream_storage::planted;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use millstream_storage::disk::{Disk, Lease};
 use millstream_storage::manifest;
+use millstream_storage::planted;
 
 use crate::checkpoint::manifest::{FORMAT, Manifest};
 use crate::error::{Error, ErrorKind, Result};

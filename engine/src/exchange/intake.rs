@@ -1,10 +1,11 @@
 //! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
 
+use millstream_storage::planted;
+
 use crate::exchange::edge::Receiver;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::time::{MAX_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
-use millstream_storage::planted;
 
 struct Channel<T> {
     receiver: Receiver<T>,

@@ -1,9 +1,9 @@
 //! One ring's sending end with the batch that is being filled for it.
 
-use millstream_storage::planted;
 use std::collections::VecDeque;
 
 use millstream_ring::PushError;
+use millstream_storage::planted;
 
 use crate::exchange::edge::Sender;
 use crate::record::{Batch, MarkKind, Tail};

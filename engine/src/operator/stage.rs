@@ -1,8 +1,8 @@
 //! The stage around an operator: input, marks, barriers and output are the same for all of them.
 
-use millstream_storage::planted;
 use std::time::Duration;
 
+use millstream_storage::planted;
 use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::{Value as Json, json};
 

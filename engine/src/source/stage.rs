@@ -1,9 +1,9 @@
 //! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
 
-use millstream_storage::planted;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use millstream_storage::planted;
 use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};

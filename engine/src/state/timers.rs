@@ -1,9 +1,9 @@
 //! Timers: unique by key and time, fired in (time, insertion) order, kept in the log with the rest of the state.
 
-use millstream_storage::planted;
 use std::collections::BTreeMap;
 
 use millstream_storage::hash::stable_hash;
+use millstream_storage::planted;
 use millstream_storage::store::Store;
 
 use crate::error::{Error, ErrorKind, Result};

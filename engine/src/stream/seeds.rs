@@ -1,10 +1,10 @@
 //! From the graph to the stages: what each node keeps to make the stage of a core, and what travels there.
 
-use millstream_storage::planted;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
+use millstream_storage::planted;
 use serde_json::Value as Json;
 
 use crate::error::Result;

@@ -3,10 +3,10 @@
 //! A window's accumulators are a table of their own in the store: a record costs one update, firing scans the
 //! table, and expiry drops it whole. There are no timers per key: what has fired follows from the watermark.
 
-use millstream_storage::planted;
 use std::marker::PhantomData;
 
 use millstream_storage::hash::stable_hash;
+use millstream_storage::planted;
 use millstream_storage::store::{Store, TableId};
 use rkyv::util::AlignedVec;
 use serde_json::Value as Json;

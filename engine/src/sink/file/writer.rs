@@ -1,6 +1,5 @@
 //! One shard's files.
 
-use millstream_storage::planted;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::mem;
@@ -8,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use millstream_storage::disk::Disk;
+use millstream_storage::planted;
 use serde::Serialize;
 use serde_json::{Value as Json, json};
 
