@@ -1,6 +1,6 @@
 //! Millstream: a stateful stream processor for one machine, as a library.
 //!
-//! A [`Job`](job::Job) is a value: sources, steps, sinks. It runs on pinned cores that share nothing, each stepping
+//! A [`Job`] is a value: sources, steps, sinks. It runs on pinned cores that share nothing, each stepping
 //! its own shard of every keyed step; it keeps state in a log from which a checkpoint is taken without a pause, and
 //! commits its output with the checkpoints, so that a process killed at any moment goes on exactly where it was.
 //! The simulator (`millstream-sim`) runs the very same job under seeded faults.
