@@ -84,6 +84,9 @@ impl Files {
     }
 }
 
+/// A record without its fields, no JSON, and JSON of another kind.
+const BAD_LINES: [&str; 3] = ["{\"id\":1}\n", "nonsense\n", "[]\n"];
+
 /// The lines of a file, with bad ones among them.
 fn encode(
     random: &mut Random,
@@ -97,11 +100,7 @@ fn encode(
         while random.below(100) < poison {
             line += 1;
             bad.push((path.to_owned(), line));
-            bytes.extend_from_slice(random.pick(&[
-                b"{\"id\":1\n".as_slice(),
-                b"nonsense\n",
-                b"\xff\xfe[]\n",
-            ]));
+            bytes.extend_from_slice(random.pick(&BAD_LINES).as_bytes());
         }
         line += 1;
         serde_json::to_writer(&mut bytes, event).expect("an event is plain data");

@@ -66,17 +66,17 @@ impl Process for Memory {
             ids.push(event.id);
             ids.resize(ids.len() + weight, 0);
         });
-        if event.value % 3 == 0
+        if event.value.is_multiple_of(3)
             && let Some(at) = state.last_timer.take(cx)
         {
             cx.delete_timer_at(at);
         }
-        if event.value % 2 == 0 {
+        if event.value.is_multiple_of(2) {
             let at = cx.time() + (event.value % 300) as i64 - 20;
             cx.timer_at(at);
             state.last_timer.set(cx, &at);
         }
-        if event.value % 5 == 0 {
+        if event.value.is_multiple_of(5) {
             let digest = Memory::digest(state, cx);
             cx.emit((cx.key().clone(), "record", event.time, digest));
         }
