@@ -22,6 +22,7 @@ pub const BUGS: &[Bug] = &[
     bug("no_checksum", "the checksums of state are not compared", "beyond"),
     bug("late_off_by_one", "a record is late a millisecond too late", "windows"),
     bug("fired_forgotten", "restored windows fire again", "windows"),
+    bug("ahead_forgotten", "windows fire again that had fired on a core ahead of the others", "idle"),
     bug("watermark_regresses", "the watermark is not restored", "windows"),
     bug("no_alignment", "a channel is read on past its barrier", "rescale"),
     bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
