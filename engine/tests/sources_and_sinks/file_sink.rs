@@ -217,6 +217,21 @@ fn a_file_whose_sync_failed_is_not_synced_again() {
 }
 
 #[test]
+fn a_writer_without_room_is_asked_again_when_its_disk_fails() {
+    let disk = MemDisk::with(&[]);
+    let host = TestHost::new(&disk);
+    let mut writer = open(&host);
+    disk.fail(Fail::Writes);
+    while writer.has_room() {
+        writer.write(&mut vec![u64::MAX; 1 << 14], &[0; 1 << 14]).expect("only buffered");
+    }
+    host.woken.take();
+    host.until_woken();
+    assert!(writer.has_room(), "or nobody would ever learn of the failure");
+    writer.write(&mut vec![1], &[0]).expect_err("the disk is full");
+}
+
+#[test]
 fn a_writer_with_too_much_to_write_has_no_room_until_it_is_written() {
     let host = TestHost::new(&MemDisk::with(&[]));
     let mut writer = open(&host);

@@ -28,9 +28,10 @@ impl Backlog {
         Rc::new(Backlog { bytes: Cell::new(0), limit, wake, failure: RefCell::new(None) })
     }
 
-    /// Whether there is room for more.
+    /// Whether there is room for more; also after a failure, which would otherwise never be asked for: what a failed
+    /// file holds is not written any more.
     pub(super) fn has_room(&self) -> bool {
-        self.bytes.get() < self.limit
+        self.bytes.get() < self.limit || self.failure.borrow().is_some()
     }
 
     /// # Errors
