@@ -25,8 +25,8 @@ use segments::Segment;
 
 /// Bits of an address; the index keeps its tag in the others.
 pub(crate) const ADDRESS_BITS: u32 = 48;
-/// Bits of a stamp below the generation: an offset in the largest segment.
-const STAMP_BITS: u32 = 24;
+/// Bits of a stamp below the generation: an offset in the largest segment, its end included.
+const STAMP_BITS: u32 = 25;
 
 /// Where a record lies: the segment's slot above `shift` bits, its byte offset below.
 pub(crate) type Address = u64;

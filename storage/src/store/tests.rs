@@ -42,6 +42,22 @@ fn a_value_changes_where_it_lies_until_a_seal() {
 }
 
 #[test]
+fn a_seal_holds_at_the_very_end_of_the_largest_segment() {
+    let sizes = StoreConfig { segment_bytes: 16 << 20, block_bytes: 4 << 10, ..StoreConfig::new("large", 7) };
+    let mut store = Store::new(sizes);
+    let table = store.create_table(1, 0);
+    // With the headers of record and block each of them fills a block.
+    let value = [1; 4096 - 64 - 16];
+    (0..4096).for_each(|key| put(&mut store, table, key, &value));
+    for epoch in 1..4 {
+        drop(store.seal(epoch));
+        let appended = store.stats().appended_bytes;
+        put(&mut store, table, epoch, &value);
+        assert!(store.stats().appended_bytes > appended, "a sealed value was changed where it lies");
+    }
+}
+
+#[test]
 fn a_batch_counts_like_single_upserts() {
     let mut store = small();
     let table = store.create_table(1, 0);
