@@ -63,6 +63,12 @@ impl DeltaReader {
                 Err(self.damaged(Damage::Misplaced { field: "number of blocks", found, expected }))
             };
         }
+        if self.expected.bytes - offset < block::HEADER as u64 {
+            let left = self.expected.bytes - offset;
+            return Err(
+                self.damaged(Damage::Malformed(format!("{left} bytes are left, too few for a block")))
+            );
+        }
         self.fill(block::HEADER).await?;
         let header = self.header();
         self.check_lengths(&header)?;

@@ -86,6 +86,20 @@ fn a_shorter_or_longer_file_is_refused() {
 }
 
 #[test]
+fn a_file_that_ends_inside_a_header_is_refused_even_if_the_manifest_says_so() {
+    let (dir, mut part) = checkpoint();
+    let path = dir.path().join(&part.files[1].name);
+    let mut bytes = fs::read(&path).expect("it was written");
+    let whole = bytes.len() as u64;
+    bytes.extend([0; 10]);
+    fs::write(&path, &bytes).expect("it can be written");
+    part.files[1].bytes += 10;
+    let (file, offset, damage) = refusal(dir.path(), &part);
+    assert_eq!((file, offset), (path, whole));
+    assert!(matches!(damage, Damage::Malformed(_)), "{damage:?}");
+}
+
+#[test]
 fn swapped_files_are_refused() {
     let (dir, part) = checkpoint();
     let [one, two] = [0, 1].map(|file| dir.path().join(&part.files[file].name));
