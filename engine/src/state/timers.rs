@@ -60,6 +60,7 @@ impl Timers {
         if planted!(timers_not_restored) {
             return Ok(timers);
         }
+        let mut last = 0;
         for domain in [Domain::Event, Domain::Processing] {
             let Some(table) = store.table(domain.state(), 0) else { continue };
             // Two cores may have given the same number: the key decides then, so that the order is the same on
@@ -76,12 +77,15 @@ impl Timers {
                 return Err(Error::new(ErrorKind::Restore, "a restored timer cannot be read"));
             }
             found.sort();
+            last = found.iter().map(|(_, seq, _)| *seq).fold(last, u64::max);
             for (at, _, key) in found {
                 let seq = timers.next;
                 timers.queue(domain).insert((at, seq), key);
                 timers.next += 1;
             }
         }
+        // The records keep the numbers that they have: a timer set from now on comes after them on the next restore too.
+        timers.next = timers.next.max(last.saturating_add(1));
         Ok(timers)
     }
 
@@ -151,3 +155,6 @@ impl Timers {
         self.scratch.extend_from_slice(key);
     }
 }
+
+#[cfg(test)]
+mod tests;
