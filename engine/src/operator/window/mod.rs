@@ -77,14 +77,17 @@ impl Tumbling {
     /// The window that a timestamp falls into. Windows at the ends of time are cut off there.
     #[inline]
     pub fn window_of(&self, time: Timestamp) -> Window {
-        let start = self.start_of(time);
-        Window { start, end: start.saturating_add(self.size) }
+        // Not through the start: that may lie before all time.
+        let (before, after) = self.around(time);
+        Window { start: time.saturating_sub(before), end: time.saturating_add(after) }
     }
 
+    /// How far a time lies from the start and from the end of its window.
     #[inline]
-    fn start_of(&self, time: Timestamp) -> Timestamp {
-        let shifted = time.saturating_sub(self.offset);
-        time.saturating_sub(shifted.rem_euclid(self.size))
+    fn around(&self, time: Timestamp) -> (i64, i64) {
+        let before = time.rem_euclid(self.size) - self.offset;
+        let before = if before < 0 { before + self.size } else { before };
+        (before, self.size - before)
     }
 
     /// When the state of a window that ends at `end` is removed, and records for it become late: once the
@@ -95,7 +98,7 @@ impl Tumbling {
     }
 
     pub(crate) fn window_ending(&self, end: Timestamp) -> Window {
-        Window { start: end.saturating_sub(self.size), end }
+        Window { start: self.window_of(end.saturating_sub(1)).start, end }
     }
 
     /// Size, offset and allowed lateness, in milliseconds.
@@ -109,3 +112,6 @@ impl Tumbling {
         format!("tumbling {size} ms, offset {offset} ms, allowed lateness {lateness} ms")
     }
 }
+
+#[cfg(test)]
+mod tests;

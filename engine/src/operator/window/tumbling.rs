@@ -82,7 +82,8 @@ where
 
     /// The earliest watermark at which one of the tables fires or expires.
     fn following_event(&self) -> Timestamp {
-        let event = |end| if end <= self.fired_until { self.windows.cleanup(end) } else { end - 1 };
+        let event =
+            |end| if end <= self.fired_until { self.windows.cleanup(end) } else { end.saturating_sub(1) };
         self.store.tables(ACCUMULATORS).map(|(end, _)| event(end)).min().unwrap_or(MAX_TIME)
     }
 
@@ -91,7 +92,8 @@ where
             Some((of, table)) if of == end => table,
             _ => {
                 let table = self.store.create_table(ACCUMULATORS, end);
-                let event = if end <= self.fired_until { self.windows.cleanup(end) } else { end - 1 };
+                let event =
+                    if end <= self.fired_until { self.windows.cleanup(end) } else { end.saturating_sub(1) };
                 self.next_event = self.next_event.min(event);
                 self.last = Some((end, table));
                 table
