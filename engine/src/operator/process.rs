@@ -165,7 +165,10 @@ impl<P: Process> Context<'_, P> {
     }
 
     /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; if it has already, when it
-    /// next rises. Set twice, it is called once.
+    /// next rises, or at once if it is just rising, that is, if a timer sets this one. Set twice, it is called once.
+    ///
+    /// The end of the input is a watermark that reaches every time: a timer that always sets the next one never lets
+    /// a job end.
     pub fn timer_at(&mut self, at: Timestamp) {
         let set = self.backend.set_timer(Domain::Event, at, self.key_bytes);
         self.note(set);
@@ -256,10 +259,14 @@ where
         ProcessOperator { calls, key, backend }
     }
 
-    /// Fires what is due, until the output is full.
+    /// Fires what is due, until the output is full or as many timers have fired: they need not emit anything, and
+    /// the step must end.
     fn fire(&mut self, domain: Domain, until: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
         let ProcessOperator { calls, backend, .. } = self;
-        while !out.is_full() {
+        for _ in 0..out.limit {
+            if out.is_full() {
+                break;
+            }
             let LogBackend { store, timers } = backend;
             let Some((at, bytes)) = timers.pop(store, domain, until) else { return Ok(Progress::Done) };
             let key = P::Key::decode(&bytes).ok_or_else(|| {

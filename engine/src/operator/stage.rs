@@ -82,7 +82,9 @@ impl<O: Operator> OperatorStage<O> {
                     if let MarkKind::Watermark(t) = kind
                         && self.operator.on_watermark(t, &mut self.output)? == Progress::More
                     {
-                        cx.budget = cx.budget.saturating_sub(self.output.main.records.len());
+                        // Also if what fired has emitted nothing: a step ends.
+                        cx.budget =
+                            cx.budget.saturating_sub(self.output.main.records.len().max(self.output.limit));
                         return Ok(Progress::More);
                     }
                     self.output.main.mark(kind);
