@@ -62,6 +62,11 @@ impl<T> Intake<T> {
         Intake { channels, merge, turn: 0, aligning: None, started: false, scratch: Vec::new() }
     }
 
+    /// Whether every channel has been heard: before that nothing may be emitted, as the start goes ahead of records.
+    pub(crate) fn has_started(&self) -> bool {
+        self.started
+    }
+
     /// The watermark that the stage has reached.
     pub(crate) fn watermark(&self) -> Timestamp {
         self.merge.output()

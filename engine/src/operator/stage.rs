@@ -6,6 +6,7 @@ use millstream_storage::planted;
 use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::{Value as Json, json};
 
+use crate::checkpoint::manifest::Part;
 use crate::error::Result;
 use crate::exchange::cursor::{Cursor, Next};
 use crate::exchange::intake::{Aligned, Intake};
@@ -27,6 +28,8 @@ pub(crate) struct OperatorStage<O: Operator> {
     main: Outlet<O::Out>,
     side: Outlet<O::Side>,
     finished: bool,
+    /// When last asked, processing-time timers could not fire, due or not.
+    held: bool,
     /// Without checkpoints, state is never sealed.
     durable: bool,
 }
@@ -48,7 +51,8 @@ impl<O: Operator> OperatorStage<O> {
             limit: settings.batch_size,
         };
         let StageSettings { finished, durable, .. } = settings;
-        OperatorStage { name, operator, intake, current: None, output, main, side, finished, durable }
+        let (current, held) = (None, true);
+        OperatorStage { name, operator, intake, current, output, main, side, finished, held, durable }
     }
 
     /// Works on the current or the next batch until it is done or the output is full.
@@ -155,8 +159,10 @@ impl<O: Operator> OperatorStage<O> {
 
     fn fire_processing_time(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         let due = self.operator.next_processing_time().is_some_and(|at| at <= cx.now.wall);
-        // In the middle of a batch the operator may be in the middle of firing.
-        if !due || self.current.is_some() || self.finished || !self.has_room() {
+        // In the middle of a batch the operator may be in the middle of firing. What is overdue at a restore waits for
+        // the start, which goes ahead of all records.
+        self.held = self.current.is_some() || !self.intake.has_started() || !self.has_room();
+        if !due || self.held || self.finished {
             return Ok(false);
         }
         // More is asked for by the next step: what is due stays due.
@@ -194,7 +200,8 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn deadline(&self, now: Now) -> Option<Duration> {
-        let at = self.operator.next_processing_time().filter(|_| !self.finished)?;
+        // What holds timers up wakes the core when it is over; the clock would only wake it over and over.
+        let at = self.operator.next_processing_time().filter(|_| !self.finished && !self.held)?;
         Some(Duration::from_millis(u64::try_from(at.saturating_sub(now.wall)).unwrap_or(0)))
     }
 
@@ -217,12 +224,19 @@ pub(crate) struct StageSettings {
     pub durable: bool,
 }
 
-/// The watermark and the end of a stage in a restored checkpoint: what all of its parts have reached.
-pub(crate) fn restored_progress(parts: &[crate::checkpoint::manifest::Part]) -> (i64, bool) {
+/// The watermark and the end of a stage in a restored checkpoint: what its own part has reached if there are as many
+/// cores as then, or else what all of the parts have. Silent inputs can make the watermarks of the parts differ: what
+/// a core has told those behind it, and what it has fired, follows from its own.
+pub(crate) fn restored_progress(parts: &[Part], shard: usize, shards: usize) -> (i64, bool) {
     if planted!(watermark_regresses) {
         return (i64::MIN, false);
     }
-    let watermark = parts.iter().map(|part| part.meta["watermark"].as_i64().unwrap_or(i64::MIN)).min();
+    let mine = |part: &&Part| parts.len() != shards || part.shard == shard;
+    let watermarks = parts.iter().filter(mine).map(|part| part.meta["watermark"].as_i64());
+    let watermark = watermarks.map(|watermark| watermark.unwrap_or(i64::MIN)).min();
     let finished = !parts.is_empty() && parts.iter().all(|part| part.meta["finished"] == Json::Bool(true));
     (watermark.unwrap_or(i64::MIN), finished)
 }
+
+#[cfg(test)]
+mod tests;

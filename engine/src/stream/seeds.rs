@@ -185,7 +185,7 @@ impl<O: Operator> StageSeed for OperatorSeed<O> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let OperatorSeed { name, receivers, main, side, side_connected, batch_size, open } = *self;
-            let (watermark, finished) = restored_progress(cx.parts(&name));
+            let (watermark, finished) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
             let durable = cx.directory.is_some();
             let operator = open(cx, watermark).await;
             let operator = operator.map_err(|error| error.at(format_args!("step `{name}`")))?;
@@ -215,7 +215,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let SinkSeed { name, sink, receivers } = *self;
-            let (watermark, _) = restored_progress(cx.parts(&name));
+            let (watermark, _) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
             let context = SinkContext {
                 host: cx.host.clone(),
                 wake: cx.wake.clone(),
