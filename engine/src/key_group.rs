@@ -58,6 +58,11 @@ impl Placement {
         }
     }
 
+    /// The core that owns a key group.
+    pub(crate) fn owner_of_group(&self, group: u32) -> usize {
+        usize::from(self.owners[group as usize])
+    }
+
     /// The core that owns the keys of a hash.
     #[inline]
     pub fn owner(&self, hash: u64) -> usize {

@@ -1,10 +1,13 @@
 //! Opening a step's store: empty, or from the parts that the restored checkpoint holds of it.
 
+use std::collections::BTreeSet;
+
 use millstream_storage::planted;
 use millstream_storage::snapshot::StoreSnapshot;
 use millstream_storage::store::{Store, StoreConfig};
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::key_group::Placement;
 use crate::stage::OpenContext;
 use crate::state::timers::{is_timer_state, key_of_timer};
 
@@ -17,7 +20,7 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
     let step_hash = millstream_storage::hash::stable_hash(step.as_bytes());
     let id = step_hash ^ cx.run_id.rotate_left(17) ^ cx.shard as u64;
     let config = StoreConfig::new(format!("{}-{:03}", file_stem(step), cx.shard), id);
-    let parts: Vec<StoreSnapshot> = cx.parts(step).iter().filter_map(|part| part.store.clone()).collect();
+    let parts = parts_to_read(cx, step)?;
     let (Some(directory), false) = (&cx.directory, parts.is_empty()) else {
         return Ok(Store::new(config));
     };
@@ -34,6 +37,26 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
         let message = format!("the state of step `{step}` cannot be restored on core {shard}");
         Error::new(ErrorKind::Restore, message).caused_by(error)
     })
+}
+
+/// The parts of the restored checkpoint that hold key groups of this core: on as many cores as before its own alone,
+/// which the store then adopts with its files.
+fn parts_to_read(cx: &OpenContext, step: &str) -> Result<Vec<StoreSnapshot>> {
+    let (parts, groups) = (cx.parts(step), cx.placement.groups());
+    if parts.is_empty() {
+        return Ok(Vec::new());
+    }
+    if parts.len() > groups as usize || !parts.iter().map(|part| part.shard).eq(0..parts.len()) {
+        let message =
+            format!("the checkpoint does not hold one part of step `{step}` from each core that wrote it");
+        return Err(Error::new(ErrorKind::Restore, message));
+    }
+    let before = Placement::new(groups, parts.len());
+    let is_here = |group: &u32| cx.placement.owner_of_group(*group) == cx.shard;
+    let wanted: BTreeSet<usize> =
+        (0..groups).filter(is_here).map(|group| before.owner_of_group(group)).collect();
+    let parts = parts.iter().filter(|part| wanted.contains(&part.shard));
+    Ok(parts.filter_map(|part| part.store.clone()).collect())
 }
 
 /// A step's name as part of a file's: letters and digits stay, everything else becomes `_`, and a hash tells apart
