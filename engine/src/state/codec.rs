@@ -138,7 +138,13 @@ pub(crate) fn check<T: StateValue>(bytes: &[u8]) -> Result<()> {
     T::check(bytes).map_err(|error| {
         let message = format!("a restored value is not a `{}`: {error}", std::any::type_name::<T>());
         Error::new(ErrorKind::Restore, message)
-    })
+    })?;
+    if is_flat::<T>() && bytes.len() != size_of::<T>() {
+        let (name, is, must) = (std::any::type_name::<T>(), bytes.len(), size_of::<T>());
+        let message = format!("a restored value has {is} bytes, but a `{name}` has {must}");
+        return Err(Error::new(ErrorKind::Restore, message));
+    }
+    Ok(())
 }
 
 /// What is compared on restore: the type's name and the size of its archive.
