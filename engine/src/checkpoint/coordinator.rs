@@ -112,7 +112,7 @@ impl Coordinator {
             let directory = Directory::open(self.host.disk(), path).await?;
             directory.settle().await?;
             let contents = directory.contents().await?;
-            self.next_epoch = contents.highest_epoch + 1;
+            self.next_epoch = contents.first_free_epoch()?;
             manifest = directory.latest(&contents).await?;
             self.directory = Some(directory);
         }
@@ -182,7 +182,12 @@ impl Coordinator {
                     // What failed may be possible a little later, and the output is not committed before it is.
                     Checkpointed::Aborted => {
                         let pause = self.seed.every.unwrap_or(Duration::from_secs(1));
-                        self.host.sleep(pause).await;
+                        let until = self.host.monotonic().saturating_add(pause);
+                        match self.woken(Some(until)).await {
+                            Woken::Cancelled => return Ok(false),
+                            Woken::Deadline => {}
+                            reply => self.note(reply)?,
+                        }
                         continue;
                     }
                 }
@@ -201,7 +206,7 @@ impl Coordinator {
     }
 
     fn next_due(&self) -> Option<Duration> {
-        self.seed.every.map(|every| self.host.monotonic() + every)
+        self.seed.every.map(|every| self.host.monotonic().saturating_add(every))
     }
 
     /// Takes notice of what is not an answer to a question.
@@ -242,7 +247,7 @@ impl Coordinator {
         let epoch = self.next_epoch;
         self.next_epoch += 1;
         self.order(&Order::Checkpoint(epoch));
-        let shares = match self.gather(epoch, started + self.seed.timeout).await? {
+        let shares = match self.gather(epoch, started.saturating_add(self.seed.timeout)).await? {
             Gathered::Cancelled => return Ok(Checkpointed::Cancelled),
             Gathered::Failed(error) => return self.abort(epoch, error),
             Gathered::All(shares) => shares,

@@ -47,8 +47,21 @@ pub(crate) struct Contents {
     unfinished: Vec<String>,
     /// The files of the stores.
     data: Vec<String>,
-    /// The greatest epoch that was ever attempted here.
-    pub highest_epoch: u64,
+    /// The greatest epoch that any name here speaks of.
+    highest_epoch: u64,
+}
+
+impl Contents {
+    /// The first epoch that no attempt has left a name of.
+    ///
+    /// # Errors
+    /// If a name speaks of the last of all numbers, which no job reaches.
+    pub(crate) fn first_free_epoch(&self) -> Result<u64> {
+        self.highest_epoch.checked_add(1).ok_or_else(|| {
+            let message = "a file in the checkpoint directory ends with the number 2^64 - 1; it is not the job's own: remove it";
+            Error::new(ErrorKind::Restore, message)
+        })
+    }
 }
 
 impl Directory {
