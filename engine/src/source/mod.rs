@@ -74,8 +74,11 @@ impl SourceContext {
 pub enum Polled {
     /// Records or poison of this split (an index into [`Reader::splits`]) were appended.
     Split(usize),
-    /// Nothing now; the shard will be woken.
+    /// Nothing now; the shard will be woken. Time that passes between two such answers is silence of the splits.
     Pending,
+    /// Nothing yet, but not for want of input: there is more to do, such as to get back to a restored position. The
+    /// shard will be woken.
+    Working,
     /// This split has ended: nothing will come from it any more.
     SplitEnd(usize),
     /// All splits have ended.

@@ -107,8 +107,11 @@ impl<T> SourceStage<T> {
         }
         let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
         match polled {
-            Polled::Pending => {
-                self.wait(cx.now);
+            Polled::Pending | Polled::Working => {
+                match polled {
+                    Polled::Pending => self.wait(cx.now),
+                    _ => self.pending_since = None,
+                }
                 let told = !self.batch.is_empty();
                 self.send();
                 return Ok(told);

@@ -40,6 +40,24 @@ fn a_file_shorter_than_its_position_is_refused() {
 }
 
 #[test]
+fn getting_back_to_a_position_is_work_and_not_silence() {
+    let lines = LINES.repeat((4 << 20) / LINES.len());
+    let position = (lines.len() - LINES.len()) as u64;
+    let disk = MemDisk::with(&[("gzip", &gzip(&lines))]);
+    let mut shard =
+        open(&disk, files::<u32>(["gzip"]), (0, 1), &at("gzip", position, false)).expect("it is there");
+    let mut worked = 0;
+    loop {
+        match shard.reader.poll(1, &mut shard.out).expect("it is whole") {
+            Polled::Working => worked += 1,
+            Polled::Pending => shard.host.round(),
+            _ => break,
+        }
+    }
+    assert!(worked >= 2, "4 MiB were decompressed in {worked} steps and one");
+}
+
+#[test]
 fn a_file_that_vanished_before_its_end_is_refused_on_every_shard() {
     let disk = MemDisk::with(&[("in/b", LINES)]);
     for shard in 0..2 {

@@ -79,7 +79,7 @@ impl<T: DeserializeOwned + 'static> Reader<T> for FileReader<T> {
                 Progress::Working => {
                     self.open.rotate_left(1);
                     self.cx.wake.wake_by_ref();
-                    break;
+                    return Ok(Polled::Working);
                 }
                 Progress::Pending => self.open.rotate_left(1),
             }
