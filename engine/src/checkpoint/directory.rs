@@ -58,7 +58,8 @@ impl Contents {
     /// If a name speaks of the last of all numbers, which no job reaches.
     pub(crate) fn first_free_epoch(&self) -> Result<u64> {
         self.highest_epoch.checked_add(1).ok_or_else(|| {
-            let message = "a file in the checkpoint directory ends with the number 2^64 - 1; it is not the job's own: remove it";
+            let message = "a file in the checkpoint directory ends with the number 2^64 - 1; it is not the job's own: \
+                           remove it";
             Error::new(ErrorKind::Restore, message)
         })
     }
