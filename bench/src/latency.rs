@@ -143,6 +143,9 @@ impl Reader<Due> for OpenLoopReader {
         self.sleep(now);
         Ok(Polled::Pending)
     }
+    fn is_silent(&self, _: usize) -> bool {
+        true
+    }
     fn positions(&self) -> BTreeMap<String, Json> {
         BTreeMap::from([(self.splits[0].clone(), json!(self.next))])
     }

@@ -143,6 +143,10 @@ impl<T: Clone> Reader<T> for FeedReader<T> {
         Ok(Polled::Pending)
     }
 
+    fn is_silent(&self, split: usize) -> bool {
+        self.splits[split].quiet.get()
+    }
+
     fn positions(&self) -> BTreeMap<String, Json> {
         let position = |split: &Split| json!(split.taken);
         self.names.iter().cloned().zip(self.splits.iter().map(position)).collect()

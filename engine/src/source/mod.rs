@@ -74,11 +74,8 @@ impl SourceContext {
 pub enum Polled {
     /// Records or poison of this split (an index into [`Reader::splits`]) were appended.
     Split(usize),
-    /// Nothing now; the shard will be woken. Time that passes between two such answers is silence of the splits.
+    /// Nothing now; the shard will be woken.
     Pending,
-    /// Nothing yet, but not for want of input: there is more to do, such as to get back to a restored position. The
-    /// shard will be woken.
-    Working,
     /// This split has ended: nothing will come from it any more.
     SplitEnd(usize),
     /// All splits have ended.
@@ -118,6 +115,9 @@ pub trait Reader<T> {
     /// # Errors
     /// If the input can no longer be read.
     fn poll(&mut self, max: usize, out: &mut Fetched<T>) -> Result<Polled>;
+    /// Whether this split has been asked and its input has nothing. Time that passes so counts towards its idleness;
+    /// waiting for the disk, for its turn or for a restored position to be reached does not.
+    fn is_silent(&self, split: usize) -> bool;
     /// The position of each split after the last record that was polled, by split name: what `open` gets back in
     /// `restored`. A split that has ended keeps its position.
     fn positions(&self) -> BTreeMap<String, Json>;

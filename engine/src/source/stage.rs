@@ -48,8 +48,8 @@ pub(crate) struct SourceStage<T> {
     /// The watermark that downstream has to be told before the first record.
     announce: Option<Timestamp>,
     ended: bool,
-    /// The reader had nothing at this time, when it was last asked.
-    pending_since: Option<Duration>,
+    /// When the reader was last asked; nothing after a step in which it was not.
+    asked: Option<Duration>,
 }
 
 /// What a source stage is made of.
@@ -95,7 +95,7 @@ impl<T> SourceStage<T> {
             merge,
             announce,
             ended: false,
-            pending_since: None,
+            asked: None,
         };
         stage.send();
         stage
@@ -107,20 +107,11 @@ impl<T> SourceStage<T> {
         }
         let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
         match polled {
-            Polled::Pending | Polled::Working => {
-                match polled {
-                    Polled::Pending => self.wait(cx.now),
-                    _ => self.pending_since = None,
-                }
-                let told = !self.batch.is_empty();
-                self.send();
-                return Ok(told);
-            }
+            Polled::Pending => return Ok(false),
             Polled::Split(i) => self.take(i, cx)?,
             Polled::SplitEnd(i) => self.end_split(i),
             Polled::End => self.end(cx),
         }
-        self.pending_since = None;
         self.send();
         Ok(true)
     }
@@ -187,15 +178,19 @@ impl<T> SourceStage<T> {
         cx.events.push(Event::Drained);
     }
 
-    /// The reader had nothing. Only time during which it was asked and had nothing counts as silence.
-    fn wait(&mut self, now: Now) {
+    /// Counts the silence of each split since the last step in which the reader was asked, and finds the idle ones.
+    fn listen(&mut self, now: Now) {
         let Some(idle_after) = self.time.as_ref().and_then(|time| time.marks.idle_after) else { return };
-        let Some(before) = self.pending_since.replace(now.monotonic) else { return };
+        let Some(before) = self.asked.replace(now.monotonic) else { return };
         let passed = now.monotonic.saturating_sub(before);
         for i in 0..self.splits.len() {
             let split = &mut self.splits[i];
+            if split.ended || !self.reader.is_silent(i) {
+                split.silent = Duration::ZERO;
+                continue;
+            }
             split.silent += passed;
-            if !split.ended && (split.silent >= idle_after || planted!(pending_is_idle)) {
+            if split.silent >= idle_after || planted!(pending_is_idle) {
                 let merged = self.merge.set_idle(i);
                 self.apply(merged);
             }
@@ -274,10 +269,15 @@ impl<T> Stage for SourceStage<T> {
         while !self.ended && cx.budget > 0 && self.has_room() && self.poll(cx)? {
             busy = true;
         }
-        if !self.has_room() {
+        if self.has_room() {
+            self.listen(cx.now);
+        } else {
             // Not asked is not silent.
-            self.pending_since = None;
+            self.asked = None;
         }
+        // Only marks, if anything, are left here: idleness, and the watermark to begin with.
+        busy |= !self.batch.is_empty();
+        self.send();
         Ok(busy)
     }
 
@@ -291,12 +291,11 @@ impl<T> Stage for SourceStage<T> {
 
     fn deadline(&self, now: Now) -> Option<Duration> {
         let idle_after = self.time.as_ref()?.marks.idle_after?;
-        let waiting = self.pending_since.is_some() && !self.ended;
-        let counted = (0..self.splits.len())
-            .filter(|&i| !self.splits[i].ended && !self.merge.is_idle(i))
-            .map(|i| idle_after.saturating_sub(self.splits[i].silent));
-        let since = self.pending_since.map_or(Duration::ZERO, |t| now.monotonic.saturating_sub(t));
-        counted.min().filter(|_| waiting).map(|left| left.saturating_sub(since))
+        let since = now.monotonic.saturating_sub(self.asked?);
+        let silent = |&i: &usize| !self.splits[i].ended && !self.merge.is_idle(i) && self.reader.is_silent(i);
+        let counted = (0..self.splits.len()).filter(silent);
+        let left = counted.map(|i| idle_after.saturating_sub(self.splits[i].silent + since));
+        left.min().filter(|_| !self.ended)
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {

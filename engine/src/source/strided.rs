@@ -106,6 +106,10 @@ impl<T, F: Fn(u64) -> T> Reader<T> for Strided<F> {
         Ok(Polled::Split(index))
     }
 
+    fn is_silent(&self, _: usize) -> bool {
+        false
+    }
+
     fn positions(&self) -> BTreeMap<String, Json> {
         let json = |part: &Part| serde_json::to_value(part).expect("a position is plain data");
         self.splits.iter().map(|part| (name(part), json(part))).collect()

@@ -79,12 +79,17 @@ impl<T: DeserializeOwned + 'static> Reader<T> for FileReader<T> {
                 Progress::Working => {
                     self.open.rotate_left(1);
                     self.cx.wake.wake_by_ref();
-                    return Ok(Polled::Working);
+                    return Ok(Polled::Pending);
                 }
                 Progress::Pending => self.open.rotate_left(1),
             }
         }
         Ok(Polled::Pending)
+    }
+
+    /// A file has its next record or has ended; what takes time is getting at it.
+    fn is_silent(&self, _: usize) -> bool {
+        false
     }
 
     fn positions(&self) -> BTreeMap<String, Json> {

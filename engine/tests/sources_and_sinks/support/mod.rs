@@ -148,7 +148,7 @@ impl<T> Shard<T> {
     pub fn poll(&mut self, max: usize) -> millstream::Result<Polled> {
         loop {
             match self.reader.poll(max, &mut self.out)? {
-                Polled::Pending | Polled::Working => self.host.until_woken(),
+                Polled::Pending => self.host.until_woken(),
                 polled => return Ok(polled),
             }
         }
