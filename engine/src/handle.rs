@@ -46,8 +46,8 @@ impl Shared {
         self.note_trouble(format!("checkpoint {epoch} was aborted: {error}"));
     }
 
-    pub(crate) fn note_unclean(&self, epoch: u64, error: &Error) {
-        self.note_trouble(format!("old files were not removed after checkpoint {epoch}: {error}"));
+    pub(crate) fn note_unclean(&self, error: &Error) {
+        self.note_trouble(format!("old checkpoint files were not removed: {error}"));
     }
 
     fn note_trouble(&self, text: String) {

@@ -121,9 +121,7 @@ impl Coordinator {
             self.last_complete = Some(manifest.epoch);
         }
         self.recover_sinks(manifest.as_ref()).await?;
-        if let Some(directory) = &self.directory {
-            directory.retire(self.seed.retained).await?;
-        }
+        self.clean_up().await;
         let finished = manifest.as_ref().is_some_and(|manifest| manifest.finished);
         let restored = Restored {
             epoch: self.last_complete,
@@ -205,6 +203,15 @@ impl Coordinator {
         }
     }
 
+    /// Removes what no retained checkpoint needs. What cannot be removed now is in nobody's way: the next checkpoint
+    /// tries again.
+    async fn clean_up(&self) {
+        let Some(directory) = &self.directory else { return };
+        if let Err(error) = directory.retire(self.seed.retained).await {
+            self.seed.shared.note_unclean(&error);
+        }
+    }
+
     fn next_due(&self) -> Option<Duration> {
         self.seed.every.map(|every| self.host.monotonic().saturating_add(every))
     }
@@ -269,12 +276,7 @@ impl Coordinator {
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
         }
-        // What cannot be removed now is in nobody's way: the next checkpoint tries again.
-        if let Some(directory) = &self.directory
-            && let Err(error) = directory.retire(self.seed.retained).await
-        {
-            self.seed.shared.note_unclean(epoch, &error);
-        }
+        self.clean_up().await;
         let took = self.host.monotonic().saturating_sub(started);
         let metrics = self.seed.metrics.job();
         metrics.checkpoints.add(1);

@@ -1,5 +1,6 @@
 //! Going through a batch, run by run and mark by mark, with the right to stop in between.
 
+use std::mem::ManuallyDrop;
 use std::ptr;
 
 use crate::record::{Batch, MarkKind};
@@ -56,8 +57,10 @@ impl<T> Cursor<T> {
     /// The emptied batch; what was not consumed is dropped.
     pub(crate) fn into_batch(mut self) -> Box<Batch<T>> {
         self.skip_to(self.len);
-        self.len = 0;
-        std::mem::take(&mut self.batch)
+        let consumed = ManuallyDrop::new(self);
+        // SAFETY: the cursor is not dropped, so the batch is moved out once; the cursor owns nothing else, now that
+        // every record was consumed.
+        unsafe { ptr::read(&consumed.batch) }
     }
 
     fn skip_to(&mut self, end: usize) {

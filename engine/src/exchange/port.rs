@@ -78,7 +78,8 @@ impl<T> Port<T> {
 
     /// Sends what there is, as far as there is room. Returns whether anything was sent.
     pub(crate) fn flush(&mut self) -> bool {
-        if self.has_batch() && self.backlog.is_empty() {
+        // With no room in the ring the batch goes on filling: more of it will leave at once.
+        if self.has_batch() && self.backlog.is_empty() && self.sender.full.slots() > 0 {
             self.send();
             return true;
         }

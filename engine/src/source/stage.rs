@@ -316,3 +316,6 @@ impl<T> Stage for SourceStage<T> {
         self.send();
     }
 }
+
+#[cfg(test)]
+mod tests;
