@@ -51,6 +51,12 @@ impl Job {
     }
 
     /// The records of a source. The name is for ever: positions are found by it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// let squares = job.source("numbers", generator(1_000_000, |n| n * n));
+    /// ```
     pub fn source<T, S>(&self, name: &str, source: S) -> Stream<T, Identity<T, FromSource>>
     where
         T: Send + 'static,
@@ -83,6 +89,18 @@ impl Job {
     }
 
     /// Starts the job, and returns while it runs.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1))?;
+    /// while !running.is_over() {
+    ///     std::thread::yield_now();
+    /// }
+    /// assert_eq!(running.wait()?.records_in, 1_000);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the job or its settings are not well formed, or the machine refuses what they need.
@@ -161,6 +179,15 @@ impl Job {
 
     /// What the sink named `sink` should be given, computed from all of the input by the
     /// [reference interpreter](crate::reference).
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::reference::Inputs;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", from_vec(vec![1, 2])).map(|n| n + 1).sink("out", collect().0);
+    /// let inputs = Inputs::new().with("numbers", || vec![vec![10, 20]]);
+    /// assert_eq!(job.expected::<i32>("out", &inputs), [11, 21]);
+    /// ```
     ///
     /// # Panics
     /// If there is no such sink of that type, or a source was given no input.

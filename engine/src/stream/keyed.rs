@@ -37,7 +37,17 @@ where
         Keyed { stream, key, of: std::marker::PhantomData }
     }
 
-    /// Groups each key's records by windows of event time.
+    /// Groups each key's records by windows of event time; [`WindowedStream::aggregate`] shows a whole job.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// let hourly = job
+    ///     .source("readings", from_vec(vec![(0_i64, 21_u64), (60_000, 22)]))
+    ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)))
+    ///     .key_by(|_| 0_u8)
+    ///     .window(Tumbling::of(hours(1)).allow_late(minutes(1)));
+    /// ```
     pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
         WindowedStream { keyed: self, windows }
     }

@@ -123,6 +123,25 @@ where
     /// called again where the key is needed.
     ///
     /// See [`Keyed`] for what can be done then.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, longest) = collect();
+    /// job.source("words", from_vec(vec![(1_i64, "to"), (2, "be"), (3, "not")]))
+    ///     .event_time(|word| word.0, Watermarks::monotonous())
+    ///     .map(|word| word.1.len() as u64)
+    ///     .key_by(|length| *length)
+    ///     .window(Tumbling::of(secs(1)))
+    ///     .reduce("count", |_, _| {})
+    ///     .map(|lengths| lengths.key)
+    ///     .sink("lengths", sink);
+    /// job.run(Config::new().cores(2))?;
+    /// let mut lengths = longest.take();
+    /// lengths.sort();
+    /// assert_eq!(lengths, [2, 3]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn key_by<K, F>(self, key: F) -> Keyed<K, T, C, F>
     where
         K: crate::key::Key,
@@ -159,13 +178,38 @@ where
     }
 
     /// Ends the fused chain here: what follows is a stage of its own, and the stream's type is plain.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// /// A part of a job that can be used in many.
+    /// fn doubled(numbers: Stream<u64>) -> Stream<u64> {
+    ///     numbers.map(|n| 2 * n).stage("doubled")
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, out) = collect();
+    /// doubled(job.source("numbers", from_vec(vec![1, 2])).stage("plain")).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(out.take(), [2, 4]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn stage(self, name: &str) -> Stream<T> {
         let (graph, compute) = (self.graph.clone(), self.compute.clone());
         let edges = vec![self.forward()];
         pass_through(name, "stage", graph, edges, compute)
     }
 
-    /// Ends the stream in a sink.
+    /// Ends the stream in a sink. The name is for ever: output that was not committed is found by it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let counter = discard();
+    /// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", counter.clone());
+    /// job.run(Config::new().cores(2))?;
+    /// assert_eq!(counter.count(), 1_000);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn sink<S: Sink<T>>(self, name: &str, sink: S) {
         let graph = self.graph.clone();
         graph.borrow_mut().outputs.add(name, self.compute.clone());
@@ -275,6 +319,22 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
 
     /// The records of the source that cannot be decoded, as a stream of their own. They are counted, and no longer
     /// end the job.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let file = std::env::temp_dir().join("millstream-doc-dead-letters.ndjson");
+    /// std::fs::write(&file, "1\ntwo\n3\n").unwrap();
+    /// let job = Job::new("doc");
+    /// let ((good, numbers), (bad, letters)) = (collect(), collect());
+    /// let lines = job.source("lines", files::<u64>([&file]));
+    /// lines.dead_letters().map(|letter| (letter.line, letter.record)).sink("bad", bad);
+    /// lines.sink("good", good);
+    /// let report = job.run(Config::new().cores(1))?;
+    /// assert_eq!(numbers.take(), [1, 3]);
+    /// assert_eq!(letters.take(), [(Some(2), "two".to_owned())]);
+    /// assert_eq!(report.poison, 1);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn dead_letters(&self) -> Stream<DeadLetter> {
         let source = self.source();
         let outlet = source.dead_outlet();
