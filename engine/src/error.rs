@@ -17,6 +17,8 @@ pub enum ErrorKind {
     Source,
     /// A sink failed.
     Sink,
+    /// The machine lacks what may come back: space on a disk, open files.
+    Exhausted,
     /// The user's code panicked.
     User,
     /// A checkpoint could not be written.

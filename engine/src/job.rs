@@ -1,6 +1,6 @@
 //! A job: a graph of streams, and what it takes to run it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::exchange::edge::Mesh;
 use crate::exchange::route::bells;
 use crate::graph::{Graph, Layout, Node, SharedGraph};
 use crate::handle::{JobControl, JobHandle, Report, Shared};
-use crate::host::{Class, CoreMain, launch};
+use crate::host::{Class, CoreMain, Host, LocalFuture, launch};
 use crate::key_group::Placement;
 use crate::metrics::Metrics;
 use crate::reference::{Compute, Event, Inputs};
@@ -210,9 +210,29 @@ impl Job {
 /// What runs on a core: its shard and, on the first, the coordinator.
 fn core_main(seed: ShardSeed, coordinator: Option<CoordinatorSeed>) -> CoreMain {
     Box::new(move |host| {
-        if let Some(coordinator) = coordinator {
-            host.spawn(Class::Records, Box::pin(coordinate(coordinator, host.clone())));
-        }
-        Box::pin(drive(seed, host))
+        Box::pin(async move {
+            let coordinated =
+                coordinator.map(|seed| started(&*host, Box::pin(coordinate(seed, host.clone()))));
+            drive(seed, host).await;
+            // It outlives all shards, and this core's other tasks with it.
+            if let Some(coordinated) = coordinated {
+                coordinated.await;
+            }
+        })
     })
+}
+
+/// Starts a task; what is returned is ready when the task has ended.
+fn started(host: &dyn Host, task: LocalFuture<()>) -> LocalFuture<()> {
+    let (bell, over) = (Arc::new(Bell::new()), Rc::new(Cell::new(false)));
+    let (ringing, ended) = (bell.clone(), over.clone());
+    host.spawn(
+        Class::Records,
+        Box::pin(async move {
+            task.await;
+            ended.set(true);
+            ringing.ring();
+        }),
+    );
+    Box::pin(async move { bell.wait(|| over.get()).await })
 }

@@ -84,6 +84,24 @@ pub trait File {
     fn sync(&self) -> Io<()>;
 }
 
+/// Whether an operation failed for lack of space or of open files: it may succeed later, and has changed nothing that
+/// a repetition does not overwrite.
+///
+/// ```
+/// # use millstream_storage::disk::lacks_room;
+/// assert!(lacks_room(&std::io::ErrorKind::StorageFull.into()));
+/// assert!(!lacks_room(&std::io::ErrorKind::NotFound.into()));
+/// ```
+pub fn lacks_room(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let descriptors = matches!(error.raw_os_error(), Some(EMFILE | ENFILE));
+    // A host names the operation and the path in an error around the system's own.
+    let inner = error.get_ref().and_then(|error| error.source()).and_then(|error| error.downcast_ref());
+    full || descriptors || inner.is_some_and(lacks_room)
+}
+
 /// The exclusive lock of a file, held until dropped.
 pub struct Lease {
     /// The locked file.

@@ -85,6 +85,11 @@ pub trait Writer<T> {
     fn has_room(&self) -> bool;
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`](crate::ErrorKind::Exhausted) if the machine lacks room at the moment: the checkpoint is
+    /// aborted, the job goes on, and the pre-commit of the next epoch vouches for this one's records too. Any other
+    /// error ends the job.
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>>;
     /// Makes visible what was pre-committed under `epoch` and all earlier epochs. Called in the order of the epochs,
     /// one after the other.

@@ -5,6 +5,9 @@
 //! hidden files sees each record exactly once, whatever crashed and however often. Names sort by epoch: for a key
 //! that is also the order of its records.
 //!
+//! A full disk aborts checkpoints, and loses nothing: what was not written waits in memory, up to some MiB; then the
+//! sink takes no more until there is space again.
+//!
 //! What a crash can leave behind, and what [`Sink::recover`] makes of it:
 //!
 //! | left behind | named by the restored checkpoint | becomes |
@@ -23,6 +26,7 @@ mod writer;
 
 use std::path::PathBuf;
 
+use millstream_storage::disk::lacks_room;
 use serde::{Deserialize, Serialize};
 
 use super::{Prepared, Sink, SinkContext, Writer};
@@ -98,5 +102,6 @@ pub(super) fn encode<T: Serialize>(record: &T, out: &mut Vec<u8>) -> Result<()> 
 
 /// An I/O error and the path it is about.
 fn failed(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Sink, format!("{}: cannot {what}", path.display())).caused_by(error)
+    let kind = if lacks_room(&error) { ErrorKind::Exhausted } else { ErrorKind::Sink };
+    Error::new(kind, format!("{}: cannot {what}", path.display())).caused_by(error)
 }
