@@ -18,7 +18,7 @@ use millstream_storage::planted;
 use crate::checkpoint::manifest::{FORMAT, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 
-const MANIFEST: &str = "manifest-";
+pub(super) const MANIFEST: &str = "manifest-";
 const EPOCH: &str = "epoch";
 
 /// Where the stores' files are.
@@ -167,22 +167,14 @@ impl Directory {
     pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
         let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
         let path = self.path.join(name);
-        let refuse = |what: String| {
+        let manifest = read_manifest(&*self.disk, &path, epoch).await.map_err(|what| {
             let message = format!(
                 "{}: {what}; restore the file from a copy, or remove it to go back to the checkpoint before it \
                  (output since then would be repeated)",
                 path.display()
             );
             Error::new(ErrorKind::Restore, message)
-        };
-        let bytes =
-            manifest::read_verified(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| refuse(format!("it is not a manifest of form {FORMAT}: {error}")))?;
-        if manifest.format != FORMAT || manifest.epoch != epoch {
-            let Manifest { format, epoch: found, .. } = manifest;
-            return Err(refuse(format!("it holds checkpoint {found} in form {format}")));
-        }
+        })?;
         Ok(Some(manifest))
     }
 
@@ -248,6 +240,21 @@ impl Directory {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads and checks the manifest of an epoch.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) async fn read_manifest(disk: &dyn Disk, path: &Path, epoch: u64) -> Result<Manifest, String> {
+    let bytes = manifest::read_verified(disk, path).await.map_err(|error| error.to_string())?;
+    let manifest: Manifest = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("it is not a manifest of form {FORMAT}: {error}"))?;
+    if manifest.format != FORMAT || manifest.epoch != epoch {
+        let Manifest { format, epoch: found, .. } = manifest;
+        return Err(format!("it holds checkpoint {found} in form {format}"));
+    }
+    Ok(manifest)
 }
 
 /// The number that a file's name ends with, before its extension.
