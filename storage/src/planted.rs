@@ -11,6 +11,15 @@ mod switch {
     }
 
     /// Switches a bug on for this thread, and all others off.
+    ///
+    /// ```
+    /// use millstream_storage::planted;
+    ///
+    /// planted::set(Some("no_delta_sync"));
+    /// assert!(planted::is("no_delta_sync") && planted!(no_delta_sync));
+    /// planted::set(None);
+    /// assert!(!planted!(no_delta_sync));
+    /// ```
     pub fn set(bug: Option<&'static str>) {
         BUG.set(bug);
     }
@@ -25,6 +34,13 @@ mod switch {
 pub use switch::{is, set};
 
 /// Whether this bug is on: never, without the feature `planted`.
+///
+/// ```
+/// use millstream_storage::planted;
+///
+/// assert!(!planted::is("no_delta_sync"));
+/// assert!(!planted!(no_delta_sync));
+/// ```
 #[cfg(not(feature = "planted"))]
 #[inline(always)]
 pub const fn is(_: &str) -> bool {
