@@ -46,6 +46,13 @@ pub struct Job {
 
 impl Job {
     /// An empty job. Its checkpoints carry the name.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let error = Job::new("nothing").run(Config::new()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Job);
+    /// assert!(error.to_string().starts_with("job `nothing`: the job has no sink"));
+    /// ```
     pub fn new(name: &str) -> Job {
         Job { name: name.to_owned(), graph: Rc::new(RefCell::new(Graph::default())) }
     }
@@ -81,6 +88,16 @@ impl Job {
 
     /// Runs the job to the end of its input.
     ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, numbers) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(numbers.take(), [1, 2, 3]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// If the job or its settings are not well formed, the machine refuses what they need, a checkpoint cannot be
     /// restored, or a source, a sink or the user's code fails.
@@ -112,6 +129,19 @@ impl Job {
     }
 
     /// What to run on each core, for a host of one's own: the simulator's, for example.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::host::{RuntimeConfig, launch};
+    ///
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let (mains, control) = job.into_mains(&Config::new().cores(2))?;
+    /// assert_eq!(mains.len(), 2);
+    /// launch(&RuntimeConfig::default(), mains)?.join()?;
+    /// assert_eq!(control.metrics().sum(|shard| &shard.records_out), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the job or its settings are not well formed.

@@ -18,6 +18,19 @@ const IO_MEMORY: u64 = 4 << 20;
 const RINGS: u64 = 3;
 
 /// Cores that run. Dropping this leaves them running.
+///
+/// ```
+/// use millstream::host::{CoreMain, Cores, RuntimeConfig, RuntimeKind, launch};
+///
+/// let mains: Vec<CoreMain> = vec![Box::new(|_| Box::pin(async {})), Box::new(|_| Box::pin(async {}))];
+/// let cores: Cores = launch(&RuntimeConfig::default(), mains)?;
+/// match cores.fallback() {
+///     None => assert_eq!(cores.kind(), RuntimeKind::Uring),
+///     Some(denied) => assert_eq!(cores.kind(), RuntimeKind::Threads, "{denied}"),
+/// }
+/// cores.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 pub struct Cores {
     kind: RuntimeKind,
     fallback: Option<Denied>,

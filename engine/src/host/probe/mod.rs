@@ -14,6 +14,13 @@ use std::io;
 
 /// Tries io_uring out: a ring, the operations that the engine needs, a request that does nothing.
 ///
+/// ```
+/// match millstream::host::probe::probe() {
+///     Ok(support) => assert!(support.missing.is_empty()),
+///     Err(denied) => eprintln!("io_uring is not used here: {denied}"),
+/// }
+/// ```
+///
 /// # Errors
 /// What denies it.
 pub fn probe() -> Result<Support, Denied> {
