@@ -39,13 +39,27 @@ use crate::host::LocalFuture;
 /// start from a checkpoint needs its own.
 ///
 /// ```
-/// let delays = millstream::sink::ndjson_dir("out/delays");
+/// # use millstream::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let out = dir.path().join("out");
+/// let job = Job::new("doc");
+/// job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", ndjson_dir(&out));
+/// job.run(Config::new().cores(1).checkpoint_at_end_only())?;
+/// assert_eq!(std::fs::read_to_string(out.join("0000000001-000.ndjson")).unwrap(), "1\n2\n3\n");
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn ndjson_dir(path: impl Into<PathBuf>) -> NdjsonDir {
     NdjsonDir { dir: path.into() }
 }
 
 /// A sink into files. Made by [`ndjson_dir`].
+///
+/// ```
+/// use millstream::sink::{NdjsonDir, Sink, ndjson_dir};
+///
+/// let sink: NdjsonDir = ndjson_dir("out/delays");
+/// assert_eq!(Sink::<u64>::describe(&sink), "files in out/delays");
+/// ```
 #[derive(Clone, Debug)]
 pub struct NdjsonDir {
     dir: PathBuf,
