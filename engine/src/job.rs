@@ -61,8 +61,10 @@ impl Job {
     ///
     /// ```
     /// # use millstream::prelude::*;
-    /// # let job = Job::new("doc");
-    /// let squares = job.source("numbers", generator(1_000_000, |n| n * n));
+    /// let job = Job::new("doc");
+    /// job.source("squares", generator(1_000, |n| n * n)).sink("nowhere", discard());
+    /// assert_eq!(job.run(Config::new().cores(2))?.records_in, 1_000);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn source<T, S>(&self, name: &str, source: S) -> Stream<T, Identity<T, FromSource>>
     where

@@ -53,7 +53,8 @@ pub const SECTOR: usize = 4096;
 /// use millstream_storage::disk::{Disk, OpenMode, StdDisk, block_on};
 ///
 /// # let dir = tempfile::tempdir()?;
-/// let open = |mode| block_on(StdDisk.open(&dir.path().join("file"), mode)).map(|_| ()).map_err(|error| error.kind());
+/// let path = dir.path().join("file");
+/// let open = |mode| block_on(StdDisk.open(&path, mode)).map(drop).map_err(|error| error.kind());
 /// assert_eq!(open(OpenMode::Read), Err(ErrorKind::NotFound));
 /// assert_eq!(open(OpenMode::Create), Ok(()));
 /// assert_eq!(open(OpenMode::CreateDirect), Err(ErrorKind::AlreadyExists));

@@ -50,6 +50,15 @@ use crate::time::Timestamp;
 ///         }
 ///     }
 /// }
+/// # let job = Job::new("doc");
+/// # let (sink, counts) = collect();
+/// # let numbers = job
+/// #     .source("numbers", from_vec(vec![7, 7]))
+/// #     .event_time(|_| 1_000, Watermarks::monotonous());
+/// # numbers.key_by(|n| *n).process("count", CountForAMinute).sink("counts", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(counts.take(), [(7, 2)]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub trait Process: Clone + Send + 'static {
     /// What the stream is keyed by.
@@ -87,11 +96,30 @@ type Check = fn(&[u8]) -> Result<()>;
 /// # use millstream::prelude::*;
 /// struct Seen { first: Value<i64>, last: Value<i64> }
 ///
-/// /// As [`Process::declare`] does it.
-/// fn declare(state: &mut Declare) -> Seen {
-///     Seen { first: state.value("first"), last: state.value("last") }
+/// #[derive(Clone)]
+/// struct Span;
+/// impl Process for Span {
+///     type Key = char;
+///     type In = (char, i64);
+///     type Out = (char, i64);
+///     type State = Seen;
+///     fn declare(&self, state: &mut Declare) -> Seen {
+///         Seen { first: state.value("first"), last: state.value("last") }
+///     }
+///     fn on_record(&mut self, (key, at): (char, i64), seen: &Seen, cx: &mut Context<'_, Self>) {
+///         let first = seen.first.load(cx).unwrap_or(at);
+///         seen.first.set(cx, &first);
+///         seen.last.set(cx, &at);
+///         cx.emit((key, at - first));
+///     }
 /// }
-/// # let Seen { first: _, last: _ } = declare(&mut Declare::default());
+/// # let job = Job::new("doc");
+/// # let (sink, spans) = collect();
+/// # let events = job.source("events", from_vec(vec![('a', 5), ('a', 9)]));
+/// # events.key_by(|event| event.0).process("span", Span).sink("spans", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(spans.take(), [('a', 0), ('a', 4)]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 #[derive(Default)]
 pub struct Declare {

@@ -153,8 +153,10 @@ impl SourceContext {
 /// ```
 /// use millstream::source::Polled;
 ///
-/// let answers = [Polled::Split(0), Polled::Pending, Polled::Split(1), Polled::SplitEnd(1), Polled::SplitEnd(0), Polled::End];
-/// assert_eq!(answers.iter().filter(|answer| matches!(answer, Polled::SplitEnd(_))).count(), 2);
+/// let first = [Polled::Split(0), Polled::Pending, Polled::Split(1), Polled::SplitEnd(1)];
+/// let then = [Polled::Split(0), Polled::SplitEnd(0), Polled::End];
+/// let ends = first.iter().chain(&then).filter(|answer| matches!(answer, Polled::SplitEnd(_)));
+/// assert_eq!(ends.count(), 2, "each split ends once");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {

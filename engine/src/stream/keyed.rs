@@ -44,7 +44,8 @@ use crate::stream::{Stream, WindowedStream};
 /// #             *count
 /// #         }
 /// #     }
-///     records.window(Tumbling::of(secs(1))).aggregate("count", Count(Default::default())).map(|w| w.value).stage("counts")
+///     let counts = records.window(Tumbling::of(secs(1))).aggregate("count", Count(Default::default()));
+///     counts.map(|count| count.value).stage("counts")
 /// }
 ///
 /// let job = Job::new("doc");
@@ -82,11 +83,16 @@ where
     /// ```
     /// # use millstream::prelude::*;
     /// # let job = Job::new("doc");
+    /// # let (sink, first) = collect();
     /// let hourly = job
     ///     .source("readings", from_vec(vec![(0_i64, 21_u64), (60_000, 22)]))
     ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)))
     ///     .key_by(|_| 0_u8)
     ///     .window(Tumbling::of(hours(1)).allow_late(minutes(1)));
+    /// hourly.reduce("first", |_, _| {}).map(|first| first.value).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(first.take(), [(0, 21)]);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
         WindowedStream { keyed: self, windows }

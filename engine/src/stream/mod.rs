@@ -34,8 +34,9 @@ pub use windowed::{FromWindow, WindowResults, WindowedStream};
 /// # use millstream::prelude::*;
 /// let job = Job::new("doc");
 /// let (sink, out) = collect();
-/// let numbers: Stream<u64> = job.source("numbers", from_vec(vec![1, 2, 3])).map(|n| n + 1).stage("numbers + 1");
-/// numbers.sink("out", sink);
+/// let numbers = job.source("numbers", from_vec(vec![1, 2, 3]));
+/// let next: Stream<u64> = numbers.map(|n| n + 1).stage("next");
+/// next.sink("out", sink);
 /// job.run(Config::new().cores(1))?;
 /// assert_eq!(out.take(), [2, 3, 4]);
 /// # Ok::<(), millstream::Error>(())

@@ -62,11 +62,12 @@ where
 /// use millstream::stream::chain::Identity;
 /// use millstream::stream::{FromWindow, WindowResults};
 ///
-/// /// The two are the same type.
-/// fn spelled_out(results: WindowResults<char, u64, i64>) -> Stream<Windowed<char, i64>, Identity<Windowed<char, i64>, FromWindow<u64>>> {
-///     results
-/// }
-/// # let _ = spelled_out;
+/// type Sum = Windowed<char, i64>;
+/// /// `WindowResults`, spelled out.
+/// type Sums = Stream<Sum, Identity<Sum, FromWindow<u64>>>;
+///
+/// let same: fn(WindowResults<char, u64, i64>) -> Sums = |results| results;
+/// # let _ = same;
 /// ```
 pub struct FromWindow<In>(PhantomData<fn() -> In>);
 

@@ -22,8 +22,9 @@ pub const MAX_KEY: usize = (1 << 11) - 1;
 ///
 /// let mut store = Store::new(StoreConfig::new("names", 1));
 /// let table = store.create_table(0, 0);
-/// let refused: Result<(), TooLarge> = store.put(table, stable_hash(b"key"), b"key", &vec![0; MAX_VALUE + 1]);
-/// assert_eq!(refused, Err(TooLarge { what: "value", bytes: MAX_VALUE + 1, limit: MAX_VALUE }));
+/// let value = vec![0; MAX_VALUE + 1];
+/// let refused = store.put(table, stable_hash(b"key"), b"key", &value);
+/// assert_eq!(refused, Err(TooLarge { what: "value", bytes: value.len(), limit: MAX_VALUE }));
 /// ```
 pub const MAX_VALUE: usize = (1 << 20) - 1;
 
@@ -33,6 +34,13 @@ pub(crate) const HEADER: usize = 8;
 const TOMBSTONE: u32 = 1 << 31;
 
 /// A key or a value longer than the log takes.
+///
+/// ```
+/// use millstream_storage::store::TooLarge;
+///
+/// let refused = TooLarge { what: "key", bytes: 3_000, limit: 2_047 };
+/// assert!(refused.to_string().starts_with("a key of 3000 bytes is longer than the 2047 bytes"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a {what} of {bytes} bytes is longer than the {limit} bytes that the store takes; split it, or store a reference"
