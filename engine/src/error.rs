@@ -10,7 +10,7 @@ use std::fmt;
 ///
 /// /// Whether it may go away by itself.
 /// fn is_worth_another_try(error: &Error) -> bool {
-///     matches!(error.kind(), ErrorKind::Source | ErrorKind::Sink | ErrorKind::Checkpoint)
+///     error.kind() == ErrorKind::Exhausted
 /// }
 /// assert!(!is_worth_another_try(&Error::new(ErrorKind::Config, "cores is 0; a job needs at least one")));
 /// ```

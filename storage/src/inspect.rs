@@ -8,6 +8,13 @@ use crate::error::StoreError;
 use crate::snapshot::DeltaFile;
 
 /// What a whole and undamaged file holds.
+///
+/// ```
+/// use millstream_storage::inspect::FileContents;
+///
+/// let nothing = FileContents::default();
+/// assert_eq!(nothing.records + nothing.tombstones, 0);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct FileContents {
     /// Blocks.

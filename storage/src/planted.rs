@@ -39,7 +39,6 @@ pub use switch::{is, set};
 /// use millstream_storage::planted;
 ///
 /// assert!(!planted::is("no_delta_sync"));
-/// assert!(!planted!(no_delta_sync));
 /// ```
 #[cfg(not(feature = "planted"))]
 #[inline(always)]
@@ -47,7 +46,17 @@ pub const fn is(_: &str) -> bool {
     false
 }
 
-/// Whether the bug of this name is on: `if planted!(no_delta_sync) { … }`.
+/// Whether the bug of this name is on.
+///
+/// ```
+/// use millstream_storage::planted;
+///
+/// let mut synced = false;
+/// if !planted!(no_delta_sync) {
+///     synced = true;
+/// }
+/// assert!(synced);
+/// ```
 #[macro_export]
 macro_rules! planted {
     ($bug:ident) => {

@@ -76,6 +76,16 @@ impl Checkpoints {
     }
 
     /// Where the state files are.
+    ///
+    /// ```
+    /// use std::rc::Rc;
+    /// use millstream::checkpoint::inspect::Checkpoints;
+    /// use millstream_storage::disk::StdDisk;
+    ///
+    /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), "state");
+    /// assert_eq!(checkpoints.manifest_path(12).to_str(), Some("state/manifest-0000000012"));
+    /// assert_eq!(checkpoints.data_path().to_str(), Some("state/data"));
+    /// ```
     pub fn data_path(&self) -> PathBuf {
         data_directory(&self.path)
     }
@@ -99,6 +109,44 @@ impl Checkpoints {
     }
 
     /// What a step's state amounts to, by the name of the state: reads all of it.
+    ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream::prelude::*;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// use millstream::checkpoint::inspect::{Checkpoints, StateSize};
+    /// # #[derive(Clone)]
+    /// # struct Number;
+    /// # impl Process for Number {
+    /// #     type Key = char;
+    /// #     type In = char;
+    /// #     type Out = u64;
+    /// #     type State = Value<u64>;
+    /// #     fn declare(&self, state: &mut Declare) -> Value<u64> {
+    /// #         state.value("seen")
+    /// #     }
+    /// #     fn on_record(&mut self, _: char, seen: &Value<u64>, cx: &mut Context<'_, Self>) {
+    /// #         seen.update(cx, |n| *n += 1);
+    /// #     }
+    /// # }
+    /// # let dir = tempfile::tempdir()?;
+    /// # let job = Job::new("doc");
+    /// # let letters = job.source("letters", from_vec(vec!['a', 'b', 'a']));
+    /// # letters.key_by(|c| *c).process("count", Number).sink("nowhere", discard());
+    /// # job.run(Config::new().cores(1).checkpoints(dir.path()).checkpoint_at_end_only())?;
+    ///
+    /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
+    /// let manifest = block_on(checkpoints.manifest(1))?;
+    /// let sizes = block_on(checkpoints.sizes(&manifest.steps["count"]))?;
+    /// let seen: &StateSize = &sizes["seen"];
+    /// assert_eq!((seen.tables, seen.keys), (1, 2));
+    ///
+    /// let store = manifest.steps["count"].parts[0].store.as_ref().expect("the step has state");
+    /// for file in &store.files {
+    ///     assert!(block_on(checkpoints.verify(file))?.records >= 2);
+    /// }
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If a state file is missing or damaged.
