@@ -4,6 +4,9 @@
 //! the other. So a file that grows is given room ahead of its writes and is cut to its true length before it is
 //! synced or closed. Room that a crash leaves behind reads as zeros, in a file that was never synced.
 
+#[cfg(test)]
+mod tests;
+
 use std::cell::{Cell, RefCell};
 use std::future::poll_fn;
 use std::mem;
@@ -25,6 +28,8 @@ pub(super) struct Extent {
     // The file's length as the kernel sees it, where room was given; writes below it need no leave.
     room: Cell<u64>,
     grows: Cell<bool>,
+    // Changing the length has failed, maybe half way: the file may be longer than `room`.
+    torn: Cell<bool>,
     resizing: Cell<bool>,
     waiting: RefCell<Vec<Waker>>,
 }
@@ -52,6 +57,7 @@ impl Extent {
             writes: Cell::new(0),
             room: Cell::new(0),
             grows: Cell::new(grows),
+            torn: Cell::new(false),
             resizing: Cell::new(false),
             waiting: RefCell::default(),
         }
@@ -72,9 +78,11 @@ impl Extent {
             if self.resizing.get() {
                 return self.wait(context);
             }
-            if self.grows.get() && end > START {
+            let from = self.room.get();
+            // A write far behind the end leaves a hole, which no room is wasted on.
+            let near = end - from.max(self.reach.get()).min(end) <= STEP;
+            if self.grows.get() && near && end > START {
                 self.resizing.set(true);
-                let from = self.room.get();
                 return Poll::Ready(Leave::Grow { from, len: end.next_multiple_of(STEP) - from });
             }
         }
@@ -104,15 +112,21 @@ impl Extent {
     /// a disk without room for a step may have room for a write.
     pub(super) fn resized(&self, room: Option<u64>) {
         match room {
-            Some(room) => self.room.set(room),
-            None => self.grows.set(false),
+            Some(room) => {
+                self.room.set(room);
+                self.torn.set(false);
+            }
+            None => {
+                self.grows.set(false);
+                self.torn.set(true);
+            }
         }
         self.resizing.set(false);
         let waiting = mem::take(&mut *self.waiting.borrow_mut());
         waiting.into_iter().for_each(Waker::wake);
     }
 
-    /// The length to cut the file to before it is synced, if it holds room; [`Extent::resized`] follows. Waits
+    /// The length to cut the file to before it is synced, if it holds or may hold room; [`Extent::resized`] follows. Waits
     /// while the length is being changed by somebody else.
     pub(super) async fn cut(&self) -> Option<u64> {
         poll_fn(|context| {
@@ -130,8 +144,8 @@ impl Extent {
         .await
     }
 
-    /// The true length, if the file is longer than that.
+    /// The true length, if the file is or may be longer than that.
     pub(super) fn excess(&self) -> Option<u64> {
-        (self.room.get() > self.reach.get()).then(|| self.reach.get())
+        (self.torn.get() || self.room.get() > self.reach.get()).then(|| self.reach.get())
     }
 }

@@ -88,6 +88,11 @@ pub(crate) fn run(seat: &Seat, start: CoreStart) -> Option<String> {
     scheduler.panic_message()
 }
 
+/// Tries out the ring that each core makes for direct I/O.
+pub(super) fn try_direct_ring() -> io::Result<()> {
+    Ring::new().map(drop)
+}
+
 fn build(seat: &Seat) -> io::Result<LocalExecutor> {
     let placement = seat.cpu.map_or(Placement::Unbound, Placement::Fixed);
     let mut builder = LocalExecutorBuilder::new(placement)
