@@ -4,6 +4,7 @@
 //! implementations: `uring` (glommio: pinned executors, io_uring), `threads` (pinned plain threads, where io_uring
 //! is denied) and the simulator's. [`launch`] starts cores on one of the first two. The trait has no defaults: nothing of one world leaks into another.
 
+mod aligned;
 mod blocking;
 mod clock;
 mod cores;

@@ -86,6 +86,12 @@ fn uring(findings: &Findings) -> Vec<Option<String>> {
             None => format!("allowed, {} operations", uring.operations),
             Some(denied) => format!("DENIED: {denied}"),
         }),
+        uring.allowed.then(|| match &uring.direct_denied {
+            None => {
+                "direct I/O: a ring of each core's own, from the memory that the state lives in".to_owned()
+            }
+            Some(denied) => format!("direct I/O: helper threads: {denied}"),
+        }),
         (!uring.features.is_empty()).then(|| uring.features.join(" ")),
         Some(format!("kernel.io_uring_disabled: {sysctl}; seccomp: {}", uring.seccomp)),
     ]

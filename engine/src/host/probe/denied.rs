@@ -108,7 +108,8 @@ pub fn diagnose(facts: &Facts) -> Result<Support, Denied> {
     }
 }
 
-fn refused(facts: &Facts, call: &'static str, errno: i32) -> Denied {
+/// What a system call's error means beside the facts.
+pub(super) fn refused(facts: &Facts, call: &'static str, errno: i32) -> Denied {
     let filtered = facts.seccomp == Seccomp::Filter;
     let old = facts.kernel().is_some_and(|version| version < KERNEL_NEEDED);
     match errno {
