@@ -43,6 +43,13 @@ pub struct DeltaFile {
     pub blocks: u32,
     /// The id of the store that wrote it: not always that of the store which names it now.
     pub store_id: u64,
+    /// 0 for the file of the epoch's checkpoint; those that were written between it and the next one are numbered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u32,
+}
+
+fn is_zero(part: &u32) -> bool {
+    *part == 0
 }
 
 /// A live table.
@@ -57,7 +64,10 @@ pub struct TableEntry {
     pub namespace: i64,
 }
 
-/// The name of the file that a store writes for an epoch.
-pub fn file_name(store: &str, epoch: u64) -> String {
-    format!("{store}-{epoch:010}.log")
+/// The name of the file that a store writes for an epoch, or of one that it writes after that epoch's.
+pub fn file_name(store: &str, epoch: u64, part: u32) -> String {
+    match part {
+        0 => format!("{store}-{epoch:010}.log"),
+        _ => format!("{store}-s{part:04}-{epoch:010}.log"),
+    }
 }
