@@ -43,7 +43,13 @@ impl DeltaReader {
             }
             std::cmp::Ordering::Equal => {}
         }
-        let next = Identity { store: expected.store_id, epoch: expected.epoch, offset: 0, index: 0 };
+        let next = Identity {
+            store: expected.store_id,
+            epoch: expected.epoch,
+            offset: 0,
+            index: 0,
+            part: expected.part,
+        };
         Ok(DeltaReader { file, path, expected: expected.clone(), next, chunk: Vec::new(), chunk_start: 0 })
     }
 
@@ -71,9 +77,9 @@ impl DeltaReader {
         }
         self.fill(block::HEADER).await?;
         let header = self.header();
-        self.check_lengths(&header)?;
+        check_lengths(&header, self.expected.bytes - offset).map_err(|damage| self.damaged(damage))?;
         self.fill(header.len as usize).await?;
-        self.check_block(&header)?;
+        check_block(self.unread(), self.next).map_err(|damage| self.damaged(damage))?;
         self.next.offset += u64::from(header.len);
         self.next.index += 1;
         let start = (offset - self.chunk_start) as usize;
@@ -106,39 +112,44 @@ impl DeltaReader {
         Header::decode(self.unread()[..block::HEADER].try_into().expect("`fill` provided a header"))
     }
 
-    fn check_lengths(&self, header: &Header) -> Result<(), StoreError> {
-        if header.format != block::FORMAT {
-            return Err(self.damaged(Damage::Format { found: header.format, expected: block::FORMAT }));
-        }
-        let left = self.expected.bytes - self.next.offset;
-        if !header.lengths_fit() || u64::from(header.len) > left {
-            let (len, used) = (header.len, header.used);
-            let what = format!("a block of {len} bytes, {used} used, cannot be where {left} bytes are left");
-            return Err(self.damaged(Damage::Malformed(what)));
-        }
-        Ok(())
-    }
-
-    fn check_block(&self, header: &Header) -> Result<(), StoreError> {
-        let computed = block::checksum(&self.unread()[..header.len as usize]);
-        if computed != header.checksum && !planted!(no_checksum) {
-            return Err(self.damaged(Damage::Checksum { found: header.checksum, computed }));
-        }
-        let (is, must) = (header.identity, self.next);
-        let fields = [
-            ("store id", is.store, must.store),
-            ("epoch", is.epoch, must.epoch),
-            ("offset in the file", is.offset, must.offset),
-            ("number of the block", u64::from(is.index), u64::from(must.index)),
-        ];
-        match fields.into_iter().find(|(_, found, expected)| found != expected) {
-            Some((field, found, expected)) => Err(self.damaged(Damage::Misplaced { field, found, expected })),
-            None => Ok(()),
-        }
-    }
-
     fn damaged(&self, damage: Damage) -> StoreError {
         StoreError::damaged(&self.path, self.next.offset, damage)
+    }
+}
+
+fn check_lengths(header: &Header, left: u64) -> Result<(), Damage> {
+    if header.format != block::FORMAT {
+        return Err(Damage::Format { found: header.format, expected: block::FORMAT });
+    }
+    if !header.lengths_fit() || u64::from(header.len) > left {
+        let (len, used) = (header.len, header.used);
+        let what = format!("a block of {len} bytes, {used} used, cannot be where {left} bytes are left");
+        return Err(Damage::Malformed(what));
+    }
+    Ok(())
+}
+
+/// Verifies the block that `bytes` begin with: that it is whole, unchanged, and where it belongs. Returns its length.
+pub(crate) fn check_block(bytes: &[u8], must: Identity) -> Result<usize, Damage> {
+    let Some(header) = bytes.first_chunk().map(Header::decode) else {
+        return Err(Damage::Malformed(format!("{} bytes are left, too few for a block", bytes.len())));
+    };
+    check_lengths(&header, bytes.len() as u64)?;
+    let computed = block::checksum(&bytes[..header.len as usize]);
+    if computed != header.checksum && !planted!(no_checksum) {
+        return Err(Damage::Checksum { found: header.checksum, computed });
+    }
+    let is = header.identity;
+    let fields = [
+        ("store id", is.store, must.store),
+        ("epoch", is.epoch, must.epoch),
+        ("number of the file", u64::from(is.part), u64::from(must.part)),
+        ("offset in the file", is.offset, must.offset),
+        ("number of the block", u64::from(is.index), u64::from(must.index)),
+    ];
+    match fields.into_iter().find(|(_, found, expected)| found != expected) {
+        Some((field, found, expected)) => Err(Damage::Misplaced { field, found, expected }),
+        None => Ok(header.len as usize),
     }
 }
 

@@ -54,9 +54,19 @@ impl Pages {
         self.start.as_ptr()
     }
 
-    /// Length in bytes.
-    pub(crate) fn len(&self) -> usize {
-        self.len
+    /// Gives whole pages back to the system; they read as zeros afterwards. Memory that is not mapped, and pieces that
+    /// begin or end inside a page, stay as they are.
+    pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {
+        let whole =
+            range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE) && range.end <= self.len;
+        if !is_mapped(self.len) || !whole || range.is_empty() {
+            return;
+        }
+        // SAFETY: the pages are ours, `&mut self` excludes other users, and plain bytes may become zeros.
+        let _ = unsafe {
+            let start = self.as_ptr().add(range.start).cast();
+            rustix::mm::madvise(start, range.len(), rustix::mm::Advice::LinuxDontNeed)
+        };
     }
 
     /// Asks for huge pages. A kernel that has none leaves the memory as it is: slower, never wrong.

@@ -1,23 +1,15 @@
-//! Writing a sealed delta: the state's own memory goes to disk, block by block, in large writes.
+//! The share of one store in a checkpoint, on its way to disk.
 
-use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
-use std::task::Poll;
 
-use crate::disk::{Disk, File, Io, OpenMode, SharedBytes};
+use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::log::block::{self, Header, Identity};
-use crate::log::pending::{Range, Ranges};
-use crate::memory::Pages;
+use crate::log::pending::Ranges;
 use crate::planted;
-use crate::snapshot::{DeltaFile, StoreSnapshot, file_name};
-
-/// Bytes of one write: large enough for the disk, and its checksums take no more than some 50 µs of the core.
-const WRITE: usize = 512 << 10;
-/// Writes under way at a time.
-const IN_FLIGHT: usize = 4;
+use crate::snapshot::StoreSnapshot;
+use crate::spill::Ticket;
+use crate::writer::{NewFile, write_file};
 
 /// The delta of one epoch, to be written in the background. Made by [`Store::seal`](crate::store::Store::seal).
 ///
@@ -45,11 +37,13 @@ pub struct Sealed {
     snapshot: StoreSnapshot,
     /// Shared with the store, on the same core: filling in headers elsewhere would race with its reads.
     ranges: Rc<Ranges>,
+    /// What is being written ahead of it: its file comes before this one.
+    ahead: Option<Ticket>,
 }
 
 impl Sealed {
-    pub(crate) fn new(snapshot: StoreSnapshot, ranges: Rc<Ranges>) -> Sealed {
-        Sealed { snapshot, ranges }
+    pub(crate) fn new(snapshot: StoreSnapshot, ranges: Rc<Ranges>, ahead: Option<Ticket>) -> Sealed {
+        Sealed { snapshot, ranges, ahead }
     }
 
     /// Bytes that [`Sealed::write`] is going to write.
@@ -67,164 +61,25 @@ impl Sealed {
     /// If the disk refuses: the file is then abandoned, to be removed when no manifest names it. Tell the store by
     /// [`Store::flush_failed`](crate::store::Store::flush_failed).
     pub async fn write(self, disk: Rc<dyn Disk>, dir: PathBuf) -> Result<StoreSnapshot, StoreError> {
-        let Sealed { mut snapshot, ranges } = self;
-        if ranges.is_empty() {
-            return Ok(snapshot);
-        }
-        let name = file_name(&snapshot.name, snapshot.epoch);
-        let path = dir.join(&name);
-        let opened = disk.open(&path, OpenMode::CreateDirect).await;
-        let file = opened.map_err(StoreError::io("create", &path))?;
-        let mut writer = Writer::new(file, snapshot.store_id, snapshot.epoch);
-        let written = writer.write_all(&ranges, &path).await;
-        // Nothing may be under way when this returns, so that a failure is over when it is reported.
-        let finished = writer.finish(&path).await;
-        written.and(finished)?;
-        if !planted!(no_delta_sync) {
-            let mut synced = writer.file.sync().await;
-            while planted!(sync_again) && synced.is_err() {
-                synced = writer.file.sync().await;
+        let Sealed { mut snapshot, ranges, ahead } = self;
+        let mut ranges = ranges;
+        if let Some(ahead) = ahead {
+            match ahead.outcome().await {
+                Ok(_) if planted!(spill_not_named) => {}
+                Ok(file) => snapshot.files.push(file),
+                // Not written, so it is written here, in its place in the log: before all that came later.
+                Err(failed) => {
+                    let all = failed.iter().chain(ranges.iter());
+                    ranges = Rc::new(all.map(|(at, range)| (*at, range.clone())).collect());
+                }
             }
-            synced.map_err(StoreError::io("sync", &path))?;
         }
-        snapshot.files.push(writer.delta_file(name));
+        if !ranges.is_empty() {
+            let new =
+                NewFile { name: &snapshot.name, store: snapshot.store_id, epoch: snapshot.epoch, part: 0 };
+            let file = write_file(&*disk, &dir, new, &ranges).await?;
+            snapshot.files.push(file);
+        }
         Ok(snapshot)
     }
-}
-
-/// One delta file being written.
-struct Writer {
-    file: Rc<dyn File>,
-    under_way: Vec<Io<()>>,
-    /// Where the next block belongs.
-    next: Identity,
-}
-
-impl Writer {
-    fn new(file: Rc<dyn File>, store: u64, epoch: u64) -> Writer {
-        Writer { file, under_way: Vec::new(), next: Identity { store, epoch, offset: 0, index: 0 } }
-    }
-
-    async fn write_all(&mut self, ranges: &Ranges, path: &Path) -> Result<(), StoreError> {
-        for ((_, start), range) in ranges {
-            let mut from = *start;
-            while from < range.end {
-                let offset = self.next.offset;
-                let bytes = self.next_write(range, &mut from);
-                self.under_way.push(self.file.write_at(offset, bytes));
-                while self.under_way.len() >= IN_FLIGHT {
-                    self.one_done().await.map_err(StoreError::io("write", path))?;
-                }
-                yield_once().await;
-            }
-        }
-        Ok(())
-    }
-
-    /// Places the blocks of a range from `from` on, up to one write, and moves `from` behind them.
-    fn next_write(&mut self, range: &Range, from: &mut u32) -> SharedBytes {
-        let (start, mut end) = (*from as usize, *from as usize);
-        while end < range.end as usize {
-            // SAFETY: blocks lie one behind the other up to the range's end, each with its header.
-            let len = unsafe { block_len(range.memory.as_ptr().add(end)) };
-            if end > start && end + len - start > WRITE {
-                break;
-            }
-            end += len;
-        }
-        *from = end as u32;
-        let (memory, at) = match range.shared {
-            true => (copy(&range.memory, start, end), 0),
-            false => (range.memory.clone(), start),
-        };
-        let mut placed = 0;
-        while placed < end - start {
-            // SAFETY: as above. The blocks lie below the seal line, where the store only reads, and reads no
-            // header's identity; nothing else reads them, as this is their first write, or a copy.
-            placed += unsafe { self.place(memory.as_ptr().add(at + placed)) };
-        }
-        // SAFETY: sealed blocks do not change while they are allocated: a later write of the same blocks places
-        // its headers in a copy.
-        unsafe { SharedBytes::new(memory.clone(), memory.as_ptr().add(at), end - start) }
-    }
-
-    /// Fills in where a block belongs, and its checksum. Returns its length.
-    ///
-    /// # Safety
-    /// `start` must point to a whole block that nothing else reads or writes meanwhile.
-    unsafe fn place(&mut self, start: *mut u8) -> usize {
-        // SAFETY: the caller's promise: a block is at least a header long.
-        let mut header = Header::decode(&unsafe { start.cast::<[u8; block::HEADER]>().read() });
-        header.identity = self.next;
-        let len = header.len as usize;
-        // SAFETY: the caller's promise; the slice ends before the header is written again.
-        header.checksum = unsafe {
-            start.cast::<[u8; block::HEADER]>().write(header.encode());
-            block::checksum(std::slice::from_raw_parts(start, len))
-        };
-        // SAFETY: as above.
-        unsafe { start.cast::<[u8; block::HEADER]>().write(header.encode()) };
-        self.next.offset += len as u64;
-        self.next.index += 1;
-        len
-    }
-
-    /// Waits for any write.
-    async fn one_done(&mut self) -> std::io::Result<()> {
-        let under_way = &mut self.under_way;
-        poll_fn(|context| {
-            for i in 0..under_way.len() {
-                if let Poll::Ready(result) = under_way[i].as_mut().poll(context) {
-                    drop(under_way.swap_remove(i));
-                    return Poll::Ready(result);
-                }
-            }
-            Poll::Pending
-        })
-        .await
-    }
-
-    /// Waits for all writes. Reports the first error.
-    async fn finish(&mut self, path: &Path) -> Result<(), StoreError> {
-        let mut result = Ok(());
-        while !self.under_way.is_empty() {
-            let done = self.one_done().await.map_err(StoreError::io("write", path));
-            result = result.and(done);
-        }
-        result
-    }
-
-    fn delta_file(&self, name: String) -> DeltaFile {
-        let Identity { store, epoch, offset, index } = self.next;
-        DeltaFile { name, epoch, bytes: offset, blocks: index, store_id: store }
-    }
-}
-
-/// The length of the block at `start`.
-///
-/// # Safety
-/// `start` must point to the header of a block.
-unsafe fn block_len(start: *const u8) -> usize {
-    // SAFETY: the caller's promise.
-    Header::decode(&unsafe { start.cast::<[u8; block::HEADER]>().read() }).len as usize
-}
-
-fn copy(from: &Pages, start: usize, end: usize) -> Arc<Pages> {
-    let to = Pages::zeroed(end - start, false);
-    // SAFETY: the range lies in `from`, is sealed, and hence not written; `to` is new and as long.
-    unsafe { to.as_ptr().copy_from_nonoverlapping(from.as_ptr().add(start), end - start) };
-    Arc::new(to)
-}
-
-/// Lets other tasks of the core run.
-async fn yield_once() {
-    let mut yielded = false;
-    poll_fn(|context| {
-        if std::mem::replace(&mut yielded, true) {
-            return Poll::Ready(());
-        }
-        context.waker().wake_by_ref();
-        Poll::Pending
-    })
-    .await
 }

@@ -64,6 +64,13 @@ pub struct DeltaFile {
     pub blocks: u32,
     /// The id of the store that wrote it: not always that of the store which names it now.
     pub store_id: u64,
+    /// 0 for the file of the epoch's checkpoint; those that were written between it and the next one are numbered.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u32,
+}
+
+fn is_zero(part: &u32) -> bool {
+    *part == 0
 }
 
 /// A live table.
@@ -78,12 +85,15 @@ pub struct TableEntry {
     pub namespace: i64,
 }
 
-/// The name of the file that a store writes for an epoch.
+/// The name of the file that a store writes for an epoch, or of one that it writes after that epoch's.
 ///
 /// ```
 /// # use millstream_storage::snapshot::file_name;
-/// assert_eq!(file_name("counts", 7), "counts-0000000007.log");
+/// assert_eq!(file_name("counts", 7, 0), "counts-0000000007.log");
 /// ```
-pub fn file_name(store: &str, epoch: u64) -> String {
-    format!("{store}-{epoch:010}.log")
+pub fn file_name(store: &str, epoch: u64, part: u32) -> String {
+    match part {
+        0 => format!("{store}-{epoch:010}.log"),
+        _ => format!("{store}-s{part:04}-{epoch:010}.log"),
+    }
 }

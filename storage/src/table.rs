@@ -40,21 +40,46 @@ impl Table {
         let bytes = log.header(address).size();
         log.count_live(address, bytes);
         self.shares.add(log.slot_of(address), bytes);
-        let prefetch = |address| crate::prefetch::read(log.pointer(address));
-        self.index.insert(hash, address, |address| log.hash(address), prefetch);
+        self.index.insert(hash, address);
+    }
+
+    /// As [`Table::enter`], with the key's second hash.
+    pub(crate) fn enter_checked(&mut self, log: &mut Log, hash: u64, address: Address, check: Option<u64>) {
+        let bytes = log.header(address).size();
+        log.count_live(address, bytes);
+        self.shares.add(log.slot_of(address), bytes);
+        self.index.insert_checked(hash, address, check);
     }
 
     /// Counts the record at `old` as dead, and the one at `new`, which took its place, as live.
     pub(crate) fn supersede(&mut self, log: &mut Log, old: Address, new: Address) {
+        let size = log.header(old).size();
+        self.supersede_sized(log, old, size, new);
+    }
+
+    /// As [`Table::supersede`], where the old record has this size and need not be in memory.
+    pub(crate) fn supersede_sized(&mut self, log: &mut Log, old: Address, size: usize, new: Address) {
         let bytes = log.header(new).size();
         log.count_live(new, bytes);
         self.shares.add(log.slot_of(new), bytes);
-        self.forget(log, old);
+        self.forget_sized(log, old, size);
+    }
+
+    /// Counts the record at `old`, which has this size and need not be in memory, as dead, and its copy as live.
+    pub(crate) fn moved(&mut self, log: &mut Log, old: Address, new: Address, bytes: usize) {
+        log.count_live(new, bytes);
+        self.shares.add(log.slot_of(new), bytes);
+        self.forget_sized(log, old, bytes);
     }
 
     /// Counts the record at `address` as dead.
     pub(crate) fn forget(&mut self, log: &mut Log, address: Address) {
         let bytes = log.header(address).size();
+        self.forget_sized(log, address, bytes);
+    }
+
+    /// As [`Table::forget`], for a record of this size that need not be in memory.
+    pub(crate) fn forget_sized(&mut self, log: &mut Log, address: Address, bytes: usize) {
         let slot = log.slot_of(address);
         self.shares.subtract(slot, bytes);
         log.count_dead(slot, bytes);
@@ -95,6 +120,14 @@ impl Shares {
             _ => self.shares.partition_point(|share| share.0 < slot),
         };
         self.shares[at].1 -= bytes as u32;
+    }
+
+    /// Live bytes of the table in a segment.
+    pub(crate) fn of(&self, slot: u32) -> usize {
+        match self.shares.binary_search_by_key(&slot, |share| share.0) {
+            Ok(at) => self.shares[at].1 as usize,
+            Err(_) => 0,
+        }
     }
 
     /// The segments that hold live bytes of the table.

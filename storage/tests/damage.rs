@@ -36,7 +36,7 @@ fn config() -> StoreConfig {
 }
 
 fn restore(dir: &Path, part: &StoreSnapshot) -> Result<Store, StoreError> {
-    block_on(Store::restore(&StdDisk, dir, config(), std::slice::from_ref(part), |_, _| true))
+    block_on(Store::restore(Rc::new(StdDisk), dir, config(), std::slice::from_ref(part), |_, _| true))
 }
 
 /// What a restore says is damaged: the file, the place, and how.

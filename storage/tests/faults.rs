@@ -92,7 +92,8 @@ fn what_a_failed_checkpoint_did_not_write_goes_into_the_next() {
                 assert!(matches!(fault, Failing::Nothing), "a fault went unnoticed");
                 assert_eq!(part.files.len(), 1);
                 let config = StoreConfig::new("step", 2);
-                let restored = block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_, _| true));
+                let restored =
+                    block_on(Store::restore(Rc::new(StdDisk), dir.path(), config, &[part], |_, _| true));
                 let restored = restored.expect("nothing is damaged");
                 let table = restored.table(0, 0).expect("it was listed");
                 assert_eq!(restored.len(table), 240_000);
@@ -122,7 +123,7 @@ fn an_abandoned_write_that_ends_late_does_not_disturb_the_next_one() {
     store.flushed(2, &part);
     for (part, value) in [(late, b"one"), (part, b"two")] {
         let config = StoreConfig::new("step", 2);
-        let restored = block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_, _| true));
+        let restored = block_on(Store::restore(Rc::new(StdDisk), dir.path(), config, &[part], |_, _| true));
         let restored = restored.expect("nothing is damaged");
         let table = restored.table(0, 0).expect("it was listed");
         assert_eq!(restored.get(table, stable_hash(b"key"), b"key"), Some(&value[..]));

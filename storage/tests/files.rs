@@ -28,7 +28,7 @@ fn many_small_checkpoints_name_few_files_and_restore_to_the_last() {
         store.maintain(1 << 20);
         if epoch % 50 == 0 {
             let config = StoreConfig::new("small", 1);
-            store = block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_, _| true))
+            store = block_on(Store::restore(Rc::new(StdDisk), dir.path(), config, &[part], |_, _| true))
                 .expect("no damage");
         }
     }
@@ -65,8 +65,8 @@ fn a_restored_store_writes_only_what_changes() {
     }
     let part = checkpoint(&mut store, dir.path(), 1);
     let config = StoreConfig::new("new", 2);
-    let mut store =
-        block_on(Store::restore(&StdDisk, dir.path(), config, &[part], |_, _| true)).expect("no damage");
+    let mut store = block_on(Store::restore(Rc::new(StdDisk), dir.path(), config, &[part], |_, _| true))
+        .expect("no damage");
     let table = store.table(0, 0).expect("it was restored");
     store.put(table, stable_hash(&[0; 8]), &[0; 8], &[2; 16]).expect("it fits");
     let part = checkpoint(&mut store, dir.path(), 2);

@@ -52,7 +52,7 @@ fn an_old_checkpoint_is_read() {
     let json = fs::read_to_string(Path::new(FIXTURE).join("snapshot.json")).expect("a fixture");
     let part: StoreSnapshot = serde_json::from_str(&json).expect("a snapshot");
     let config = StoreConfig::new("new", 1);
-    let store = block_on(Store::restore(&StdDisk, Path::new(FIXTURE), config, &[part], |_, _| true));
+    let store = block_on(Store::restore(Rc::new(StdDisk), Path::new(FIXTURE), config, &[part], |_, _| true));
     let store = store.expect("fixtures are not damaged");
     let table = store.table(1, -60_000).expect("it was alive");
     assert_eq!(store.get(table, stable_hash(b"JFK"), b"JFK"), Some(&8u64.to_le_bytes()[..]));

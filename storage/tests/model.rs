@@ -1,11 +1,14 @@
-//! Thousands of random operations, failed flushes and restores at other core counts, against ordered maps.
+//! Thousands of random operations, failed flushes and restores at other core counts, against ordered maps: in memory,
+//! and with so little of it that most records are on disk.
 
 use std::collections::BTreeMap;
 use std::rc::Rc;
 
 use millstream_storage::disk::{StdDisk, block_on};
 use millstream_storage::hash::stable_hash;
+use millstream_storage::read::{Fetched, Reader};
 use millstream_storage::snapshot::StoreSnapshot;
+use millstream_storage::spill::Spill;
 use millstream_storage::store::{Store, StoreConfig, TableId};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -16,15 +19,57 @@ type Model = BTreeMap<i64, BTreeMap<Vec<u8>, Vec<u8>>>;
 
 #[derive(Clone, Debug)]
 enum Op {
-    Put { table: i64, key: u16, len: usize, fill: u8 },
-    Upsert { table: i64, key: u16, len: usize },
-    UpsertBatch { table: i64, first: u16, count: u16 },
-    GetMut { table: i64, key: u16, fill: u8 },
-    Remove { table: i64, key: u16 },
-    DropTable { table: i64 },
-    Maintain { budget: usize },
-    Checkpoint { written: bool, reported: bool },
-    Restore { cores: u64 },
+    Put {
+        table: i64,
+        key: u16,
+        len: usize,
+        fill: u8,
+    },
+    Upsert {
+        table: i64,
+        key: u16,
+        len: usize,
+    },
+    UpsertBatch {
+        table: i64,
+        first: u16,
+        count: u16,
+    },
+    GetMut {
+        table: i64,
+        key: u16,
+        fill: u8,
+    },
+    Remove {
+        table: i64,
+        key: u16,
+    },
+    DropTable {
+        table: i64,
+    },
+    Maintain {
+        budget: usize,
+    },
+    Checkpoint {
+        written: bool,
+        reported: bool,
+    },
+    /// Asks for keys, and leaves what was read waiting for later.
+    Ask {
+        table: i64,
+        first: u16,
+        count: u16,
+    },
+    Admit,
+    /// Begins to write ahead.
+    Spill,
+    /// What was being written ahead has come to its end, or failed.
+    Spilled {
+        written: bool,
+    },
+    Restore {
+        cores: u64,
+    },
 }
 
 fn op() -> impl Strategy<Value = Op> {
@@ -40,6 +85,10 @@ fn op() -> impl Strategy<Value = Op> {
         5 => (1..50_000usize).prop_map(|budget| Op::Maintain { budget }),
         5 => any::<(bool, bool)>().prop_map(|(written, reported)| Op::Checkpoint { written, reported }),
         2 => (1..4u64).prop_map(|cores| Op::Restore { cores }),
+        3 => (table(), key(), 1..300u16).prop_map(|(table, first, count)| Op::Ask { table, first, count }),
+        2 => Just(Op::Admit),
+        10 => Just(Op::Spill),
+        10 => (0..4u8).prop_map(|outcome| Op::Spilled { written: outcome > 0 }),
     ]
 }
 
@@ -56,19 +105,109 @@ struct World {
     model: Model,
     epoch: u64,
     durable: (Model, Vec<StoreSnapshot>),
+    budget: Option<u64>,
+    /// What is being written ahead, by store.
+    spills: Vec<Option<Spill>>,
+    /// What was read and not admitted yet, by store.
+    late: Vec<Vec<Fetched>>,
 }
 
 impl World {
-    fn new() -> World {
+    fn new(budget: Option<u64>) -> World {
         let dir = tempfile::tempdir().expect("a temporary directory");
-        let stores = vec![Store::new(config(0, 0))];
-        World { dir, stores, model: Model::new(), epoch: 0, durable: Default::default() }
+        let stores = vec![Store::new(config(0, 0, budget))];
+        let (durable, spills, late) = (Default::default(), vec![None], vec![Vec::new()]);
+        World { dir, stores, model: Model::new(), epoch: 0, durable, budget, spills, late }
     }
 
-    fn store(&mut self, key: &[u8]) -> (&mut Store, u64) {
+    /// The store of a key, with the key's record in memory.
+    fn store(&mut self, table: i64, key: &[u8]) -> (&mut Store, u64) {
         let hash = stable_hash(key);
         let owner = (hash % self.stores.len() as u64) as usize;
+        self.fetch(owner, table, &[hash]);
         (&mut self.stores[owner], hash)
+    }
+
+    fn reader(&self) -> Reader {
+        Reader::new(Rc::new(StdDisk), self.dir.path().to_owned())
+    }
+
+    /// Reads what is needed of some keys, until all of it is in memory.
+    fn fetch(&mut self, owner: usize, table: i64, hashes: &[u64]) {
+        self.make_room(owner);
+        let reader = self.reader();
+        let store = &mut self.stores[owner];
+        let Some(table) = store.table(STATE, table) else { return };
+        for _ in 0..100_000 {
+            let presence = store.missing(table, hashes.iter().copied());
+            if presence.complete && presence.covered == hashes.len() {
+                return;
+            }
+            for read in store.take_reads() {
+                let fetched = block_on(reader.perform(read)).expect("nothing is damaged");
+                store.admit(fetched);
+            }
+            // What others wait for.
+            self.late[owner].drain(..).for_each(|fetched| store.admit(fetched));
+        }
+        panic!("keys do not come");
+    }
+
+    /// As an owner under pressure: writes ahead and waits for that.
+    fn make_room(&mut self, owner: usize) {
+        for _ in 0..100 {
+            self.stores[owner].maintain(0);
+            if self.stores[owner].has_room() {
+                return;
+            }
+            let spill = self.spills[owner].take().or_else(|| self.stores[owner].spill());
+            let Some(spill) = spill else { return };
+            block_on(spill.write(Rc::new(StdDisk), self.dir.path().to_owned())).expect("the disk works");
+        }
+    }
+
+    fn ask(&mut self, table: i64, first: u16, count: u16) {
+        let reader = self.reader();
+        for (owner, store) in self.stores.iter_mut().enumerate() {
+            let Some(table) = store.table(STATE, table) else { continue };
+            store.missing(table, (0..count).map(|i| stable_hash(&key_bytes((first + i) % 500))));
+            let reads = store.take_reads().into_iter();
+            let fetched = reads.map(|read| block_on(reader.perform(read)).expect("nothing is damaged"));
+            self.late[owner].extend(fetched);
+        }
+    }
+
+    fn admit(&mut self) {
+        for (store, late) in self.stores.iter_mut().zip(&mut self.late) {
+            late.drain(..).for_each(|fetched| store.admit(fetched));
+        }
+    }
+
+    fn spill(&mut self) {
+        for (store, spill) in self.stores.iter_mut().zip(&mut self.spills) {
+            if spill.is_none() {
+                *spill = store.spill();
+            }
+        }
+    }
+
+    fn spilled(&mut self, written: bool) {
+        for spill in self.spills.iter_mut().filter_map(Option::take).filter(|_| written) {
+            block_on(spill.write(Rc::new(StdDisk), self.dir.path().to_owned())).expect("the disk works");
+        }
+    }
+
+    /// As an owner does between batches.
+    fn maintain(&mut self, budget: usize) {
+        let reader = self.reader();
+        for store in &mut self.stores {
+            store.maintain(budget);
+            for read in store.take_reads() {
+                let fetched = block_on(reader.perform(read)).expect("nothing is damaged");
+                store.admit(fetched);
+            }
+            store.maintain(budget);
+        }
     }
 
     fn table(&mut self, namespace: i64) -> &mut BTreeMap<Vec<u8>, Vec<u8>> {
@@ -86,7 +225,11 @@ impl World {
             Op::GetMut { table, key, fill } => self.get_mut(table, &key_bytes(key), fill),
             Op::Remove { table, key } => self.remove(table, &key_bytes(key)),
             Op::DropTable { table } => self.drop_table(table),
-            Op::Maintain { budget } => self.stores.iter_mut().for_each(|store| _ = store.maintain(budget)),
+            Op::Maintain { budget } => self.maintain(budget),
+            Op::Ask { table, first, count } => self.ask(table, first, count),
+            Op::Admit => self.admit(),
+            Op::Spill => self.spill(),
+            Op::Spilled { written } => self.spilled(written),
             Op::Checkpoint { written, reported } => self.checkpoint(written, reported),
             Op::Restore { cores } => self.restore(cores),
         }
@@ -94,7 +237,7 @@ impl World {
 
     fn put(&mut self, table: i64, key: &[u8], value: &[u8]) {
         self.table(table).insert(key.to_vec(), value.to_vec());
-        let (store, hash) = self.store(key);
+        let (store, hash) = self.store(table, key);
         let table = store.create_table(STATE, table);
         store.put(table, hash, key, value).expect("it fits");
     }
@@ -102,7 +245,7 @@ impl World {
     fn upsert(&mut self, table: i64, key: &[u8], len: usize) {
         let value = self.table(table).entry(key.to_vec()).or_insert_with(|| vec![0; len]);
         value.iter_mut().for_each(bump);
-        let (store, hash) = self.store(key);
+        let (store, hash) = self.store(table, key);
         let table = store.create_table(STATE, table);
         let each = |value: &mut [u8]| value.iter_mut().for_each(bump);
         store.upsert(table, hash, key, len, each, each).expect("it fits");
@@ -114,10 +257,12 @@ impl World {
             self.table(table).entry(keys(i)).or_insert_with(|| vec![0; 9]).iter_mut().for_each(bump);
         }
         let cores = self.stores.len() as u64;
-        for (core, store) in self.stores.iter_mut().enumerate() {
+        for core in 0..self.stores.len() {
             let mine = |key: &Vec<u8>| stable_hash(key) % cores == core as u64;
             let keys: Vec<Vec<u8>> = (0..count).map(keys).filter(mine).collect();
             let hashes: Vec<u64> = keys.iter().map(|key| stable_hash(key)).collect();
+            self.fetch(core, table, &hashes);
+            let store = &mut self.stores[core];
             let table = store.create_table(STATE, table);
             let change = |_, _, value: &mut [u8]| value.iter_mut().for_each(bump);
             store.upsert_batch(table, &hashes, &|i: usize| &keys[i], 9, change).expect("it fits");
@@ -129,7 +274,7 @@ impl World {
             value.fill(fill);
             value.len()
         });
-        let (store, hash) = self.store(key);
+        let (store, hash) = self.store(table, key);
         let table = store.create_table(STATE, table);
         let found = store.get_mut(table, hash, key).map(|value| {
             value.fill(fill);
@@ -140,7 +285,7 @@ impl World {
 
     fn remove(&mut self, table: i64, key: &[u8]) {
         let expected = self.table(table).remove(key).is_some();
-        let (store, hash) = self.store(key);
+        let (store, hash) = self.store(table, key);
         let table = store.create_table(STATE, table);
         assert_eq!(store.remove(table, hash, key), expected);
     }
@@ -158,8 +303,12 @@ impl World {
     fn checkpoint(&mut self, written: bool, reported: bool) {
         self.epoch += 1;
         let mut parts = Vec::new();
-        for store in &mut self.stores {
-            let sealed = store.seal(self.epoch);
+        for owner in 0..self.stores.len() {
+            let sealed = self.stores[owner].seal(self.epoch);
+            // What is being written ahead comes to its end, one way or the other.
+            if let Some(spill) = self.spills[owner].take().filter(|_| !self.epoch.is_multiple_of(3)) {
+                block_on(spill.write(Rc::new(StdDisk), self.dir.path().to_owned())).expect("the disk works");
+            }
             if written {
                 let part = block_on(sealed.write(Rc::new(StdDisk), self.dir.path().to_owned()));
                 let part = part.expect("the disk works");
@@ -185,7 +334,9 @@ impl World {
             self.durable.1.iter().flat_map(|part| &part.files).map(|file| &file.name).collect();
         for entry in std::fs::read_dir(self.dir.path()).expect("the directory is there") {
             let entry = entry.expect("it can be read");
-            if !named.iter().any(|name| ***name == *entry.file_name()) {
+            // What is written ahead is named by the next checkpoint only.
+            let ahead = entry.file_name().to_string_lossy().ends_with(&format!("-{:010}.log", self.epoch));
+            if !ahead && !named.iter().any(|name| ***name == *entry.file_name()) {
                 std::fs::remove_file(entry.path()).expect("it can be removed");
             }
         }
@@ -196,27 +347,41 @@ impl World {
         self.model = self.durable.0.clone();
         let restored = (0..cores).map(|core| {
             let owns = |_: u32, key: &[u8]| stable_hash(key) % cores == core;
-            let config = config(self.epoch, core);
-            block_on(Store::restore(&StdDisk, self.dir.path(), config, &self.durable.1, owns))
+            let config = config(self.epoch, core, self.budget);
+            block_on(Store::restore(Rc::new(StdDisk), self.dir.path(), config, &self.durable.1, owns))
         });
+        self.spills.clear();
         self.stores = restored.map(|store| store.expect("nothing is damaged")).collect();
+        self.spills = self.stores.iter().map(|_| None).collect();
+        self.late = self.stores.iter().map(|_| Vec::new()).collect();
         self.check();
     }
 
-    fn check(&self) {
+    fn check(&mut self) {
+        let reader = self.reader();
         for namespace in 0..4 {
             let expected = self.model.get(&namespace).cloned().unwrap_or_default();
-            let tables: Vec<(&Store, Option<TableId>)> =
-                self.stores.iter().map(|store| (store, store.table(STATE, namespace))).collect();
-            let mut found = BTreeMap::new();
-            for (store, table) in tables.iter().filter_map(|(store, table)| Some((store, (*table)?))) {
-                store.for_each(table, |key, value| {
-                    assert_eq!(store.get(table, stable_hash(key), key), Some(value));
+            let (mut found, mut len) = (BTreeMap::new(), 0);
+            for owner in 0..self.stores.len() {
+                let store = &mut self.stores[owner];
+                let Some(table) = store.table(STATE, namespace) else { continue };
+                let mut visit = |key: &[u8], value: &[u8]| {
                     assert_eq!(found.insert(key.to_vec(), value.to_vec()), None, "a key was visited twice");
-                });
+                };
+                if store.is_resident() {
+                    store.for_each(table, visit);
+                } else {
+                    block_on(store.visit_all(&reader, table, &mut visit)).expect("nothing is damaged");
+                }
+                len += store.len(table);
             }
-            assert_eq!(found.len(), tables.iter().filter_map(|(s, t)| Some(s.len((*t)?))).sum::<usize>());
+            assert_eq!(found.len(), len);
             assert!(found == expected, "table {namespace} differs from the model");
+            for (key, value) in expected.iter().step_by(7) {
+                let (store, hash) = self.store(namespace, key);
+                let table: TableId = store.table(STATE, namespace).expect("it holds the key");
+                assert_eq!(store.get(table, hash, key), Some(&value[..]));
+            }
         }
     }
 }
@@ -225,26 +390,65 @@ fn bump(byte: &mut u8) {
     *byte = byte.wrapping_add(1);
 }
 
-fn config(incarnation: u64, core: u64) -> StoreConfig {
+fn config(incarnation: u64, core: u64, budget: Option<u64>) -> StoreConfig {
     let name = format!("step-{incarnation}-{core}");
     StoreConfig {
         segment_bytes: 16 << 10,
         block_bytes: 4 << 10,
+        budget,
         ..StoreConfig::new(name, incarnation << 8 | core)
     }
+}
+
+fn run(ops: &[Op], budget: Option<u64>) {
+    let mut world = World::new(budget);
+    for op in ops {
+        world.apply(op);
+    }
+    world.check();
+    world.checkpoint(true, true);
+    world.restore(2);
+    world.restore(1);
 }
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 64, max_shrink_iters: 2000, ..ProptestConfig::default() })]
     #[test]
     fn a_store_is_a_map_across_flushes_failures_and_restores(ops in vec(op(), 1..1500)) {
-        let mut world = World::new();
-        for op in &ops {
-            world.apply(op);
-        }
-        world.check();
-        world.checkpoint(true, true);
-        world.restore(2);
-        world.restore(1);
+        run(&ops, None);
     }
+
+    #[test]
+    fn a_store_with_little_memory_is_a_map_too(ops in vec(op(), 1..1500)) {
+        run(&ops, Some(160 << 10));
+    }
+}
+
+/// Bugs that this model is to find, each switched on in turn.
+#[cfg(feature = "planted")]
+#[test]
+fn every_planted_bug_is_found() {
+    use proptest::strategy::ValueTree;
+    use proptest::test_runner::TestRunner;
+
+    const BUGS: [&str; 6] = [
+        "stale_fetch",
+        "spill_not_named",
+        "spill_not_frozen",
+        "compaction_drops_live",
+        "tombstone_compacted_early",
+        "failed_spill_forgotten",
+    ];
+    std::panic::set_hook(Box::new(|_| ()));
+    let mut runner = TestRunner::deterministic();
+    let tree = |runner: &mut TestRunner| vec(op(), 1000..1500).new_tree(runner).expect("it draws");
+    let cases: Vec<Vec<Op>> = (0..40).map(|_| tree(&mut runner).current()).collect();
+    for bug in BUGS {
+        millstream_storage::planted::set(Some(bug));
+        let found =
+            cases.iter().position(|ops| std::panic::catch_unwind(|| run(ops, Some(160 << 10))).is_err());
+        eprintln!("{bug}: found by case {found:?}");
+        assert!(found.is_some(), "{bug} was not found");
+    }
+    millstream_storage::planted::set(None);
 }

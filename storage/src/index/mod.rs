@@ -5,7 +5,13 @@
 //! bits place them, entries lie in the order of their hashes, whatever the capacity: growth is a sequential copy
 //! that can stop anywhere, and [`Index::scan`] visits keys in an order that history does not change.
 //!
-//! Growth is incremental: the next array is filled from the old one, a few lines per insertion, from line 0 up.
+//! Beside the slots, in memory of their own, lie the upper halves of the hashes. Growing and scanning need no record
+//! for them; and a record that was evicted is known by 48 bits of its hash, so that an absent key hardly ever costs
+//! a read.
+//!
+//! Growth is incremental: the next array is filled from the old one, a few lines per insertion, from line 0 up, and
+//! the memory of what was left is given back on the way. No insertion waits for more than a few lines, and the
+//! memory in use grows as evenly as the entries do.
 
 mod group;
 mod lines;
@@ -27,6 +33,11 @@ const MOVED_LINES: usize = 2;
 fn tag_of(hash: u64) -> u16 {
     let bits = (hash >> 16) as u16;
     if bits <= DELETED { bits + 2 } else { bits }
+}
+
+#[inline(always)]
+fn head_of(hash: u64) -> u32 {
+    (hash >> 32) as u32
 }
 
 #[inline(always)]
@@ -65,20 +76,42 @@ pub(crate) struct Index {
     filled: usize,
     len: usize,
     leaving: Option<Box<Leaving>>,
+    /// Whether second hashes are kept.
+    checked: bool,
 }
 
 impl Index {
     pub(crate) fn new() -> Index {
-        Index { lines: Lines::new(1), filled: 0, len: 0, leaving: None }
+        Index { lines: Lines::new(1, false), filled: 0, len: 0, leaving: None, checked: false }
+    }
+
+    /// An index that keeps a second hash of every key, until [`Index::drop_checks`]: for a restore in which records
+    /// are evicted before it is known which of them are the newest.
+    pub(crate) fn checked() -> Index {
+        Index { lines: Lines::new(1, true), filled: 0, len: 0, leaving: None, checked: true }
+    }
+
+    pub(crate) fn drop_checks(&mut self) {
+        self.checked = false;
+        self.lines.drop_checks();
+        if let Some(leaving) = &mut self.leaving {
+            leaving.lines.drop_checks();
+        }
     }
 
     pub(crate) fn len(&self) -> usize {
         self.len
     }
 
-    /// Memory held, in bytes.
+    /// Memory in use, in bytes: of an array that is being filled, the part that was.
     pub(crate) fn bytes(&self) -> usize {
-        self.lines.bytes() + self.leaving.as_ref().map_or(0, |leaving| leaving.lines.bytes())
+        match &self.leaving {
+            None => self.lines.bytes(usize::MAX),
+            Some(leaving) => {
+                let filled = leaving.moved * (self.lines.count() / leaving.lines.count());
+                self.lines.bytes(filled) + leaving.lines.bytes(usize::MAX)
+            }
+        }
     }
 
     /// The array that has the home of this hash, and whether it is the one being left.
@@ -121,6 +154,21 @@ impl Index {
         Some((Found { leaving, line, slot }, address(lines.line(line).0[slot])))
     }
 
+    /// Finds the first entry that agrees with this hash as far as it is kept, and whose address and second hash
+    /// satisfy `is`.
+    pub(crate) fn find_alike(
+        &self,
+        hash: u64,
+        mut is: impl FnMut(u64, Option<u64>) -> bool,
+    ) -> Option<(Found, u64)> {
+        let (lines, leaving) = self.array(hash);
+        let (line, slot) = lines.find_slot(hash, |line, slot| {
+            lines.head(line, slot) == head_of(hash)
+                && is(address(lines.line(line).0[slot]), lines.check(line, slot))
+        })?;
+        Some((Found { leaving, line, slot }, address(lines.line(line).0[slot])))
+    }
+
     /// Points an entry that was found at another record of the same key.
     #[inline]
     pub(crate) fn replace(&mut self, found: Found, hash: u64, address: u64) {
@@ -131,25 +179,37 @@ impl Index {
         lines.line_mut(found.line).0[found.slot] = entry(hash, address);
     }
 
-    /// Adds an entry whose key is absent. `hash_of` hashes the key of a record, `prefetch` asks the CPU for one.
+    /// As [`Index::replace`], with the second hash that goes with the record.
+    pub(crate) fn replace_checked(&mut self, found: Found, hash: u64, address: u64, check: Option<u64>) {
+        self.replace(found, hash, address);
+        let lines = match &mut self.leaving {
+            Some(leaving) if found.leaving => &mut leaving.lines,
+            _ => &mut self.lines,
+        };
+        if let Some(check) = check {
+            lines.set_check(found.line, found.slot, check);
+        }
+    }
+
+    /// Adds an entry whose key is absent.
     #[inline]
-    pub(crate) fn insert(
-        &mut self,
-        hash: u64,
-        address: u64,
-        hash_of: impl Fn(u64) -> u64,
-        prefetch: impl Fn(u64),
-    ) {
+    pub(crate) fn insert(&mut self, hash: u64, address: u64) {
+        self.insert_checked(hash, address, None);
+    }
+
+    /// As [`Index::insert`], with the key's second hash.
+    #[inline]
+    pub(crate) fn insert_checked(&mut self, hash: u64, address: u64, check: Option<u64>) {
         if self.leaving.is_some() || self.filled >= limit(&self.lines) {
-            self.make_room(&hash_of);
-            self.prefetch_next_move(prefetch);
+            self.make_room();
         }
         self.len += 1;
+        let (head, entry) = (head_of(hash), entry(hash, address));
         match &mut self.leaving {
             Some(leaving) if leaving.lines.home(hash) >= leaving.moved => {
-                leaving.lines.insert(hash, entry(hash, address));
+                leaving.lines.insert(head, entry, check);
             }
-            _ => self.filled += usize::from(self.lines.insert(hash, entry(hash, address))),
+            _ => self.filled += usize::from(self.lines.insert(head, entry, check)),
         }
     }
 
@@ -167,50 +227,43 @@ impl Index {
     /// Starts to grow when full, and moves a few lines while growing.
     #[cold]
     #[inline(never)]
-    fn make_room(&mut self, hash_of: &impl Fn(u64) -> u64) {
+    fn make_room(&mut self) {
         if self.filled >= limit(&self.lines) {
             while self.leaving.is_some() {
-                self.move_lines(hash_of);
+                self.move_lines();
             }
             let count = self.lines.count();
             // Many deleted slots need cleaning, not room.
             let count = if self.len * 2 < limit(&self.lines) { count } else { count * 2 };
-            let lines = std::mem::replace(&mut self.lines, Lines::new(count));
+            let mut lines = std::mem::replace(&mut self.lines, Lines::new(count, self.checked));
+            lines.leave();
             self.leaving = Some(Box::new(Leaving { lines, moved: 0 }));
             self.filled = 0;
         }
-        self.move_lines(hash_of);
-    }
-
-    /// Asks for the records whose keys the next insertion will hash, while there is time.
-    fn prefetch_next_move(&self, prefetch: impl Fn(u64)) {
-        let Some(leaving) = &self.leaving else { return };
-        let end = leaving.lines.count().min(leaving.moved + MOVED_LINES + 1);
-        for line in leaving.moved..end {
-            leaving.lines.addresses(line).for_each(|(_, address)| prefetch(address));
-        }
+        self.move_lines();
     }
 
     /// Moves the entries of the next few lines. It stops behind a line with an empty slot, so that no entry at
     /// home in the lines that were left lies beyond them.
-    fn move_lines(&mut self, hash_of: &impl Fn(u64) -> u64) {
+    fn move_lines(&mut self) {
         let Some(mut leaving) = self.leaving.take() else { return };
         let count = leaving.lines.count();
         let enough = leaving.moved + MOVED_LINES;
         let mut ended_run = false;
         while leaving.moved < count && (leaving.moved < enough || !ended_run) {
             ended_run = leaving.lines.has_empty(leaving.moved);
-            self.move_line(&mut leaving.lines, leaving.moved, false, hash_of);
+            self.move_line(&mut leaving.lines, leaving.moved, false);
             leaving.moved += 1;
         }
         if leaving.moved < count {
+            leaving.lines.give_back(leaving.moved);
             self.leaving = Some(leaving);
             return;
         }
         // What wrapped around from the last lines to the first is all that is left.
         for line in 0..count {
             let ends = leaving.lines.has_empty(line);
-            self.move_line(&mut leaving.lines, line, true, hash_of);
+            self.move_line(&mut leaving.lines, line, true);
             if ends {
                 break;
             }
@@ -218,14 +271,14 @@ impl Index {
     }
 
     /// Moves the entries of one line: those that wrapped around only at the end.
-    fn move_line(&mut self, from: &mut Lines, line: usize, wrapped: bool, hash_of: &impl Fn(u64) -> u64) {
-        for (slot, address) in from.addresses(line) {
-            let hash = hash_of(address);
-            if !wrapped && from.home(hash) > line {
+    fn move_line(&mut self, from: &mut Lines, line: usize, wrapped: bool) {
+        for (slot, head, entry) in from.entries(line) {
+            if !wrapped && from.home(u64::from(head) << 32) > line {
                 continue;
             }
+            let check = from.check(line, slot);
             from.line_mut(line).0[slot] = DELETED_ENTRY;
-            self.filled += usize::from(self.lines.insert(hash, entry(hash, address)));
+            self.filled += usize::from(self.lines.insert(head, entry, check));
         }
     }
 }

@@ -2,20 +2,21 @@
 
 use std::cmp::Ordering;
 
-use super::Index;
 use super::lines::Lines;
+use super::{Index, address, head_of};
 
 /// How many lines ahead records are asked for.
 const AHEAD: usize = 4;
 
 /// A visit in progress: entries of a run are gathered, sorted, and given out.
 struct Visit<O, V> {
-    run: Vec<(u64, u64)>,
-    from: u64,
+    /// The upper half of the hash, and the address.
+    run: Vec<(u32, u64)>,
+    from: u32,
     /// How many entries may still be given out, before the next run.
     left: usize,
-    /// The last hash that was given out.
-    last: u64,
+    /// The upper half of the last hash that was given out.
+    last: u32,
     order: O,
     visit: V,
 }
@@ -25,9 +26,9 @@ impl<O: Fn(u64, u64) -> Ordering, V: FnMut(u64)> Visit<O, V> {
     fn emit(&mut self) -> bool {
         let Visit { run, from, left, last, order, visit } = self;
         run.sort_unstable_by(|a, b| a.0.cmp(&b.0).then_with(|| order(a.1, b.1)));
-        for (hash, address) in run.drain(..).filter(|(hash, _)| hash >= from) {
+        for (head, address) in run.drain(..).filter(|(head, _)| head >= from) {
             *left = left.saturating_sub(1);
-            *last = hash;
+            *last = head;
             visit(address);
         }
         *left > 0
@@ -35,26 +36,27 @@ impl<O: Fn(u64, u64) -> Ordering, V: FnMut(u64)> Visit<O, V> {
 }
 
 impl Index {
-    /// Calls `visit` for every address whose hash is at least `from`, by ascending hash; those of equal hash as
-    /// `order` says. Stops after about `limit` of them and returns the hash to go on from, if there may be more.
-    /// `hash_of` hashes the key of a record, `prefetch` asks the CPU for one.
+    /// Calls `visit` for every address whose hash is at least `from`, by ascending hash: `order` compares two
+    /// addresses whose hashes agree in the upper half. Stops after about `limit` of them and returns the hash to go
+    /// on from, if there may be more. `from` is 0, or what an earlier call returned. `prefetch` asks the CPU for a
+    /// record.
     pub(crate) fn scan(
         &self,
         from: u64,
         limit: usize,
-        hash_of: impl Fn(u64) -> u64,
         order: impl Fn(u64, u64) -> Ordering,
         prefetch: impl Fn(u64),
         visit: impl FnMut(u64),
     ) -> Option<u64> {
-        let mut visit = Visit { run: Vec::new(), from, left: limit.max(1), last: 0, order, visit };
+        let head = head_of(from);
+        let mut visit = Visit { run: Vec::new(), from: head, left: limit.max(1), last: 0, order, visit };
         // While growing, all that was moved hashes below all that was not.
-        let mut goes_on = scan_lines(&self.lines, self.lines.home(from), &hash_of, &prefetch, &mut visit);
+        let mut goes_on = scan_lines(&self.lines, self.lines.home(from), &prefetch, &mut visit);
         if let (true, Some(leaving)) = (goes_on, &self.leaving) {
             let first = leaving.moved.max(leaving.lines.home(from));
-            goes_on = scan_lines(&leaving.lines, first, &hash_of, &prefetch, &mut visit);
+            goes_on = scan_lines(&leaving.lines, first, &prefetch, &mut visit);
         }
-        if goes_on { None } else { visit.last.checked_add(1) }
+        if goes_on { None } else { visit.last.checked_add(1).map(|head| u64::from(head) << 32) }
     }
 }
 
@@ -63,24 +65,22 @@ impl Index {
 fn scan_lines<O: Fn(u64, u64) -> Ordering, V: FnMut(u64)>(
     lines: &Lines,
     first: usize,
-    hash_of: &impl Fn(u64) -> u64,
     prefetch: &impl Fn(u64),
     visit: &mut Visit<O, V>,
 ) -> bool {
-    let home = |hash| lines.home(hash);
+    let home = |head: u32| lines.home(u64::from(head) << 32);
+    let entries = |line| lines.entries(line).map(|(_, head, entry)| (head, address(entry)));
     for line in first..lines.count() {
         if line + AHEAD < lines.count() {
-            lines.addresses(line + AHEAD).for_each(|(_, address)| prefetch(address));
+            entries(line + AHEAD).for_each(|(_, address)| prefetch(address));
         }
-        let entries = lines.addresses(line).map(|(_, address)| (hash_of(address), address));
-        visit.run.extend(entries.filter(|(hash, _)| home(*hash) <= line));
+        visit.run.extend(entries(line).filter(|(head, _)| home(*head) <= line));
         if lines.has_empty(line) && !visit.emit() {
             return false;
         }
     }
     for line in 0..lines.count() {
-        let entries = lines.addresses(line).map(|(_, address)| (hash_of(address), address));
-        visit.run.extend(entries.filter(|(hash, _)| home(*hash) > line));
+        visit.run.extend(entries(line).filter(|(head, _)| home(*head) > line));
         if lines.has_empty(line) {
             break;
         }

@@ -60,8 +60,16 @@ impl Log {
     pub(crate) fn append_copy(&mut self, from: Address) -> Address {
         let size = self.header(from).size();
         let to = self.reserve(size);
-        // SAFETY: the source is a live record of `size` bytes, the target `size` fresh bytes.
+        // SAFETY: the source is a live record of `size` bytes in memory, the target `size` fresh bytes.
         unsafe { self.pointer(to).copy_from_nonoverlapping(self.pointer(from), size) }
+        to
+    }
+
+    /// Appends a record as it was read back.
+    pub(crate) fn append_bytes(&mut self, record: &[u8]) -> Address {
+        let to = self.reserve(record.len());
+        // SAFETY: the target is as many fresh bytes.
+        unsafe { self.pointer(to).copy_from_nonoverlapping(record.as_ptr(), record.len()) }
         to
     }
 
@@ -114,7 +122,7 @@ impl Log {
         self.tail.position = end;
         let segment = self.segment_mut(self.tail.slot);
         segment.end = end;
-        let (sequence, memory) = (segment.sequence, segment.memory.clone());
+        let (sequence, memory) = (segment.sequence, segment.memory.clone().expect("the tail is in memory"));
         self.pending.add_block(sequence, start as u32, len as u32, memory);
     }
 

@@ -18,6 +18,8 @@ pub(crate) struct Identity {
     pub(crate) offset: u64,
     /// How many blocks lie before it in that file.
     pub(crate) index: u32,
+    /// Which of the epoch's files it is: 0 is its checkpoint's, others were written after it.
+    pub(crate) part: u32,
 }
 
 /// The header of a block. `FORMAT.md` draws it.
@@ -35,7 +37,7 @@ pub(crate) struct Header {
 impl Header {
     /// A header as it lies in memory before the block's place on disk is known.
     pub(crate) fn unplaced(len: usize, used: usize) -> Header {
-        let identity = Identity { store: 0, epoch: 0, offset: 0, index: 0 };
+        let identity = Identity { store: 0, epoch: 0, offset: 0, index: 0, part: 0 };
         Header { format: FORMAT, checksum: 0, len: len as u32, used: used as u32, identity }
     }
 
@@ -50,13 +52,15 @@ impl Header {
         put(24, &self.identity.store.to_le_bytes());
         put(32, &self.identity.epoch.to_le_bytes());
         put(40, &self.identity.offset.to_le_bytes());
+        put(48, &self.identity.part.to_le_bytes());
         bytes
     }
 
     pub(crate) fn decode(bytes: &[u8; HEADER]) -> Header {
         let half = |at: usize| u32::from_le_bytes(bytes[at..at + 4].try_into().expect("four bytes"));
         let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().expect("eight bytes"));
-        let identity = Identity { store: word(24), epoch: word(32), offset: word(40), index: half(20) };
+        let (store, epoch, offset) = (word(24), word(32), word(40));
+        let identity = Identity { store, epoch, offset, index: half(20), part: half(48) };
         Header { format: word(0), checksum: half(8), len: half(12), used: half(16), identity }
     }
 

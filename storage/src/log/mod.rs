@@ -9,11 +9,12 @@
 
 pub(crate) mod append;
 pub(crate) mod block;
+pub(crate) mod evict;
 pub(crate) mod pending;
 pub(crate) mod record;
 pub(crate) mod segments;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ptr::NonNull;
 use std::slice;
 
@@ -28,12 +29,16 @@ pub(crate) const ADDRESS_BITS: u32 = 48;
 /// Bits of a stamp below the generation: an offset in the largest segment, its end included.
 const STAMP_BITS: u32 = 25;
 
+/// The stamp of segments in which nothing changes any more, whatever the generation.
+const FROZEN: u64 = u64::MAX;
+
 /// Where a record lies: the segment's slot above `shift` bits, its byte offset below.
 pub(crate) type Address = u64;
 
 /// What the record path needs of a segment.
 #[derive(Clone, Copy)]
 struct Place {
+    /// Null if the segment's memory was given up.
     base: *mut u8,
     /// The generation in which the segment was last the tail, and its first byte above the seal line then.
     stamp: u64,
@@ -68,6 +73,10 @@ pub(crate) struct Log {
     free: Vec<u32>,
     /// Live segments by sequence number: the order of the log.
     order: BTreeMap<u64, u32>,
+    /// The sequence numbers of those that are in memory.
+    resident: BTreeSet<u64>,
+    /// How many are not.
+    evicted: usize,
     next_sequence: u64,
     /// The number of seals, in the bits above a stamp's offset.
     generation: u64,
@@ -88,6 +97,8 @@ impl Log {
             segments: Vec::new(),
             free: Vec::new(),
             order: BTreeMap::new(),
+            resident: BTreeSet::new(),
+            evicted: 0,
             next_sequence: 0,
             generation: 0,
             tail: Tail::none(),
@@ -112,12 +123,12 @@ impl Log {
         address as u32 & ((1 << self.geometry.shift) - 1)
     }
 
-    /// Where a record lies in memory. The index hands out addresses of records only.
+    /// Where a record lies in memory; if it was evicted, an address that must not be used. The index hands out
+    /// addresses of records only.
     #[inline]
     pub(crate) fn pointer(&self, address: Address) -> *mut u8 {
         let place = &self.places[self.slot_of(address) as usize];
-        // SAFETY: the offset is masked to the segment's size, and a live address names a live segment.
-        unsafe { place.base.add(self.offset_of(address) as usize) }
+        place.base.wrapping_add(self.offset_of(address) as usize)
     }
 
     /// Whether a record lies above the seal line.
@@ -143,10 +154,10 @@ impl Log {
         unsafe { slice::from_raw_parts(self.pointer(address).add(record::HEADER), key_len) }
     }
 
-    /// Whether the record at an address has this key.
+    /// Whether the record at an address is in memory and has this key.
     #[inline]
     pub(crate) fn key_is(&self, address: Address, key: &[u8]) -> bool {
-        self.key(address) == key
+        !self.is_evicted(address) && self.key(address) == key
     }
 
     /// The value of a record.

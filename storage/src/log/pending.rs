@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use super::block;
 use crate::memory::Pages;
 
 /// Whole blocks, one behind the other, in one segment.
@@ -13,6 +14,22 @@ pub(crate) struct Range {
     pub(crate) end: u32,
     /// Whether an earlier write may still read these bytes, so that headers must be placed in a copy.
     pub(crate) shared: bool,
+}
+
+impl Range {
+    /// How many blocks lie in it, from `start` on.
+    pub(crate) fn blocks(&self, start: u32) -> u32 {
+        let (mut at, mut blocks) = (start, 0);
+        while at < self.end {
+            // SAFETY: blocks lie one behind the other up to the range's end, each with its header, whose lengths
+            // do not change.
+            let header =
+                unsafe { self.memory.as_ptr().add(at as usize).cast::<[u8; block::HEADER]>().read() };
+            at += block::Header::decode(&header).len;
+            blocks += 1;
+        }
+        blocks
+    }
 }
 
 /// Ranges by the segment's sequence number and their start: in log order.
@@ -42,6 +59,23 @@ impl Pending {
     pub(crate) fn take(&mut self) -> Ranges {
         self.last = None;
         std::mem::take(&mut self.ranges)
+    }
+
+    /// The ranges of segments up to one, which are pending no more.
+    pub(crate) fn take_through(&mut self, sequence: u64) -> Ranges {
+        let rest = self.ranges.split_off(&(sequence + 1, 0));
+        self.last = self.last.filter(|last| last.0 > sequence);
+        std::mem::replace(&mut self.ranges, rest)
+    }
+
+    /// Whether nothing is pending.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ranges.is_empty()
+    }
+
+    /// Forgets ranges that were written with others.
+    pub(crate) fn remove(&mut self, at: (u64, u32)) {
+        self.ranges.remove(&at);
     }
 
     /// Takes a range back whose write failed. It may be under way still.

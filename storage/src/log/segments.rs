@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::evict::Evicted;
 use super::pending::Range;
 use super::{ADDRESS_BITS, Address, Log, Place, block};
 use crate::memory::{HUGE_PAGE, Pages};
@@ -11,10 +12,15 @@ const SPARE: usize = 4;
 
 /// What is known of a segment besides its memory's place.
 pub(crate) struct Segment {
-    pub(crate) memory: Arc<Pages>,
+    /// Nothing once it was evicted.
+    pub(crate) memory: Option<Arc<Pages>>,
+    /// Where it lies on disk, once it was evicted.
+    pub(crate) evicted: Option<Box<Evicted>>,
     pub(crate) sequence: u64,
     /// End of the last closed block, in bytes from the start.
     pub(crate) end: u32,
+    /// Bytes of its blocks that are durable.
+    pub(crate) durable: u32,
     /// Bytes of records that the index names.
     pub(crate) live: u32,
     /// Bytes of tombstones.
@@ -30,8 +36,17 @@ impl Log {
         let sequence = self.next_sequence;
         self.next_sequence += 1;
         self.places[slot as usize] = Place { base: memory.as_ptr(), stamp: self.generation };
-        self.segments[slot as usize] = Some(Segment { memory, sequence, end: 0, live: 0, tombstones: 0 });
+        self.segments[slot as usize] = Some(Segment {
+            memory: Some(memory),
+            evicted: None,
+            sequence,
+            end: 0,
+            durable: 0,
+            live: 0,
+            tombstones: 0,
+        });
         self.order.insert(sequence, slot);
+        self.resident.insert(sequence);
         self.tail.slot = slot;
         self.tail.block = 0;
         self.tail.position = 0;
@@ -53,7 +68,7 @@ impl Log {
             (slot as u64) < 1 << (ADDRESS_BITS - self.geometry.shift),
             "one store cannot address more than 2^{ADDRESS_BITS} bytes"
         );
-        self.places.push(Place { base: std::ptr::null_mut(), stamp: u64::MAX });
+        self.places.push(Place { base: std::ptr::null_mut(), stamp: super::FROZEN });
         self.segments.push(None);
         slot as u32
     }
@@ -116,15 +131,29 @@ impl Log {
     }
 
     fn free_segment(&mut self, slot: u32) {
-        let mut segment = self.segments[slot as usize].take().expect("only live segments are freed");
+        let segment = self.segments[slot as usize].take().expect("only live segments are freed");
         self.order.remove(&segment.sequence);
+        self.resident.remove(&segment.sequence);
+        self.evicted -= usize::from(segment.evicted.is_some());
         self.pending.forget(segment.sequence);
         self.freed.push(segment.sequence);
         self.free.push(slot);
-        self.places[slot as usize] = Place { base: std::ptr::null_mut(), stamp: u64::MAX };
-        if self.spare.len() < SPARE && Arc::get_mut(&mut segment.memory).is_some() {
-            self.spare.push(segment.memory);
+        self.places[slot as usize] = Place { base: std::ptr::null_mut(), stamp: super::FROZEN };
+        if let Some(memory) = segment.memory {
+            self.keep_spare(memory);
         }
+    }
+
+    /// Keeps memory for the next segments, unless enough is kept or somebody still reads it.
+    pub(super) fn keep_spare(&mut self, mut memory: Arc<Pages>) {
+        if self.spare.len() < SPARE && Arc::get_mut(&mut memory).is_some() {
+            self.spare.push(memory);
+        }
+    }
+
+    /// Gives the memory that is kept for the next segments back.
+    pub(crate) fn drop_spare(&mut self) {
+        self.spare.clear();
     }
 
     /// The sequence numbers of the segments freed since the last call.
@@ -139,7 +168,18 @@ impl Log {
 
     /// Blocks of a live segment up to `end` that were written before: to be written again from a copy.
     pub(crate) fn range(&self, sequence: u64, end: u32) -> Range {
-        Range { memory: self.segment(self.order[&sequence]).memory.clone(), end, shared: true }
+        let memory = self.segment(self.order[&sequence]).memory.clone();
+        Range { memory: memory.expect("files of evicted segments are not folded"), end, shared: true }
+    }
+
+    /// The slot of the segment with this sequence number, if it is alive.
+    pub(crate) fn slot_at(&self, sequence: u64) -> Option<u32> {
+        self.order.get(&sequence).copied()
+    }
+
+    /// The live segments from a sequence number on, in the order of the log: number and slot.
+    pub(crate) fn segments_from(&self, sequence: u64) -> impl Iterator<Item = (u64, u32)> {
+        self.order.range(sequence..).map(|(sequence, slot)| (*sequence, *slot))
     }
 
     /// Whether a segment of this sequence number is alive.
@@ -155,15 +195,20 @@ impl Log {
 
     /// The header of the closed block at an offset of a segment that is not the tail, or `None` at its end.
     pub(crate) fn block_at(&self, slot: u32, offset: u32) -> Option<block::Header> {
-        let segment = self.segment(slot);
         debug_assert!(slot != self.tail.slot, "the tail's blocks are still being written");
+        self.closed_block_at(slot, offset)
+    }
+
+    /// As [`Log::block_at`], in the tail too.
+    pub(super) fn closed_block_at(&self, slot: u32, offset: u32) -> Option<block::Header> {
+        let segment = self.segment(slot);
+        let memory = segment.memory.as_ref().expect("blocks of resident segments are looked at");
         if offset >= segment.end {
             return None;
         }
         // SAFETY: closed blocks lie one behind the other up to `end`, and begin with an initialised header. Its
         // lengths do not change; a flush on this same thread may fill in the rest.
-        let bytes =
-            unsafe { segment.memory.as_ptr().add(offset as usize).cast::<[u8; block::HEADER]>().read() };
+        let bytes = unsafe { memory.as_ptr().add(offset as usize).cast::<[u8; block::HEADER]>().read() };
         Some(block::Header::decode(&bytes))
     }
 
@@ -192,6 +237,6 @@ impl Log {
 
     /// Bytes of memory held for segments, spare ones included.
     pub(crate) fn memory_bytes(&self) -> u64 {
-        (self.order.len() + self.spare.len()) as u64 * self.geometry.segment() as u64
+        (self.resident.len() + self.spare.len()) as u64 * self.geometry.segment() as u64
     }
 }

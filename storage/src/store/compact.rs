@@ -1,28 +1,43 @@
-//! Compaction: the oldest segment's live records move to the tail, and it is freed.
+//! Compaction: the live records of a mostly dead segment move to the tail, and it is freed.
 //!
-//! Always the oldest: whatever a tombstone there could hide is gone already, so tombstones are simply left behind.
+//! The order of a key's records never changes: what moves is the newest, and it moves to the end. A tombstone cannot be
+//! moved, as its key may have come back since; so a segment with tombstones is freed only when it is the oldest, where
+//! whatever they could hide is gone already. Of the others the deadest is chosen, in memory or not.
 
-use super::Store;
+use super::fetch::{block_ends, parse};
+use super::{ExpiryRule, Store};
 use crate::disk::SECTOR;
-use crate::log::{Address, block};
+use crate::log::{Address, Log, block, record};
 use crate::planted;
 
 /// Logs shorter than this are not worth compacting, in bytes.
 const NOT_WORTH_IT: u64 = 256 << 10;
 
-/// The next record to look at, in the oldest segment.
+/// The next record to look at, in the segment that is being compacted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Cursor {
     /// The segment's sequence number.
-    pub(super) sequence: u64,
+    sequence: u64,
     /// The block, and the record in it, both in bytes from the segment's start.
-    pub(super) block: u32,
-    pub(super) record: u32,
+    block: u32,
+    record: u32,
+}
+
+impl Cursor {
+    fn at_start(sequence: u64) -> Cursor {
+        Cursor { sequence, block: 0, record: block::HEADER as u32 }
+    }
+
+    fn next_block(&mut self, block: u32) {
+        self.block = block;
+        self.record = block + block::HEADER as u32;
+    }
 }
 
 impl Store {
-    /// Compacts when less than half of the log is alive: looks at records worth up to about `budget` bytes, and
-    /// returns how many bytes it looked at. Zero says that there is nothing to do. Call it between batches.
+    /// Keeps the store within its limits: evicts what memory is short of, and compacts when less than half of the log
+    /// is alive, by looking at records worth up to about `budget` bytes. Returns how many bytes it dealt with; zero
+    /// says that there is nothing to do now. Call it between batches. It may leave reads in [`Store::take_reads`].
     ///
     /// ```
     /// # use millstream_storage::hash::stable_hash;
@@ -45,12 +60,23 @@ impl Store {
     /// # Ok::<(), millstream_storage::store::TooLarge>(())
     /// ```
     pub fn maintain(&mut self, budget: usize) -> usize {
-        let mut done = 0;
-        while done < budget && self.is_worth_compacting() {
-            let Some(cursor) = self.oldest_cursor() else { break };
-            done += self.compact(cursor, budget - done);
+        self.settle_spill();
+        let mut done = self.evict();
+        while done < budget && self.scanning.is_none() && self.is_worth_compacting() {
+            let Some(cursor) = self.compaction_cursor() else { break };
+            let looked_at = self.compact(cursor, budget - done);
+            if looked_at == 0 {
+                break;
+            }
+            done += looked_at;
         }
         done
+    }
+
+    /// Lets records of a state die at compaction, as soon as `rule` says so of their key and value. Before that, and
+    /// where nothing is compacted, they stay: who reads them asks the same question.
+    pub fn set_expiry(&mut self, state: u32, rule: ExpiryRule) {
+        self.expiry.insert(state, rule);
     }
 
     fn is_worth_compacting(&self) -> bool {
@@ -59,53 +85,113 @@ impl Store {
     }
 
     /// Where compaction goes on. The tail is left for a new segment when nothing else is there.
-    fn oldest_cursor(&mut self) -> Option<Cursor> {
-        let (sequence, slot) = self.log.oldest()?;
+    fn compaction_cursor(&mut self) -> Option<Cursor> {
+        if let Some(cursor) = self.compaction.filter(|cursor| self.log.is_alive(cursor.sequence)) {
+            return Some(cursor);
+        }
+        let (oldest, slot) = self.log.oldest()?;
         if self.log.is_tail(slot) {
             self.log.leave_tail();
-            return self.log.oldest().filter(|oldest| oldest.0 == sequence).map(|_| self.cursor_at(sequence));
+            return self.log.oldest().filter(|first| first.0 == oldest).map(|_| Cursor::at_start(oldest));
         }
-        Some(self.cursor_at(sequence))
+        let dead = |slot: u32| {
+            let segment = self.log.segment(slot);
+            segment.end.saturating_sub(segment.live)
+        };
+        let movable =
+            |slot: u32| slot_is_free_of_tombstones(self, slot) || planted!(tombstone_compacted_early);
+        let others = self.log.segments_from(oldest + 1).filter(|(_, slot)| !self.log.is_tail(*slot));
+        let deadest = others.filter(|(_, slot)| movable(*slot)).max_by_key(|(_, slot)| dead(*slot));
+        // The oldest has to go some day, and takes the tombstones of others with it: a little less dead will do.
+        let chosen = deadest.filter(|(_, other)| dead(*other) > dead(slot) + dead(slot) / 2);
+        Some(Cursor::at_start(chosen.map_or(oldest, |(sequence, _)| sequence)))
     }
 
-    fn cursor_at(&self, sequence: u64) -> Cursor {
-        let start = Cursor { sequence, block: 0, record: block::HEADER as u32 };
-        self.compaction.filter(|cursor| cursor.sequence == sequence).unwrap_or(start)
-    }
-
-    /// Moves live records from the cursor on; frees the segment at its end. Returns the bytes it looked at.
+    /// Moves live records from the cursor on; frees the segment at its end. Returns the bytes it looked at: none while
+    /// they are on their way from disk.
     fn compact(&mut self, mut cursor: Cursor, budget: usize) -> usize {
-        let slot = self.log.oldest().map(|oldest| oldest.1).expect("the cursor lies in the oldest segment");
+        let slot = self.log.slot_at(cursor.sequence).expect("the cursor lies in a live segment");
+        let evicted = self.log.segment(slot).evicted.is_some();
         let mut looked_at = 0;
-        while looked_at < budget {
-            let Some(header) = self.log.block_at(slot, cursor.block) else {
-                self.compaction = None;
-                self.log.release_if_dead(slot);
-                return looked_at.max(SECTOR);
-            };
-            let end = cursor.block + header.used;
-            while cursor.record < end && looked_at < budget {
-                let address = self.log.address(slot, cursor.record);
-                let size = self.log.header(address).size();
-                self.move_if_live(address, size);
-                cursor.record += size as u32;
-                looked_at += size;
-                if !self.log.is_alive(cursor.sequence) {
-                    self.compaction = None;
-                    return looked_at;
-                }
-            }
-            if cursor.record >= end {
-                cursor.block += header.len;
-                cursor.record = cursor.block + block::HEADER as u32;
-            }
-        }
         self.compaction = Some(cursor);
+        while looked_at < budget {
+            let ended = match evicted {
+                true => self.compact_evicted_block(slot, &mut cursor),
+                false => self.compact_block(slot, &mut cursor),
+            };
+            let Some(bytes) = ended else { return looked_at };
+            if !self.log.is_alive(cursor.sequence) {
+                self.compaction = None;
+                return looked_at + bytes;
+            }
+            if bytes == 0 {
+                self.end_compaction(slot);
+                return looked_at.max(SECTOR);
+            }
+            looked_at += bytes;
+            self.compaction = Some(cursor);
+        }
         looked_at
     }
 
-    fn move_if_live(&mut self, address: Address, size: usize) {
-        let Store { tables, by_id, log, compacted_bytes, .. } = self;
+    fn end_compaction(&mut self, slot: u32) {
+        let sequence = self.log.segment(slot).sequence;
+        self.compaction = None;
+        if planted!(tombstone_compacted_early) {
+            self.log.segment_mut(slot).tombstones = 0;
+        }
+        self.log.release_if_dead(slot);
+        self.fetch.release_before((sequence + 1, 0));
+    }
+
+    /// The bytes of the block at the cursor, which is moved behind it; zero behind the last.
+    fn compact_block(&mut self, slot: u32, cursor: &mut Cursor) -> Option<usize> {
+        let Some(header) = self.log.block_at(slot, cursor.block) else { return Some(0) };
+        let end = cursor.block + header.used;
+        while cursor.record < end {
+            let address = self.log.address(slot, cursor.record);
+            cursor.record += self.log.header(address).size() as u32;
+            self.move_if_live(address);
+            if !self.log.is_alive(cursor.sequence) {
+                break;
+            }
+        }
+        cursor.next_block(cursor.block + header.len);
+        Some(header.len as usize)
+    }
+
+    /// As [`Store::compact_block`]; nothing while the block is on its way.
+    fn compact_evicted_block(&mut self, slot: u32, cursor: &mut Cursor) -> Option<usize> {
+        if cursor.block >= self.log.segment(slot).end {
+            return Some(0);
+        }
+        let at = (cursor.sequence, cursor.block);
+        let stretch = self.stretch();
+        self.hold(slot, cursor.block, stretch);
+        let first = match self.fetch.held_at(at) {
+            Some((first, Some(_))) => first,
+            _ => return None,
+        };
+        // Taken out while its records move, so that the store can change.
+        let bytes = self.fetch.take_held((cursor.sequence, first));
+        let (end, next) = block_ends(&bytes, (cursor.block - first) as usize);
+        while ((cursor.record - first) as usize) < end && self.log.is_alive(cursor.sequence) {
+            let at = (cursor.record - first) as usize;
+            let address = self.log.address(slot, cursor.record);
+            let (header, key, value) = parse(&bytes, at);
+            cursor.record += header.size() as u32;
+            self.move_evicted_if_live(address, header, key, value, &bytes[at..at + header.size()]);
+        }
+        let looked_at = next - (cursor.block - first) as usize;
+        cursor.next_block(first + next as u32);
+        self.fetch.put_held((cursor.sequence, first), bytes);
+        self.fetch.release_before((cursor.sequence, cursor.block));
+        Some(looked_at)
+    }
+
+    /// Moves a record of a resident segment to the tail, if it is the newest of its key.
+    pub(super) fn move_if_live(&mut self, address: Address) {
+        let Store { tables, by_id, log, compacted_bytes, expiry, appended_bytes, .. } = self;
         let header = log.header(address);
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
@@ -115,9 +201,55 @@ impl Store {
             table.index.remove(found);
             return table.forget(log, address);
         }
+        if expiry.get(&table.state).is_some_and(|rule| rule(log.key(address), log.value(address))) {
+            table.index.remove(found);
+            let key = log.key(address).to_vec();
+            *appended_bytes += bury(log, table.id, &key, address);
+            return table.forget(log, address);
+        }
         let new = log.append_copy(address);
-        *compacted_bytes += size as u64;
+        *compacted_bytes += header.size() as u64;
         table.index.replace(found, hash, new);
         table.supersede(log, address, new);
     }
+
+    fn move_evicted_if_live(
+        &mut self,
+        address: Address,
+        header: record::Header,
+        key: &[u8],
+        value: &[u8],
+        bytes: &[u8],
+    ) {
+        let Store { tables, by_id, log, compacted_bytes, expiry, appended_bytes, .. } = self;
+        let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
+        let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
+        let hash = crate::hash::stable_hash(key);
+        let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
+        if expiry.get(&table.state).is_some_and(|rule| rule(key, value)) {
+            table.index.remove(found);
+            *appended_bytes += bury(log, table.id, key, address);
+            return table.forget_sized(log, address, header.size());
+        }
+        let new = log.append_bytes(bytes);
+        *compacted_bytes += header.size() as u64;
+        table.index.replace(found, hash, new);
+        table.moved(log, address, new, header.size());
+    }
+}
+
+/// Appends a tombstone for an expired record, unless it lies in the oldest segment: before others, older records of its
+/// key may still lie in files. Returns its size.
+fn bury(log: &mut Log, table: u32, key: &[u8], expired: Address) -> u64 {
+    if log.oldest().is_some_and(|(_, slot)| slot == log.slot_of(expired)) {
+        return 0;
+    }
+    let tombstone = log.append_tombstone(table, key);
+    let size = log.header(tombstone).size();
+    log.count_tombstone(tombstone, size);
+    size as u64
+}
+
+fn slot_is_free_of_tombstones(store: &Store, slot: u32) -> bool {
+    store.log.segment(slot).tombstones == 0
 }

@@ -22,13 +22,27 @@ pub struct StoreConfig {
     pub segment_bytes: usize,
     /// Bytes of a normal block, the unit of checking: a multiple of 4 KiB, at most half a segment.
     pub block_bytes: usize,
+    /// The most memory that it may take, in bytes; without a limit nothing is ever evicted.
+    pub budget: Option<u64>,
+    /// States with numbers from this on stay in memory, whatever the limit: what is needed without being asked for.
+    pub pinned_from: Option<u32>,
+    /// The epoch of the last seal before it was made, if there was one: its own come after that.
+    pub after_epoch: Option<u64>,
 }
 
 impl StoreConfig {
     /// The usual sizes: segments of 2 MiB, a huge page each, and blocks of 16 KiB. A block is the least that must
     /// be read to check a record, and its header and padding cost half a percent.
     pub fn new(name: impl Into<String>, id: u64) -> StoreConfig {
-        StoreConfig { name: name.into(), id, segment_bytes: 2 << 20, block_bytes: 16 << 10 }
+        StoreConfig {
+            name: name.into(),
+            id,
+            segment_bytes: 2 << 20,
+            block_bytes: 16 << 10,
+            budget: None,
+            pinned_from: None,
+            after_epoch: None,
+        }
     }
 
     /// # Panics
@@ -63,14 +77,24 @@ pub struct StoreStats {
     pub memory_bytes: u64,
     /// Memory of the indexes.
     pub index_bytes: u64,
-    /// Length of the log in memory.
+    /// Length of the log, in memory and evicted.
     pub log_bytes: u64,
+    /// Of it, what was evicted.
+    pub evicted_bytes: u64,
+    /// Memory of reads that are under way or held.
+    pub read_bytes: u64,
     /// Records in the log that are the newest of their key.
     pub live_bytes: u64,
     /// Records appended by operations, since the store was made.
     pub appended_bytes: u64,
     /// Records appended by compaction: `compacted / appended` is what compaction adds to every byte written.
     pub compacted_bytes: u64,
+    /// Records appended because they were evicted and needed again.
+    pub fetched_bytes: u64,
+    /// Bytes written to disk: `written / appended` is the write amplification.
+    pub written_bytes: u64,
+    /// Bytes asked to be read from disk.
+    pub requested_bytes: u64,
     /// Durable delta files that a checkpoint must name.
     pub files: u64,
 }

@@ -17,15 +17,19 @@
 //! ```
 
 mod batch;
+mod budget;
 mod compact;
 mod config;
+mod fetch;
 mod files;
 mod operate;
 mod restore;
+mod scan;
 mod seal;
 mod tables;
 
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 use crate::log::Log;
 use crate::table::Table;
@@ -33,7 +37,13 @@ use crate::table::Table;
 pub use crate::log::record::{MAX_KEY, MAX_VALUE, TooLarge};
 pub use crate::table::TableId;
 pub use batch::Keys;
+pub use budget::OverBudget;
 pub use config::{StoreConfig, StoreStats};
+pub use fetch::Presence;
+pub use scan::{Scan, ScanStep};
+
+/// Tells of a record's key and value whether it has expired; see [`Store::set_expiry`].
+pub type ExpiryRule = Rc<dyn Fn(&[u8], &[u8]) -> bool>;
 
 /// The keyed state of one stateful step on one core. See the [module](self).
 ///
@@ -52,10 +62,21 @@ pub struct Store {
     files: files::Files,
     in_flight: Option<seal::InFlight>,
     last_epoch: Option<u64>,
-    /// Where compaction is in the oldest segment.
+    /// The number of the last file that was written ahead since the last seal.
+    part: u32,
+    /// What is being written ahead.
+    spilling: Option<crate::spill::Ticket>,
+    failed_spills: u32,
+    fetch: fetch::Fetch,
+    /// The table that a scan is in the middle of.
+    scanning: Option<TableId>,
+    /// Where compaction is.
     compaction: Option<compact::Cursor>,
+    expiry: BTreeMap<u32, ExpiryRule>,
     appended_bytes: u64,
     compacted_bytes: u64,
+    fetched_bytes: u64,
+    written_bytes: u64,
 }
 
 impl Store {
@@ -72,6 +93,7 @@ impl Store {
     /// If the configuration's sizes or name are outside their range.
     pub fn new(config: StoreConfig) -> Store {
         let geometry = config.geometry();
+        let last_epoch = config.after_epoch;
         Store {
             config,
             log: Log::new(geometry),
@@ -83,10 +105,18 @@ impl Store {
             meta: BTreeMap::new(),
             files: files::Files::default(),
             in_flight: None,
-            last_epoch: None,
+            last_epoch,
+            part: 0,
+            spilling: None,
+            failed_spills: 0,
+            fetch: fetch::Fetch::default(),
+            scanning: None,
             compaction: None,
+            expiry: BTreeMap::new(),
             appended_bytes: 0,
             compacted_bytes: 0,
+            fetched_bytes: 0,
+            written_bytes: 0,
         }
     }
 
@@ -122,16 +152,21 @@ impl Store {
     /// ```
     pub fn stats(&self) -> StoreStats {
         let tables = || self.tables.iter().flatten();
-        let index_bytes = tables().map(|table| table.index.bytes() as u64).sum();
+        let index_bytes = self.index_bytes();
         StoreStats {
             tables: self.by_name.len() as u64,
             keys: tables().map(|table| table.index.len() as u64).sum(),
-            memory_bytes: self.log.memory_bytes() + index_bytes,
+            memory_bytes: self.memory_bytes(),
             index_bytes,
             log_bytes: self.log.log_bytes(),
+            evicted_bytes: self.log.evicted() as u64 * self.config.segment_bytes as u64,
+            read_bytes: self.fetch.bytes(),
             live_bytes: self.log.live_bytes(),
             appended_bytes: self.appended_bytes,
             compacted_bytes: self.compacted_bytes,
+            fetched_bytes: self.fetched_bytes,
+            written_bytes: self.written_bytes,
+            requested_bytes: self.fetch.requested(),
             files: self.files.len() as u64,
         }
     }

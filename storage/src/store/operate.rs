@@ -2,6 +2,7 @@
 
 use super::{MAX_KEY, MAX_VALUE, Store, TableId, TooLarge};
 use crate::hash::stable_hash;
+use crate::index::Found;
 use crate::log::{Address, Log, record};
 use crate::table::Table;
 
@@ -13,8 +14,11 @@ impl Store {
     #[inline]
     pub fn get(&self, table: TableId, hash: u64, key: &[u8]) -> Option<&[u8]> {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
-        let table = self.table_ref(table);
-        let (_, address) = table.index.find(hash, |address| self.log.key_is(address, key))?;
+        let found = self.table_ref(table).index.find(hash, |address| self.log.key_is(address, key));
+        let Some((_, address)) = found else {
+            self.must_be_absent(table, hash);
+            return None;
+        };
         Some(self.log.value(address))
     }
 
@@ -34,9 +38,12 @@ impl Store {
     #[inline]
     pub fn get_mut(&mut self, table: TableId, hash: u64, key: &[u8]) -> Option<&mut [u8]> {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
+        let Some((found, address)) = self.find(table, hash, key) else {
+            self.must_be_absent(table, hash);
+            return None;
+        };
         let Store { tables, log, appended_bytes, .. } = self;
         let table = Store::table_mut(tables, table);
-        let (found, address) = table.index.find(hash, |address| log.key_is(address, key))?;
         if log.is_mutable(address) {
             return Some(log.value_mut(address));
         }
@@ -45,6 +52,11 @@ impl Store {
         table.index.replace(found, hash, new);
         table.supersede(log, address, new);
         Some(log.value_mut(new))
+    }
+
+    #[inline]
+    fn find(&self, table: TableId, hash: u64, key: &[u8]) -> Option<(Found, Address)> {
+        self.table_ref(table).index.find(hash, |address| self.log.key_is(address, key))
     }
 
     /// Sets the value of a key.
@@ -67,9 +79,12 @@ impl Store {
     pub fn put(&mut self, table: TableId, hash: u64, key: &[u8], value: &[u8]) -> Result<(), TooLarge> {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
         check_size(&self.log, key.len(), value.len())?;
+        let found = self.find(table, hash, key);
+        if found.is_none() {
+            self.must_be_absent(table, hash);
+        }
         let Store { tables, log, appended_bytes, .. } = self;
         let table = Store::table_mut(tables, table);
-        let found = table.index.find(hash, |address| log.key_is(address, key));
         if let Some((_, address)) = found
             && log.is_mutable(address)
             && log.header(address).value_len() == value.len()
@@ -144,11 +159,12 @@ impl Store {
     /// ```
     pub fn remove(&mut self, table: TableId, hash: u64, key: &[u8]) -> bool {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
-        let Store { tables, log, appended_bytes, .. } = self;
-        let table = Store::table_mut(tables, table);
-        let Some((found, address)) = table.index.find(hash, |address| log.key_is(address, key)) else {
+        let Some((found, address)) = self.find(table, hash, key) else {
+            self.must_be_absent(table, hash);
             return false;
         };
+        let Store { tables, log, appended_bytes, .. } = self;
+        let table = Store::table_mut(tables, table);
         table.index.remove(found);
         if log.is_mutable(address) {
             log.bury_in_place(address);
@@ -206,6 +222,9 @@ impl Store {
     /// assert!(steps > 1);
     /// # Ok::<(), millstream_storage::store::TooLarge>(())
     /// ```
+    ///
+    /// # Panics
+    /// If a record was evicted: [`Store::scan`] reads those.
     pub fn for_each_from(
         &self,
         table: TableId,
@@ -214,13 +233,19 @@ impl Store {
         mut visit: impl FnMut(&[u8], &[u8]),
     ) -> Option<u64> {
         let log = &self.log;
+        let resident = |address| {
+            assert!(!log.is_evicted(address), "records that are not in memory are visited by `Store::scan`");
+            address
+        };
         self.table_ref(table).index.scan(
             from,
             limit,
-            |address| log.hash(address),
-            |a, b| log.key(a).cmp(log.key(b)),
+            |a, b| {
+                let (a, b) = (resident(a), resident(b));
+                (log.hash(a), log.key(a)).cmp(&(log.hash(b), log.key(b)))
+            },
             |address| crate::prefetch::read(log.pointer(address)),
-            |address| visit(log.key(address), log.value(address)),
+            |address| visit(log.key(resident(address)), log.value(address)),
         )
     }
 }

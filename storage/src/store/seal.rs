@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use super::Store;
-use super::files::Span;
+use super::files::{Span, counted, spans};
 use crate::log::pending::Ranges;
 use crate::planted;
 use crate::sealed::Sealed;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
+use crate::spill::Ticket;
 
 /// A seal whose outcome is not known yet.
 pub(super) struct InFlight {
@@ -15,9 +16,14 @@ pub(super) struct InFlight {
     ranges: Rc<Ranges>,
     /// Ranges from here on are durable nowhere else; those before are of files that are being folded.
     own_from: (u64, u32),
-    /// The first file that the new one replaces, with all after it, by its epoch.
-    folded_from: u64,
+    /// The first file that the new one replaces, with all after it, by its epoch and part.
+    folded_from: (u64, u32),
+    /// What was being written ahead when the line was drawn: if that failed, it is in this file too.
+    ahead: Option<Ticket>,
 }
+
+/// Before which all files lie.
+const NONE_FOLDED: (u64, u32) = (u64::MAX, u32::MAX);
 
 impl Store {
     /// Draws the line of a checkpoint: what was done before is in it, what is done after is not.
@@ -58,37 +64,52 @@ impl Store {
         if let Some(unfinished) = self.in_flight.take() {
             self.put_back(&unfinished);
         }
+        self.settle_spill();
+        let ahead = self.spilling.clone();
+        self.part = 0;
         self.log.seal();
         self.drop_dead_files();
         let mut ranges = self.log.pending.take();
         let own_from = ranges.first_key_value().map_or((0, 0), |(at, _)| *at);
-        let folded_from = self.fold(&mut ranges);
+        // What is being written ahead comes before this file: nothing older may be repeated in it.
+        let folded_from = if ahead.is_some() { NONE_FOLDED } else { self.fold(&mut ranges) };
         let snapshot = self.snapshot(epoch, folded_from);
         let ranges = Rc::new(ranges);
-        self.in_flight = Some(InFlight { epoch, ranges: ranges.clone(), own_from, folded_from });
-        Sealed::new(snapshot, ranges)
+        let sealed = Sealed::new(snapshot, ranges.clone(), ahead.clone());
+        self.in_flight = Some(InFlight { epoch, ranges, own_from, folded_from, ahead });
+        sealed
     }
 
     /// Adds the blocks of the newest files when there are many small ones. Returns the epoch of the first of them.
-    fn fold(&self, ranges: &mut Ranges) -> u64 {
+    fn fold(&self, ranges: &mut Ranges) -> (u64, u32) {
         let bytes = ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum();
         let folded = self.files.to_fold(bytes);
         for span in folded.iter().flat_map(|file| &file.spans) {
             ranges.insert((span.sequence, span.start), self.log.range(span.sequence, span.end));
         }
-        folded.first().map_or(u64::MAX, |file| file.file.epoch)
+        folded.first().map_or(NONE_FOLDED, |file| (file.file.epoch, file.file.part))
     }
 
     /// Tells the store that the checkpoint of `epoch` is durable, and what [`Sealed::write`] returned for it.
     /// Ignored if that seal was given up meanwhile.
     pub fn flushed(&mut self, epoch: u64, snapshot: &StoreSnapshot) {
         let Some(flight) = self.in_flight.take_if(|flight| flight.epoch == epoch) else { return };
-        if let Some(file) = snapshot.files.last().filter(|_| !flight.ranges.is_empty()) {
-            debug_assert_eq!(file.epoch, epoch, "another seal's snapshot came with this epoch");
-            self.files.remove_from(flight.folded_from);
-            let span = |(at, range): (&(u64, u32), _)| Span::of(*at, range);
-            self.add_file(file.clone(), flight.ranges.iter().map(span).collect());
+        // What was being written ahead has come to its end: the file waited for that.
+        self.settle_spill();
+        let failed = flight.ahead.as_ref().and_then(Ticket::failed);
+        let Some(file) = snapshot.files.last().filter(|file| (file.epoch, file.part) == (epoch, 0)) else {
+            return;
+        };
+        self.files.remove_from(flight.folded_from);
+        let none = Ranges::new();
+        let repeated = failed.as_deref().unwrap_or(&none);
+        for (at, range) in repeated.iter().chain(flight.ranges.range(flight.own_from..)) {
+            self.log.pending.remove(*at);
+            self.log.count_durable(at.0, range.end - at.1);
         }
+        self.written_bytes += file.bytes;
+        let spans = spans(counted(repeated).chain(counted(&flight.ranges)));
+        self.add_file(file.clone(), spans);
     }
 
     /// Enters a durable file that holds these parts of the log, in its order.
@@ -129,7 +150,7 @@ impl Store {
         }
     }
 
-    fn drop_dead_files(&mut self) {
+    pub(super) fn drop_dead_files(&mut self) {
         let freed = self.log.take_freed();
         if !freed.is_empty() {
             self.files.forget_segments(freed);
@@ -137,7 +158,7 @@ impl Store {
     }
 
     /// The snapshot of a seal, without the file that it is going to write and those that this one replaces.
-    fn snapshot(&self, epoch: u64, folded_from: u64) -> StoreSnapshot {
+    fn snapshot(&self, epoch: u64, folded_from: (u64, u32)) -> StoreSnapshot {
         let tables = self.by_id.iter().filter_map(|(&id, &slot)| {
             let table = self.tables[slot as usize].as_ref()?;
             Some(TableEntry { id, state: table.state, namespace: table.namespace })

@@ -83,6 +83,9 @@ impl Store {
         self.free.push(table.slot);
         self.by_name.remove(&(dropped.state, dropped.namespace));
         self.by_id.remove(&dropped.id);
+        if self.scanning == Some(table) {
+            self.end_scan();
+        }
         for (slot, bytes) in dropped.shares.iter() {
             self.log.count_dead(slot, bytes);
         }

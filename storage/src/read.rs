@@ -1,0 +1,107 @@
+//! Reading evicted blocks back: many at a time, and no byte is given out before it was verified.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::delta::check_block;
+use crate::disk::{Disk, File, OpenMode};
+use crate::error::{Damage, StoreError};
+use crate::log::block::Identity;
+use crate::snapshot::DeltaFile;
+
+/// Files kept open, so that a read is mostly no more than a read.
+const OPEN: usize = 32;
+
+/// Blocks that a store needs from disk. Made by [`Store::take_reads`](crate::store::Store::take_reads), performed by
+/// [`Reader::perform`], and handed back to [`Store::admit`](crate::store::Store::admit).
+#[derive(Debug)]
+pub struct Read {
+    pub(crate) file: Rc<DeltaFile>,
+    /// Where the first block lies in the file, and how many precede it there.
+    pub(crate) offset: u64,
+    pub(crate) index: u32,
+    pub(crate) len: u32,
+    /// The segment's sequence number, and where in it the first block starts.
+    pub(crate) at: (u64, u32),
+    /// Whether it is held as a whole, for a scan or for compaction, or only looked up.
+    pub(crate) held: bool,
+}
+
+impl Read {
+    /// Bytes to read: a multiple of the sector, as is their place.
+    pub fn bytes(&self) -> usize {
+        self.len as usize
+    }
+}
+
+/// Verified blocks, as they lie in their segment.
+#[derive(Debug)]
+pub struct Fetched {
+    pub(crate) at: (u64, u32),
+    pub(crate) held: bool,
+    pub(crate) bytes: Vec<u8>,
+}
+
+/// Performs reads in one directory. Files stay open for the next ones.
+pub struct Reader {
+    disk: Rc<dyn Disk>,
+    dir: PathBuf,
+    /// Most recently opened last.
+    open: RefCell<VecDeque<(Rc<DeltaFile>, Rc<dyn File>)>>,
+}
+
+impl Reader {
+    /// A reader of the files in `dir`.
+    pub fn new(disk: Rc<dyn Disk>, dir: PathBuf) -> Reader {
+        Reader { disk, dir, open: RefCell::default() }
+    }
+
+    /// Reads and verifies. Any number of these may be under way at a time.
+    ///
+    /// # Errors
+    /// If the disk refuses, or a byte is not as it was written. The store cannot go on without it then.
+    pub async fn perform(&self, read: Read) -> Result<Fetched, StoreError> {
+        let path = self.dir.join(&read.file.name);
+        let file = self.file(&read.file, &path).await?;
+        let len = read.bytes();
+        let bytes = file.read_at(read.offset, len).await.map_err(StoreError::io("read", &path))?;
+        if bytes.len() < len {
+            let found = read.offset + bytes.len() as u64;
+            let damage = Damage::Truncated { found, expected: read.file.bytes };
+            return Err(StoreError::damaged(&path, found, damage));
+        }
+        verify(&read, &path, &bytes)?;
+        Ok(Fetched { at: read.at, held: read.held, bytes })
+    }
+
+    async fn file(&self, wanted: &Rc<DeltaFile>, path: &Path) -> Result<Rc<dyn File>, StoreError> {
+        let is = |known: &Rc<DeltaFile>| Rc::ptr_eq(known, wanted);
+        let known = self.open.borrow().iter().find(|(known, _)| is(known)).map(|(_, file)| file.clone());
+        if let Some(file) = known {
+            return Ok(file);
+        }
+        let opened = self.disk.open(path, OpenMode::Read).await;
+        let file = opened.map_err(StoreError::io("open", path))?;
+        let mut open = self.open.borrow_mut();
+        if open.len() >= OPEN {
+            open.pop_front();
+        }
+        open.push_back((wanted.clone(), file.clone()));
+        Ok(file)
+    }
+}
+
+fn verify(read: &Read, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+    let DeltaFile { store_id: store, epoch, part, .. } = *read.file;
+    let mut must = Identity { store, epoch, offset: read.offset, index: read.index, part };
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        let len = check_block(rest, must).map_err(|damage| StoreError::damaged(path, must.offset, damage))?;
+        rest = &rest[len..];
+        must.offset += len as u64;
+        must.index += 1;
+    }
+    Ok(())
+}

@@ -1,0 +1,110 @@
+//! Writing ahead of checkpoints: full segments that have stopped changing go to disk while the state goes on.
+//!
+//! A spilled file is like a checkpoint's, but no checkpoint waits for it: the next one names it. Where a checkpoint's
+//! line is drawn while a file is under way, the checkpoint waits for its end, and writes the same blocks itself if it
+//! failed. So the order of the files is the order of the log, whatever fails.
+
+use std::cell::RefCell;
+use std::future::poll_fn;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::task::{Poll, Waker};
+
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::log::pending::Ranges;
+use crate::snapshot::DeltaFile;
+use crate::writer::{NewFile, write_file};
+
+/// Segments to be written in the background. Made by [`Store::spill`](crate::store::Store::spill).
+///
+/// Dropped before its end it counts as failed.
+pub struct Spill {
+    name: String,
+    store: u64,
+    epoch: u64,
+    part: u32,
+    ticket: Ticket,
+}
+
+/// What became of a spill, shared by those who wait for it.
+#[derive(Clone)]
+pub(crate) struct Ticket {
+    pub(crate) ranges: Rc<Ranges>,
+    state: Rc<RefCell<State>>,
+}
+
+#[derive(Default)]
+struct State {
+    /// The file, or that it failed.
+    outcome: Option<Result<DeltaFile, ()>>,
+    waiting: Vec<Waker>,
+}
+
+impl Ticket {
+    /// The file once it is written, or the ranges that were not.
+    pub(crate) async fn outcome(&self) -> Result<DeltaFile, Rc<Ranges>> {
+        poll_fn(|context| match self.poll() {
+            Some(outcome) => Poll::Ready(outcome),
+            None => {
+                self.state.borrow_mut().waiting.push(context.waker().clone());
+                Poll::Pending
+            }
+        })
+        .await
+    }
+
+    /// As [`Ticket::outcome`], if it is known.
+    pub(crate) fn poll(&self) -> Option<Result<DeltaFile, Rc<Ranges>>> {
+        let outcome = self.state.borrow().outcome.clone()?;
+        Some(outcome.map_err(|()| self.ranges.clone()))
+    }
+
+    /// The ranges, if they are known not to have been written.
+    pub(crate) fn failed(&self) -> Option<Rc<Ranges>> {
+        self.poll().and_then(Result::err)
+    }
+
+    fn settle(&self, outcome: Result<DeltaFile, ()>) {
+        let mut state = self.state.borrow_mut();
+        if state.outcome.is_none() {
+            state.outcome = Some(outcome);
+            state.waiting.drain(..).for_each(Waker::wake);
+        }
+    }
+}
+
+impl Spill {
+    pub(crate) fn new(name: String, store: u64, (epoch, part): (u64, u32), ranges: Ranges) -> Spill {
+        let ticket = Ticket { ranges: Rc::new(ranges), state: Rc::default() };
+        Spill { name, store, epoch, part, ticket }
+    }
+
+    pub(crate) fn ticket(&self) -> Ticket {
+        self.ticket.clone()
+    }
+
+    /// Bytes that [`Spill::write`] is going to write.
+    pub fn bytes(&self) -> u64 {
+        self.ticket.ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum()
+    }
+
+    /// Writes the segments into a new file of `dir` and syncs it. The store notices by itself.
+    ///
+    /// # Errors
+    /// If the disk refuses: the file is abandoned, to be removed when no manifest names it, and the store writes its
+    /// contents again, with its next spill or checkpoint.
+    pub async fn write(self, disk: Rc<dyn Disk>, dir: PathBuf) -> Result<(), StoreError> {
+        let Spill { name, store, epoch, part, .. } = &self;
+        let new = NewFile { name, store: *store, epoch: *epoch, part: *part };
+        let file = write_file(&*disk, &dir, new, &self.ticket.ranges).await?;
+        self.ticket.settle(Ok(file));
+        Ok(())
+    }
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        self.ticket.settle(Err(()));
+    }
+}

@@ -1,0 +1,219 @@
+//! A limit of memory: the oldest segments are written ahead of checkpoints, and evicted once they are durable.
+//!
+//! The newest half of the segments that fit stays mutable, so that what is hot is changed where it lies. Older ones
+//! are frozen, written together, and then evictable. What cannot be evicted yet holds the owner up:
+//! [`Store::has_room`].
+
+use super::Store;
+use crate::log::block;
+use crate::planted;
+use crate::spill::Spill;
+
+/// Segments that are written together at most: enough to make a file worth its sync.
+const TOGETHER: usize = 16;
+/// A store needs as many segments besides its index: one to fill, one to write, one to evict, one to spare.
+const LEAST: u64 = 4;
+
+/// The index has outgrown the limit of memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "the index takes {index} bytes, which leaves too little of a budget of {budget} bytes for records: keys are \
+     always indexed in memory; allow more memory, or use more cores"
+)]
+pub struct OverBudget {
+    /// Memory of the indexes.
+    pub index: u64,
+    /// The limit.
+    pub budget: u64,
+}
+
+impl Store {
+    /// Changes the limit of memory. None is never reached; a smaller one is reached as segments are evicted.
+    pub fn set_budget(&mut self, bytes: Option<u64>) {
+        self.config.budget = bytes;
+    }
+
+    /// Memory in use: segments, spare ones, indexes, and reads that are under way or held.
+    pub fn memory_bytes(&self) -> u64 {
+        self.log.memory_bytes() + self.fixed_bytes()
+    }
+
+    /// What could be used if memory were without limit: the log that is worth keeping, and the indexes.
+    pub fn wanted_bytes(&self) -> u64 {
+        self.log.log_bytes() + self.fixed_bytes() + 2 * self.config.segment_bytes as u64
+    }
+
+    /// The least that the store can live with.
+    pub fn least_bytes(&self) -> u64 {
+        self.index_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
+    }
+
+    fn fixed_bytes(&self) -> u64 {
+        self.index_bytes() + self.fetch.bytes()
+    }
+
+    /// Memory of the indexes, at a cost per table.
+    pub(super) fn index_bytes(&self) -> u64 {
+        self.tables.iter().flatten().map(|table| table.index.bytes() as u64).sum()
+    }
+
+    /// Whether a batch may be worked on: there is memory for what it may add. If not, something is being written;
+    /// [`Store::maintain`] sees to it, and the owner waits.
+    pub fn has_room(&self) -> bool {
+        let segment = self.config.segment_bytes as u64;
+        self.config.budget.is_none_or(|budget| self.memory_bytes() + segment <= budget)
+    }
+
+    /// Whether the budget can hold the indexes and a few segments at all.
+    ///
+    /// # Errors
+    /// If not: no waiting helps.
+    pub fn check_budget(&self) -> Result<(), OverBudget> {
+        let Some(budget) = self.config.budget else { return Ok(()) };
+        let index = self.index_bytes();
+        let least = index + LEAST * self.config.segment_bytes as u64;
+        if least > budget { Err(OverBudget { index, budget }) } else { Ok(()) }
+    }
+
+    /// How many segments fit beside everything else.
+    fn capacity(&self, budget: u64) -> usize {
+        (budget.saturating_sub(self.fixed_bytes()) / self.config.segment_bytes as u64) as usize
+    }
+
+    /// Evicts the oldest segments until there is memory for two more. Returns the bytes that were given up.
+    pub(super) fn evict(&mut self) -> usize {
+        let Some(budget) = self.config.budget else { return 0 };
+        let segment = self.config.segment_bytes as u64;
+        let mut given_up = 0;
+        while self.memory_bytes() + 2 * segment > budget {
+            self.log.drop_spare();
+            if self.memory_bytes() + 2 * segment <= budget || !self.evict_oldest() {
+                break;
+            }
+            self.log.drop_spare();
+            given_up += segment as usize;
+        }
+        given_up
+    }
+
+    /// Evicts one segment. False if none can be.
+    pub(super) fn evict_oldest(&mut self) -> bool {
+        let Some((sequence, slot)) = self.log.resident().find(|(_, slot)| self.log.is_evictable(*slot))
+        else {
+            return false;
+        };
+        self.drop_dead_files();
+        self.move_pinned(slot);
+        if self.log.slot_at(sequence) != Some(slot) {
+            // Nothing but what was moved had kept it.
+            return true;
+        }
+        let Some(parts) = self.files.locate(sequence, self.log.segment(slot).end) else { return false };
+        self.log.evict(slot, parts);
+        true
+    }
+
+    /// Copies what must stay in memory from a segment to the tail.
+    fn move_pinned(&mut self, slot: u32) {
+        let Some(from) = self.config.pinned_from else { return };
+        let pinned = |store: &Store| {
+            store.tables.iter().flatten().any(|table| table.state >= from && table.shares.of(slot) > 0)
+        };
+        let sequence = self.log.segment(slot).sequence;
+        let (mut block, mut record) = (0, block::HEADER as u32);
+        while self.log.slot_at(sequence) == Some(slot)
+            && pinned(self)
+            && let Some((_, end, next)) = self.log.records_at(slot, block)
+        {
+            while record < end && self.log.slot_at(sequence) == Some(slot) {
+                let address = self.log.address(slot, record);
+                let header = self.log.header(address);
+                let state = self.by_id.get(&header.table).and_then(|at| self.tables[*at as usize].as_ref());
+                if state.is_some_and(|table| table.state >= from) {
+                    self.move_if_live(address);
+                }
+                record += header.size() as u32;
+            }
+            block = next;
+            record = next + block::HEADER as u32;
+        }
+    }
+
+    /// The next segments that are to be written ahead of a checkpoint, if there are any: to be written in the
+    /// background by [`Spill::write`]. One spill is under way at a time, and none while a checkpoint is being written.
+    ///
+    /// Without a budget nothing is written ahead: as long as records can change where they lie, every checkpoint writes
+    /// each of them at most once.
+    pub fn spill(&mut self) -> Option<Spill> {
+        self.settle_spill();
+        let budget = self.config.budget?;
+        if self.spilling.is_some() || self.in_flight.is_some() || self.log.pending.is_empty() {
+            return None;
+        }
+        let (capacity, resident) = (self.capacity(budget), self.log.resident().count());
+        // The newest half may still change where it lies; when memory is out, only the tail.
+        let mutable = if self.has_room() { (capacity / 2).max(2) } else { 1 };
+        let count = resident.saturating_sub(mutable).min(TOGETHER.min(capacity / 4).max(1));
+        let dirty: Vec<(u64, u32)> = {
+            let (log, older) = (&self.log, resident.saturating_sub(mutable));
+            let not_durable = |slot: &u32| log.segment(*slot).durable < log.segment(*slot).end;
+            log.resident().take(older).filter(|(_, slot)| not_durable(slot)).take(count).collect()
+        };
+        // A few at a time: a sync for every segment would cost more than it frees.
+        let enough = (capacity / 8).clamp(1, TOGETHER);
+        if dirty.is_empty() || (dirty.len() < enough && self.memory_bytes() + self.headroom() <= budget) {
+            return None;
+        }
+        let last = dirty.last().map_or(0, |(sequence, _)| *sequence);
+        dirty.iter().filter(|_| !planted!(spill_not_frozen)).for_each(|(_, slot)| self.log.freeze(*slot));
+        let ranges = self.log.pending.take_through(last);
+        debug_assert!(ranges.keys().all(|at| self.log.is_alive(at.0)), "freed segments are not pending");
+        if ranges.is_empty() {
+            return None;
+        }
+        self.part += 1;
+        let id = (self.last_epoch.unwrap_or(0), self.part);
+        let spill = Spill::new(self.config.name.clone(), self.config.id, id, ranges);
+        self.spilling = Some(spill.ticket());
+        Some(spill)
+    }
+
+    /// Memory that should be free before the next segments are written.
+    fn headroom(&self) -> u64 {
+        4 * self.config.segment_bytes as u64
+    }
+
+    /// Takes notice of what became of the spill.
+    pub(super) fn settle_spill(&mut self) {
+        let Some(outcome) = self.spilling.as_ref().and_then(crate::spill::Ticket::poll) else { return };
+        let ticket = self.spilling.take().expect("it had an outcome");
+        match outcome {
+            Ok(file) => {
+                for (at, range) in ticket.ranges.iter() {
+                    self.log.count_durable(at.0, range.end - at.1);
+                }
+                self.written_bytes += file.bytes;
+                self.failed_spills = 0;
+                let spans = super::files::spans(super::files::counted(&ticket.ranges));
+                self.add_file(file, spans);
+            }
+            Err(ranges) => {
+                self.failed_spills += 1;
+                if planted!(failed_spill_forgotten) {
+                    return;
+                }
+                for (at, range) in ranges.iter() {
+                    if self.log.is_alive(at.0) {
+                        self.log.pending.put_back(*at, range.clone());
+                    }
+                }
+            }
+        }
+    }
+
+    /// How many spills in a row have failed.
+    pub fn failed_spills(&mut self) -> u32 {
+        self.settle_spill();
+        self.failed_spills
+    }
+}
