@@ -7,6 +7,9 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::host::{RuntimeConfig, RuntimeKind};
 use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
 
+/// Less memory holds no state worth having, in bytes.
+const LEAST_MEMORY: u64 = 256 << 10;
+
 /// How a job is run. Everything has a default.
 ///
 /// ```
@@ -58,6 +61,7 @@ pub struct Config {
     pub(crate) batch_size: usize,
     pub(crate) ring_depth: usize,
     pub(crate) step_budget: usize,
+    pub(crate) memory: Option<u64>,
 }
 
 impl Default for Config {
@@ -74,6 +78,7 @@ impl Default for Config {
             batch_size: 1024,
             ring_depth: 16,
             step_budget: 16 * 1024,
+            memory: None,
         }
     }
 }
@@ -215,6 +220,16 @@ impl Config {
         self
     }
 
+    /// The memory that the keyed state of one core may take, in bytes. What does not fit is kept in the directory of
+    /// the checkpoints, and read back before it is needed; where nothing can be evicted in time, input waits. Keys are
+    /// always indexed in memory, with 15 to 30 bytes each, and so are timers: the index must fit. A limit below some
+    /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest.
+    /// Default: no limit.
+    pub fn memory_per_core(mut self, bytes: u64) -> Config {
+        self.memory = Some(bytes);
+        self
+    }
+
     /// The number of key groups.
     pub(crate) fn groups(&self) -> u32 {
         self.max_parallelism.unwrap_or_else(|| default_max_parallelism(self.cores))
@@ -236,6 +251,14 @@ impl Config {
             return refuse(format!(
                 "{cores} cores but max_parallelism {groups}: a core would own no key group"
             ));
+        }
+        if self.memory.is_some() && self.checkpoints.is_none() {
+            return refuse(
+                "memory_per_core needs a directory of checkpoints, to keep there what does not fit".into(),
+            );
+        }
+        if let Some(memory) = self.memory.filter(|memory| *memory < LEAST_MEMORY) {
+            return refuse(format!("memory_per_core is {memory}; it must be at least {LEAST_MEMORY} bytes"));
         }
         for (name, value) in [
             ("batch_size", self.batch_size),

@@ -13,7 +13,9 @@ use std::task::{Poll, Wake, Waker};
 
 use millstream_ring::Bell;
 use millstream_storage::error::StoreError;
+use millstream_storage::read::{Fetched, Read, Reader};
 use millstream_storage::snapshot::StoreSnapshot;
+use millstream_storage::spill::Spill;
 use serde_json::Value as Json;
 
 use crate::checkpoint::control::{CoreLink, Order, Reply, Restored};
@@ -65,6 +67,15 @@ enum Done {
         epoch: u64,
         result: Result<()>,
     },
+    Fetched {
+        step: String,
+        read: Read,
+        fetched: Result<Fetched, StoreError>,
+    },
+    Spilled {
+        step: String,
+        written: Result<(), StoreError>,
+    },
 }
 
 /// The core's share of a checkpoint that is being written.
@@ -84,6 +95,7 @@ struct Driver {
     shares: BTreeMap<u64, Share>,
     drained: usize,
     checkpoints: Option<PathBuf>,
+    reader: Option<Rc<Reader>>,
     core: usize,
     metrics: Metrics,
 }
@@ -100,8 +112,22 @@ pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
             link.say(Reply::Opened);
             let done = Rc::default();
             let shares = BTreeMap::new();
-            let mut driver =
-                Driver { shard, host, link, signal, done, shares, drained: 0, checkpoints, core, metrics };
+            let directory = checkpoints.as_deref().map(data_directory);
+            let reader = directory.map(|directory| Rc::new(Reader::new(host.disk(), directory)));
+            let drained = 0;
+            let mut driver = Driver {
+                shard,
+                host,
+                link,
+                signal,
+                done,
+                shares,
+                drained,
+                checkpoints,
+                reader,
+                core,
+                metrics,
+            };
             let end = driver.run().await;
             link = driver.link;
             end.err()
@@ -143,6 +169,7 @@ async fn open(
     host: &Rc<dyn Host>,
     signal: &Arc<Signal>,
 ) -> Result<Shard> {
+    let stateful = seeds.iter().filter(|seed| seed.keeps_state()).count().max(1) as u64;
     let cx = OpenContext {
         host: host.clone(),
         wake: Waker::from(signal.clone()),
@@ -153,6 +180,7 @@ async fn open(
         restored_epoch: restored.epoch,
         first_epoch: restored.first_epoch,
         directory: seed.checkpoints.as_deref().map(data_directory),
+        memory: seed.limits.memory.map(|memory| memory / stateful),
         run_id: restored.run_id,
     };
     let mut stages = Vec::with_capacity(seeds.len());
@@ -215,6 +243,8 @@ impl Driver {
     fn attend(&mut self, event: Event) {
         match event {
             Event::Snapshot(snapshot) => self.write(*snapshot),
+            Event::Reads { step, reads } => reads.into_iter().for_each(|read| self.read(step.clone(), read)),
+            Event::Spill { step, spill } => self.spill(step, spill),
             Event::Drained => {
                 self.drained += 1;
                 if self.drained == self.shard.len() {
@@ -245,6 +275,30 @@ impl Driver {
         self.host.spawn(class, Box::pin(task));
     }
 
+    /// Reads state that a stage waits for.
+    fn read(&mut self, step: String, read: Read) {
+        let Some(reader) = self.reader.clone() else { return };
+        let (done, signal) = (self.done.clone(), self.signal.clone());
+        let task = async move {
+            let fetched = reader.perform(&read).await;
+            done.borrow_mut().push_back(Done::Fetched { step, read, fetched });
+            signal.wake();
+        };
+        self.host.spawn(Class::Records, Box::pin(task));
+    }
+
+    /// Writes state ahead of checkpoints.
+    fn spill(&mut self, step: String, spill: Spill) {
+        let Some(directory) = self.checkpoints.as_deref().map(data_directory) else { return };
+        let (disk, done, signal) = (self.host.disk(), self.done.clone(), self.signal.clone());
+        let task = async move {
+            let written = spill.write(disk, directory).await;
+            done.borrow_mut().push_back(Done::Spilled { step, written });
+            signal.wake();
+        };
+        self.host.spawn(Class::Background, Box::pin(task));
+    }
+
     fn commit(&mut self, epoch: u64) {
         let commits = self.shard.commits(epoch);
         let (done, signal) = (self.done.clone(), self.signal.clone());
@@ -268,6 +322,14 @@ impl Driver {
                     result?;
                     self.link.say(Reply::Committed(epoch));
                 }
+                Done::Fetched { step, read, fetched } => {
+                    self.shard.admit(&step, &read, fetched).map_err(|error| {
+                        let message =
+                            format!("the state of step `{step}` on core {} was not read", self.core);
+                        Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+                    })?;
+                }
+                Done::Spilled { step, written } => self.shard.spilled(&step, written),
                 Done::Written { step, epoch, meta, store, prepared } => {
                     self.account(step, epoch, meta, store, prepared)?;
                 }

@@ -173,7 +173,11 @@ impl Job {
                 bell: mesh.bells[core].clone(),
                 stages: graph.nodes.iter().map(|node| (node.make)(&layout)).collect(),
                 placement: placement.clone(),
-                limits: StepLimits { budget: config.step_budget, batch_size: config.batch_size },
+                limits: StepLimits {
+                    budget: config.step_budget,
+                    batch_size: config.batch_size,
+                    memory: config.memory,
+                },
                 checkpoints: config.checkpoints.clone(),
                 metrics: metrics.clone(),
             };

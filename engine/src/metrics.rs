@@ -59,6 +59,12 @@ pub struct ShardMetrics {
     pub poison: Counter,
     /// Steps that found something to do.
     pub busy_steps: Counter,
+    /// Memory of keyed state under a limit of memory, in bytes: segments, indexes and reads.
+    pub state_bytes: Counter,
+    /// The most that it was.
+    pub most_state_bytes: Counter,
+    /// Keyed state on disk instead of in memory, in bytes.
+    pub evicted_bytes: Counter,
 }
 
 /// The counters of a job.

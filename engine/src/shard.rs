@@ -2,13 +2,15 @@
 
 use std::time::Duration;
 
+use millstream_storage::error::StoreError;
+use millstream_storage::read::{Fetched, Read};
 use millstream_storage::snapshot::StoreSnapshot;
 
 use crate::error::Result;
 use crate::host::LocalFuture;
 use crate::metrics::ShardMetrics;
 use crate::record::Barrier;
-use crate::stage::{Event, Now, Stage, StepContext};
+use crate::stage::{Event, Memory, Now, Stage, StepContext};
 
 /// How much one step may do.
 #[derive(Clone, Copy, Debug)]
@@ -17,7 +19,12 @@ pub(crate) struct StepLimits {
     pub budget: usize,
     /// Records per batch.
     pub batch_size: usize,
+    /// Bytes of memory for the state of all stages together.
+    pub memory: Option<u64>,
 }
+
+/// Steps between two divisions of the memory.
+const DIVIDED_EVERY: u64 = 32;
 
 /// The stages of one core, sources first, each before those that it feeds.
 pub(crate) struct Shard {
@@ -27,11 +34,12 @@ pub(crate) struct Shard {
     barriers: Vec<Barrier>,
     /// The stage that is running; names the culprit when user code panics.
     running: usize,
+    steps: u64,
 }
 
 impl Shard {
     pub(crate) fn new(stages: Vec<Box<dyn Stage>>, limits: StepLimits) -> Shard {
-        Shard { stages, limits, barriers: Vec::new(), running: 0 }
+        Shard { stages, limits, barriers: Vec::new(), running: 0, steps: 0 }
     }
 
     /// One step: a bounded amount of work, without waiting, without looking at the world. Returns whether anything
@@ -40,6 +48,7 @@ impl Shard {
     /// # Errors
     /// If a stage cannot go on. The shard must not be stepped again.
     pub(crate) fn step(&mut self, now: Now, metrics: &ShardMetrics, events: &mut Vec<Event>) -> Result<bool> {
+        self.divide_memory(metrics);
         let mut busy = self.start_checkpoints(now, metrics, events);
         // Sources are polled, then every operator drains its rings, aligns, runs and fires; in the order of the
         // graph, so that what a stage emits to its own core is worked on in the same step.
@@ -60,7 +69,7 @@ impl Shard {
         let barriers = std::mem::take(&mut self.barriers);
         for &barrier in &barriers {
             for stage in &mut self.stages {
-                let StepLimits { budget, batch_size } = self.limits;
+                let StepLimits { budget, batch_size, .. } = self.limits;
                 stage.inject(barrier, &mut StepContext { now, budget, batch_size, metrics, events });
             }
         }
@@ -74,10 +83,36 @@ impl Shard {
         metrics: &ShardMetrics,
         events: &mut Vec<Event>,
     ) -> Result<bool> {
-        let StepLimits { budget, batch_size } = self.limits;
+        let StepLimits { budget, batch_size, .. } = self.limits;
         let stage = &mut self.stages[i];
         let mut cx = StepContext { now, budget, batch_size, metrics, events };
         stage.run(&mut cx).map_err(|error| error.at(format_args!("step `{}`", stage.name())))
+    }
+
+    /// Gives each stage its share of the memory, now and then: what it wants if there is enough, otherwise what it cannot
+    /// do without, and of the rest in proportion to what it wants beyond that.
+    fn divide_memory(&mut self, metrics: &ShardMetrics) {
+        let due = self.steps.is_multiple_of(DIVIDED_EVERY);
+        self.steps += 1;
+        let Some(memory) = self.limits.memory.filter(|_| due) else { return };
+        let of: Vec<(usize, Memory)> =
+            self.stages.iter().enumerate().filter_map(|(i, stage)| Some((i, stage.memory()?))).collect();
+        let sum = |part: fn(&Memory) -> u64| of.iter().map(|(_, memory)| part(memory)).sum::<u64>();
+        metrics.state_bytes.set(sum(|of| of.used));
+        metrics.most_state_bytes.set(metrics.most_state_bytes.get().max(sum(|of| of.used)));
+        metrics.evicted_bytes.set(sum(|of| of.evicted));
+        let (least, wanted) = (sum(|of| of.least), sum(|of| of.wanted.max(of.least)));
+        for (i, of_stage) in &of {
+            let more = of_stage.wanted.saturating_sub(of_stage.least);
+            let share = if wanted <= memory {
+                of_stage.least + more + (memory - wanted) / of.len() as u64
+            } else if least <= memory {
+                of_stage.least + part(memory - least, more, wanted - least)
+            } else {
+                part(memory, of_stage.least, least)
+            };
+            self.stages[*i].set_memory(share);
+        }
     }
 
     /// Orders a checkpoint: its barrier enters with the next step.
@@ -107,12 +142,39 @@ impl Shard {
 
     /// Tells a step's store what became of its sealed state.
     pub(crate) fn flushed(&mut self, step: &str, epoch: u64, written: Option<&StoreSnapshot>) {
+        self.stage(step).flushed(epoch, written);
+    }
+
+    /// Hands a step state that was read.
+    ///
+    /// # Errors
+    /// If it was not read, and is still needed.
+    pub(crate) fn admit(
+        &mut self,
+        step: &str,
+        read: &Read,
+        fetched: Result<Fetched, StoreError>,
+    ) -> Result<(), StoreError> {
+        self.stage(step).admit(read, fetched)
+    }
+
+    /// Tells a step what became of state that was written ahead.
+    pub(crate) fn spilled(&mut self, step: &str, written: Result<(), StoreError>) {
+        self.stage(step).spilled(written);
+    }
+
+    fn stage(&mut self, step: &str) -> &mut dyn Stage {
         let stage = self.stages.iter_mut().find(|stage| stage.name() == step);
-        stage.expect("a snapshot names its step").flushed(epoch, written);
+        &mut **stage.expect("what is done in the background names its step")
     }
 
     /// What the sinks have to do to commit an epoch.
     pub(crate) fn commits(&mut self, epoch: u64) -> Vec<LocalFuture<Result<()>>> {
         self.stages.iter_mut().filter_map(|stage| stage.commit(epoch)).collect()
     }
+}
+
+/// `of / whole` of some bytes.
+fn part(bytes: u64, of: u64, whole: u64) -> u64 {
+    u64::try_from(u128::from(bytes) * u128::from(of) / u128::from(whole.max(1))).unwrap_or(bytes)
 }

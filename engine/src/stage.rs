@@ -7,8 +7,11 @@ use std::sync::Arc;
 use std::task::Waker;
 use std::time::Duration;
 
+use millstream_storage::error::StoreError;
+use millstream_storage::read::{Fetched, Read};
 use millstream_storage::sealed::Sealed;
 use millstream_storage::snapshot::StoreSnapshot;
+use millstream_storage::spill::Spill;
 use serde_json::Value as Json;
 
 use crate::checkpoint::manifest::{Part, StepManifest};
@@ -42,6 +45,10 @@ pub(crate) struct StepContext<'a> {
 pub(crate) enum Event {
     /// The stage's share of a checkpoint, to be written in the background.
     Snapshot(Box<Snapshot>),
+    /// State that the stage waits for, to be read.
+    Reads { step: String, reads: Vec<Read> },
+    /// State to be written ahead of checkpoints, so that its memory can be given up.
+    Spill { step: String, spill: Spill },
     /// The stage has consumed and emitted everything.
     Drained,
 }
@@ -83,10 +90,42 @@ pub(crate) trait Stage {
     /// The background has written the sealed state of an epoch, or failed to.
     fn flushed(&mut self, _epoch: u64, _written: Option<&StoreSnapshot>) {}
 
+    /// Takes state that was read.
+    ///
+    /// # Errors
+    /// If it was not read, and is still needed.
+    fn admit(&mut self, _read: &Read, fetched: Result<Fetched, StoreError>) -> Result<(), StoreError> {
+        fetched.map(|_| ())
+    }
+
+    /// What was being written ahead is written, or why not.
+    fn spilled(&mut self, _written: Result<(), StoreError>) {}
+
+    /// What memory its state takes; nothing if it keeps none or cannot do with less.
+    fn memory(&self) -> Option<Memory> {
+        None
+    }
+
+    /// The most memory that its state may take from now on, in bytes.
+    fn set_memory(&mut self, _bytes: u64) {}
+
     /// The checkpoint of this epoch is complete: a sink commits.
     fn commit(&mut self, _epoch: u64) -> Option<LocalFuture<Result<()>>> {
         None
     }
+}
+
+/// Memory of a stage's state, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    /// What it takes now.
+    pub used: u64,
+    /// What it cannot do without.
+    pub least: u64,
+    /// What it would take if it could.
+    pub wanted: u64,
+    /// What is on disk instead.
+    pub evicted: u64,
 }
 
 /// What a stage gets when it is opened on its core.
@@ -103,6 +142,8 @@ pub(crate) struct OpenContext {
     pub first_epoch: u64,
     /// Where state is kept; nothing is written without it.
     pub directory: Option<PathBuf>,
+    /// The memory that the state of one step may take, to begin with.
+    pub memory: Option<u64>,
     /// Distinguishes the stores of this run from those of earlier ones.
     pub run_id: u64,
 }
@@ -117,4 +158,9 @@ impl OpenContext {
 /// A stage before its core has started: made on the caller's thread, opened on the core.
 pub(crate) trait StageSeed: Send {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>>;
+
+    /// Whether it may keep state, and so takes part of the memory.
+    fn keeps_state(&self) -> bool {
+        false
+    }
 }

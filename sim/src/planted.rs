@@ -38,6 +38,10 @@ pub const BUGS: &[Bug] = &[
     bug("failed_flush_forgotten", "state whose write failed is in no later checkpoint", "process"),
     bug("tombstones_ignored", "removed keys come back", "process"),
     bug("compaction_drops_live", "compaction leaves live records behind", "process"),
+    bug("spill_not_named", "a file that was written ahead is left out of the manifest", "larger"),
+    bug("spill_retired", "files that were written ahead are removed with old checkpoints", "larger"),
+    bug("spill_not_frozen", "records change while they are written ahead", "larger"),
+    bug("failed_spill_forgotten", "state that could not be written ahead is in no later file", "larger"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
 ];
 

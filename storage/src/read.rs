@@ -44,12 +44,14 @@ pub struct Fetched {
     pub(crate) bytes: Vec<u8>,
 }
 
+type OpenFile = (Rc<DeltaFile>, Rc<dyn File>);
+
 /// Performs reads in one directory. Files stay open for the next ones.
 pub struct Reader {
     disk: Rc<dyn Disk>,
     dir: PathBuf,
     /// Most recently opened last.
-    open: RefCell<VecDeque<(Rc<DeltaFile>, Rc<dyn File>)>>,
+    open: RefCell<VecDeque<OpenFile>>,
 }
 
 impl Reader {
@@ -61,8 +63,9 @@ impl Reader {
     /// Reads and verifies. Any number of these may be under way at a time.
     ///
     /// # Errors
-    /// If the disk refuses, or a byte is not as it was written. The store cannot go on without it then.
-    pub async fn perform(&self, read: Read) -> Result<Fetched, StoreError> {
+    /// If the disk refuses, or a byte is not as it was written. To be told to
+    /// [`Store::refuse`](crate::store::Store::refuse), as the store may not need it any more.
+    pub async fn perform(&self, read: &Read) -> Result<Fetched, StoreError> {
         let path = self.dir.join(&read.file.name);
         let file = self.file(&read.file, &path).await?;
         let len = read.bytes();
@@ -72,7 +75,7 @@ impl Reader {
             let damage = Damage::Truncated { found, expected: read.file.bytes };
             return Err(StoreError::damaged(&path, found, damage));
         }
-        verify(&read, &path, &bytes)?;
+        verify(read, &path, &bytes)?;
         Ok(Fetched { at: read.at, held: read.held, bytes })
     }
 

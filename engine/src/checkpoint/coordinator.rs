@@ -128,7 +128,7 @@ impl Coordinator {
             self.last_complete = Some(manifest.epoch);
         }
         self.recover_sinks(manifest.as_ref()).await?;
-        self.clean_up().await;
+        self.clean_up(None).await;
         let finished = manifest.as_ref().is_some_and(|manifest| manifest.finished);
         let restored = Restored {
             epoch: self.last_complete,
@@ -212,9 +212,9 @@ impl Coordinator {
 
     /// Removes what no retained checkpoint needs. What cannot be removed now is in nobody's way: the next checkpoint
     /// tries again.
-    async fn clean_up(&self) {
+    async fn clean_up(&self, complete: Option<u64>) {
         let Some(directory) = &self.directory else { return };
-        if let Err(error) = directory.retire(self.seed.retained).await {
+        if let Err(error) = directory.retire(self.seed.retained, complete).await {
             self.seed.shared.note_unclean(&error);
         }
     }
@@ -288,7 +288,7 @@ impl Coordinator {
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
         }
-        self.clean_up().await;
+        self.clean_up(Some(epoch)).await;
         let took = self.host.monotonic().saturating_sub(started);
         let metrics = self.seed.metrics.job();
         metrics.checkpoints.add(1);

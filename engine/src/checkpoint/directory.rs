@@ -198,11 +198,12 @@ impl Directory {
     }
 
     /// Removes all but the last `keep` checkpoints, every state file that none of them names, and what unfinished
-    /// checkpoints have left. No checkpoint may be under way.
+    /// checkpoints have left. No checkpoint may be under way. While a job runs, `complete` is its last checkpoint: what
+    /// was written ahead since then is named by the next one, and stays.
     ///
     /// # Errors
     /// If a retained manifest cannot be read, or a file cannot be removed.
-    pub(crate) async fn retire(&self, keep: usize) -> Result<()> {
+    pub(crate) async fn retire(&self, keep: usize, complete: Option<u64>) -> Result<()> {
         let contents = self.contents().await?;
         let old = contents.manifests.len().saturating_sub(keep);
         let mut named = BTreeSet::new();
@@ -225,7 +226,11 @@ impl Directory {
             synced.map_err(|error| Error::new(ErrorKind::Checkpoint, "old checkpoints").caused_by(error))?;
         }
         let data = data_directory(&self.path);
-        for name in contents.data.iter().filter(|name| !named.contains(*name)) {
+        let ahead = |name: &str| match (complete, epoch_in(name)) {
+            (Some(complete), Some(epoch)) => epoch >= complete && !planted!(spill_retired),
+            _ => false,
+        };
+        for name in contents.data.iter().filter(|name| !named.contains(*name) && !ahead(name)) {
             self.remove(&data.join(name)).await?;
         }
         Ok(())

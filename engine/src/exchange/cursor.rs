@@ -50,6 +50,15 @@ impl<T> Cursor<T> {
         Run { cursor: self, end }
     }
 
+    /// The next records, up to `n`, to be looked at before they are worked on.
+    pub(crate) fn view(&self, n: usize) -> View<'_, T> {
+        let (start, end) = (self.next, (self.next + n).min(self.len));
+        let Batch { records, times, hashes, .. } = &*self.batch;
+        // SAFETY: `next .. len` are initialised records that the cursor owns.
+        let records = unsafe { std::slice::from_raw_parts(records.as_ptr().add(start), end - start) };
+        View { records, times: &times[start..end], hashes: hashes.get(start..end).unwrap_or(&[]) }
+    }
+
     pub(crate) fn pass_mark(&mut self) {
         self.mark += 1;
     }
@@ -80,6 +89,15 @@ impl<T> Drop for Cursor<T> {
             self.skip_to(self.len);
         }
     }
+}
+
+/// Records that are still to be worked on.
+#[derive(Clone, Copy)]
+pub(crate) struct View<'a, T> {
+    pub records: &'a [T],
+    pub times: &'a [Timestamp],
+    /// Nothing on an edge that is not keyed.
+    pub hashes: &'a [u64],
 }
 
 /// Consecutive records with no mark between them.

@@ -11,6 +11,8 @@ struct Channel<T> {
     receiver: Receiver<T>,
     /// Delivered the barrier of this epoch; not read until the others have.
     blocked: Option<u64>,
+    /// Its last batch ends with something that is settled before the next is read: batches may be read ahead.
+    held: bool,
     /// Delivered its end of data.
     ended: bool,
     /// Delivered its start, or its end.
@@ -19,12 +21,12 @@ struct Channel<T> {
 
 impl<T> Channel<T> {
     fn new(receiver: Receiver<T>) -> Channel<T> {
-        Channel { receiver, blocked: None, ended: false, heard: false }
+        Channel { receiver, blocked: None, held: false, ended: false, heard: false }
     }
 
     /// Whether its next batch may be read.
     fn is_open(&self, started: bool) -> bool {
-        (self.blocked.is_none() || planted!(no_alignment)) && (started || !self.heard)
+        (self.blocked.is_none() || planted!(no_alignment)) && (started || !self.heard) && !self.held
     }
 }
 
@@ -81,6 +83,7 @@ impl<T> Intake<T> {
             if channel.is_open(self.started)
                 && let Ok(mut batch) = channel.receiver.full.pop()
             {
+                channel.held = batch.tail != Tail::None;
                 self.translate(i, &mut batch);
                 return Some((i, batch));
             }
@@ -104,6 +107,7 @@ impl<T> Intake<T> {
         if let Some(bell) = &channel.receiver.bell {
             bell.ring();
         }
+        channel.held &= tail == Tail::None;
         channel.heard = true;
         match tail {
             Tail::None => Aligned::No,

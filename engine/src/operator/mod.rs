@@ -1,5 +1,6 @@
 //! Operators: what a stage does with the records of its input.
 
+pub(crate) mod residence;
 pub(crate) mod stage;
 
 pub mod aggregate;
@@ -9,10 +10,10 @@ pub mod window;
 
 use serde_json::Value as Json;
 
-use millstream_storage::store::Store;
+use millstream_storage::store::{Presence, Store};
 
 use crate::error::Result;
-use crate::exchange::cursor::Run;
+use crate::exchange::cursor::{Run, View};
 use crate::record::Batch;
 use crate::time::Timestamp;
 
@@ -41,6 +42,8 @@ pub(crate) enum Progress {
     Done,
     /// The output is full: ask again, with the same argument.
     More,
+    /// State that was evicted is needed, and was asked for: ask again once it has come.
+    Fetch,
 }
 
 /// The work of a stage. The engine around it owns barriers, alignment, marks and back-pressure.
@@ -48,6 +51,20 @@ pub(crate) trait Operator: 'static {
     type In: Send + 'static;
     type Out: Send + 'static;
     type Side: Send + 'static;
+
+    /// Whether it asks for evicted state: without that its state is never evicted.
+    const FETCHES: bool = false;
+
+    /// Asks the store for the state of the next records, before they are worked on. Called only while some of it is
+    /// evicted.
+    fn fetch(&mut self, records: View<'_, Self::In>) -> Presence {
+        Presence { covered: records.records.len(), complete: true }
+    }
+
+    /// Whether it is in the middle of a visit during which nothing may be evicted.
+    fn is_visiting(&self) -> bool {
+        false
+    }
 
     /// Records between two marks, at the operator's current watermark.
     fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<Self::Out, Self::Side>) -> Result<()>;
@@ -81,6 +98,11 @@ pub(crate) trait Operator: 'static {
 
     /// The operator's keyed state.
     fn store(&mut self) -> Option<&mut Store> {
+        None
+    }
+
+    /// As [`Operator::store`], to be looked at.
+    fn store_ref(&self) -> Option<&Store> {
         None
     }
 

@@ -3,17 +3,19 @@
 use std::collections::BTreeMap;
 
 use millstream_storage::hash::stable_hash;
-use millstream_storage::store::Store;
+use millstream_storage::store::{Presence, Store, TableId};
 use rkyv::util::AlignedVec;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::cursor::Run;
+use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Batch;
+use crate::stage::OpenContext;
 use crate::state::Value;
 use crate::state::backend::{Backend, LogBackend, state_id};
 use crate::state::codec::{self, StateValue};
+use crate::state::restore::visit_table;
 use crate::state::timers::Domain;
 use crate::time::Timestamp;
 
@@ -90,6 +92,10 @@ pub trait Process: Clone + Send + 'static {
 /// Checks the bytes of a restored value.
 type Check = fn(&[u8]) -> Result<()>;
 
+/// Asks for what a state keeps of a key, in one record or in several. Returns whether all of it is in memory. What is
+/// found there may name further records: it is asked again when these have come.
+pub(crate) type Ask = fn(&mut Store, TableId, key: &[u8], hash: u64) -> bool;
+
 /// Collects the states of a process function.
 ///
 /// ```
@@ -125,6 +131,7 @@ type Check = fn(&[u8]) -> Result<()>;
 pub struct Declare {
     names: BTreeMap<u32, (String, String)>,
     checks: BTreeMap<u32, Check>,
+    asks: Vec<(u32, Ask)>,
 }
 
 impl Declare {
@@ -139,7 +146,13 @@ impl Declare {
             panic!("state `{name}` cannot be told from state `{other}`; give it another name");
         }
         self.checks.insert(id, codec::check::<T>);
+        self.asks.push((id, |store, table, _, hash| store.is_present(table, hash)));
         Value::new(id)
+    }
+
+    /// How the states of a key are asked for.
+    pub(crate) fn asks(&self) -> Vec<(u32, Ask)> {
+        self.asks.clone()
     }
 
     /// What the states are, by name.
@@ -148,15 +161,16 @@ impl Declare {
     }
 
     /// Checks every restored value of the declared states.
-    pub(crate) fn check(&self, store: &Store) -> Result<()> {
+    pub(crate) async fn check(&self, cx: &OpenContext, store: &mut Store) -> Result<()> {
         for (&id, check) in &self.checks {
             let Some(table) = store.table(id, 0) else { continue };
             let mut result = Ok(());
-            store.for_each(table, |_, value| {
+            let visit = |_: &[u8], value: &[u8]| {
                 if result.is_ok() {
                     result = check(value);
                 }
-            });
+            };
+            visit_table(cx, store, table, visit).await?;
             result.map_err(|error| error.at(format_args!("state `{}`", self.names[&id].0)))?;
         }
         Ok(())
@@ -322,6 +336,17 @@ impl<P: Process> Context<'_, P> {
     }
 }
 
+/// Asks for all that is kept of a key. Returns whether it is in memory.
+fn ask(store: &mut Store, asks: &[(u32, Ask)], key: &[u8], hash: u64) -> bool {
+    let mut present = true;
+    for (state, ask) in asks {
+        if let Some(table) = store.table(*state, 0) {
+            present &= ask(store, table, key, hash);
+        }
+    }
+    present
+}
+
 /// What of a process operator is not its state.
 struct Calls<P: Process> {
     process: P,
@@ -364,7 +389,11 @@ pub(crate) struct ProcessOperator<P: Process, F> {
     calls: Calls<P>,
     key: F,
     backend: LogBackend,
+    asks: Vec<(u32, Ask)>,
 }
+
+/// Timers whose state is asked for ahead.
+const AHEAD: usize = 64;
 
 impl<P, F> ProcessOperator<P, F>
 where
@@ -376,20 +405,40 @@ where
         state: P::State,
         key: F,
         backend: LogBackend,
+        asks: Vec<(u32, Ask)>,
         watermark: Timestamp,
     ) -> Self {
         let calls = Calls { process, state, watermark, now: 0, scratch: AlignedVec::new(), failure: None };
-        ProcessOperator { calls, key, backend }
+        ProcessOperator { calls, key, backend, asks }
+    }
+
+    /// Whether the state of the next timer that is due is in memory. If not, that of those behind it is asked for too.
+    fn due_is_present(&mut self, domain: Domain, until: Timestamp) -> bool {
+        let LogBackend { store, timers } = &mut self.backend;
+        for (i, key) in timers.due(domain, until).take(AHEAD).enumerate() {
+            if !store.may_ask() {
+                return false;
+            }
+            let present = ask(store, &self.asks, key, stable_hash(key));
+            if i == 0 && present {
+                return true;
+            }
+        }
+        // Nothing is due.
+        timers.next_time(domain).is_none_or(|at| at > until)
     }
 
     /// Fires what is due, until the output is full or as many timers have fired: they need not emit anything, and
     /// the step must end.
     fn fire(&mut self, domain: Domain, until: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
-        let ProcessOperator { calls, backend, .. } = self;
         for _ in 0..out.limit {
             if out.is_full() {
                 break;
             }
+            if !self.backend.store.is_resident() && !self.due_is_present(domain, until) {
+                return Ok(Progress::Fetch);
+            }
+            let ProcessOperator { calls, backend, .. } = self;
             let LogBackend { store, timers } = backend;
             let Some((at, bytes)) = timers.pop(store, domain, until) else { return Ok(Progress::Done) };
             let key = P::Key::decode(&bytes).ok_or_else(|| {
@@ -412,8 +461,23 @@ where
     type Out = P::Out;
     type Side = ();
 
+    const FETCHES: bool = true;
+
+    fn fetch(&mut self, view: View<'_, P::In>) -> Presence {
+        let ProcessOperator { key, backend: LogBackend { store, .. }, asks, .. } = self;
+        let mut presence = Presence { covered: 0, complete: true };
+        for (record, &hash) in view.records.iter().zip(view.hashes) {
+            if !store.may_ask() {
+                break;
+            }
+            presence.complete &= key(record).encoded(|bytes| ask(store, asks, bytes, hash));
+            presence.covered += 1;
+        }
+        presence
+    }
+
     fn on_records(&mut self, mut run: Run<'_, P::In>, out: &mut Output<P::Out, ()>) -> Result<()> {
-        let ProcessOperator { calls, key, backend } = self;
+        let ProcessOperator { calls, key, backend, .. } = self;
         while !run.is_empty() {
             let hash = run.hashes()[0];
             let (time, record) = run.take().expect("the run is not empty");
@@ -440,6 +504,10 @@ where
 
     fn next_processing_time(&self) -> Option<Timestamp> {
         self.backend.timers.next_time(Domain::Processing)
+    }
+
+    fn store_ref(&self) -> Option<&Store> {
+        Some(&self.backend.store)
     }
 
     fn store(&mut self) -> Option<&mut Store> {

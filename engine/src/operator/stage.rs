@@ -1,8 +1,11 @@
 //! The stage around an operator: input, marks, barriers and output are the same for all of them.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+use millstream_storage::error::StoreError;
 use millstream_storage::planted;
+use millstream_storage::read::{Fetched, Read};
 use millstream_storage::snapshot::StoreSnapshot;
 use serde_json::{Value as Json, json};
 
@@ -11,19 +14,21 @@ use crate::error::Result;
 use crate::exchange::cursor::{Cursor, Next};
 use crate::exchange::intake::{Aligned, Intake};
 use crate::exchange::outlet::Outlet;
+use crate::operator::residence::{Residence, Waiting};
 use crate::operator::{Operator, Output, Progress};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
-use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
-
-/// Bytes of compaction per step, so that it never holds up records for long.
-const MAINTENANCE: usize = 64 << 10;
+use crate::stage::{Event, Memory, Now, Snapshot, Stage, StepContext};
 
 pub(crate) struct OperatorStage<O: Operator> {
-    name: String,
-    operator: O,
-    intake: Intake<O::In>,
+    pub(super) name: String,
+    pub(super) operator: O,
+    pub(super) intake: Intake<O::In>,
     /// The batch being worked on, and its channel.
-    current: Option<(usize, Cursor<O::In>)>,
+    pub(super) current: Option<(usize, Cursor<O::In>)>,
+    /// Batches behind it that were read to ask for their state.
+    pub(super) ahead: VecDeque<(usize, Cursor<O::In>)>,
+    /// Its part in the limit of memory; see there.
+    pub(super) memory: Residence,
     output: Output<O::Out, O::Side>,
     main: Outlet<O::Out>,
     side: Outlet<O::Side>,
@@ -31,7 +36,7 @@ pub(crate) struct OperatorStage<O: Operator> {
     /// When last asked, processing-time timers could not fire, due or not.
     held: bool,
     /// Without checkpoints, state is never sealed.
-    durable: bool,
+    pub(super) durable: bool,
 }
 
 impl<O: Operator> OperatorStage<O> {
@@ -51,13 +56,29 @@ impl<O: Operator> OperatorStage<O> {
             limit: settings.batch_size,
         };
         let StageSettings { finished, durable, .. } = settings;
-        let (current, held) = (None, true);
-        OperatorStage { name, operator, intake, current, output, main, side, finished, held, durable }
+        let (current, held, ahead, memory) = (None, true, VecDeque::new(), Residence::default());
+        OperatorStage {
+            name,
+            operator,
+            intake,
+            current,
+            ahead,
+            memory,
+            output,
+            main,
+            side,
+            finished,
+            held,
+            durable,
+        }
     }
 
     /// Works on the current or the next batch until it is done or the output is full.
     fn advance(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
-        let (channel, mut cursor) = match self.current.take() {
+        if self.memory.limited && !self.has_memory(cx)? {
+            return Ok(false);
+        }
+        let (channel, mut cursor) = match self.current.take().or_else(|| self.ahead.pop_front()) {
             Some(current) => current,
             None => match self.intake.next() {
                 Some((channel, batch)) => (channel, Cursor::new(batch)),
@@ -65,9 +86,9 @@ impl<O: Operator> OperatorStage<O> {
             },
         };
         let progress = self.consume(&mut cursor, cx)?;
-        if progress == Progress::More {
+        if progress != Progress::Done {
             self.current = Some((channel, cursor));
-            return Ok(true);
+            return Ok(progress == Progress::More);
         }
         let aligned = self.intake.finish(channel, cursor.into_batch());
         self.settle(aligned, cx);
@@ -79,24 +100,35 @@ impl<O: Operator> OperatorStage<O> {
             match cursor.peek() {
                 Next::End => return Ok(Progress::Done),
                 Next::Records(n) => {
+                    let n = if self.memory.limited { self.present(cursor, n) } else { n };
+                    if n == 0 {
+                        self.wait_for_state(Waiting::Records, cx);
+                        return Ok(Progress::Fetch);
+                    }
                     cx.budget = cx.budget.saturating_sub(n);
                     self.operator.on_records(cursor.run(n), &mut self.output)?;
                 }
                 Next::Mark(kind) => {
-                    if let MarkKind::Watermark(t) = kind
-                        && self.operator.on_watermark(t, &mut self.output)? == Progress::More
-                    {
+                    let progress = match kind {
+                        MarkKind::Watermark(t) => self.operator.on_watermark(t, &mut self.output)?,
+                        _ => Progress::Done,
+                    };
+                    if progress != Progress::Done {
                         // Also if what fired has emitted nothing: a step ends.
                         cx.budget =
                             cx.budget.saturating_sub(self.output.main.records.len().max(self.output.limit));
-                        return Ok(Progress::More);
+                        if progress == Progress::Fetch {
+                            self.wait_for_state(Waiting::Firing, cx);
+                        }
+                        return Ok(progress);
                     }
                     self.output.main.mark(kind);
                     self.output.side.mark(kind);
                     cursor.pass_mark();
                 }
             }
-            if self.output.is_full() && cursor.peek() != Next::End {
+            let pause = self.output.is_full() || (self.memory.limited && self.is_short_of_memory());
+            if pause && cursor.peek() != Next::End {
                 return Ok(Progress::More);
             }
         }
@@ -161,12 +193,18 @@ impl<O: Operator> OperatorStage<O> {
         let due = self.operator.next_processing_time().is_some_and(|at| at <= cx.now.wall);
         // In the middle of a batch the operator may be in the middle of firing. What is overdue at a restore waits for
         // the start, which goes ahead of all records.
-        self.held = self.current.is_some() || !self.intake.has_started() || !self.has_room();
+        self.held = self.current.is_some()
+            || !self.ahead.is_empty()
+            || !self.intake.has_started()
+            || !self.has_room();
         if !due || self.held || self.finished {
             return Ok(false);
         }
         // More is asked for by the next step: what is due stays due.
-        self.operator.on_processing_time(cx.now.wall, &mut self.output)?;
+        let progress = self.operator.on_processing_time(cx.now.wall, &mut self.output)?;
+        if progress == Progress::Fetch {
+            self.wait_for_state(Waiting::Firing, cx);
+        }
         self.send(cx);
         Ok(true)
     }
@@ -179,15 +217,19 @@ impl<O: Operator> Stage for OperatorStage<O> {
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
-        let mut busy = self.fire_processing_time(cx)?;
-        while cx.budget > 0 && self.has_room() && self.advance(cx)? {
+        if self.memory.is_waiting() {
+            self.look_ahead(cx);
+            return Ok(false);
+        }
+        self.memory.waiting = None;
+        let mut busy = !self.memory.short && self.fire_processing_time(cx)?;
+        while cx.budget > 0 && !self.memory.is_waiting() && self.has_room() && self.advance(cx)? {
             self.send(cx);
             busy = true;
         }
-        if let Some(store) = self.operator.store() {
-            busy |= store.maintain(MAINTENANCE) > 0;
-        }
-        Ok(busy)
+        // What was emitted before something had to be waited for.
+        self.send(cx);
+        Ok(busy | self.maintain(cx)?)
     }
 
     fn flush(&mut self) -> bool {
@@ -195,14 +237,44 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn is_ready(&mut self) -> bool {
-        let input = self.current.is_some() || self.intake.is_ready();
+        let blocked = self.memory.is_waiting() || self.memory.short;
+        let input = !blocked && (self.current.is_some() || !self.ahead.is_empty() || self.intake.is_ready());
         (input && self.has_room()) || self.main.can_flush() || self.side.can_flush()
     }
 
     fn deadline(&self, now: Now) -> Option<Duration> {
         // What holds timers up wakes the core when it is over; the clock would only wake it over and over.
-        let at = self.operator.next_processing_time().filter(|_| !self.finished && !self.held)?;
-        Some(Duration::from_millis(u64::try_from(at.saturating_sub(now.wall)).unwrap_or(0)))
+        let blocked = self.finished || self.held || self.memory.is_waiting() || self.memory.short;
+        let timer = self.operator.next_processing_time().filter(|_| !blocked);
+        let timer =
+            timer.map(|at| Duration::from_millis(u64::try_from(at.saturating_sub(now.wall)).unwrap_or(0)));
+        let again = self.memory.retry_at.map(|at| at.saturating_sub(now.monotonic));
+        timer.into_iter().chain(again).min()
+    }
+
+    fn admit(&mut self, read: &Read, fetched: Result<Fetched, StoreError>) -> Result<(), StoreError> {
+        self.memory.outstanding -= 1;
+        let Some(store) = self.operator.store() else { return Ok(()) };
+        match fetched {
+            Ok(fetched) => store.admit(fetched),
+            Err(error) => store.refuse(read, error)?,
+        }
+        Ok(())
+    }
+
+    fn spilled(&mut self, written: Result<(), StoreError>) {
+        self.memory.failure = written.err();
+    }
+
+    fn memory(&self) -> Option<Memory> {
+        self.memory_of_store()
+    }
+
+    fn set_memory(&mut self, bytes: u64) {
+        if let Some(store) = self.operator.store().filter(|_| O::FETCHES) {
+            store.set_budget(Some(bytes));
+            self.memory.limited = true;
+        }
     }
 
     fn flushed(&mut self, epoch: u64, written: Option<&StoreSnapshot>) {

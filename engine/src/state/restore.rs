@@ -3,13 +3,14 @@
 use std::collections::BTreeSet;
 
 use millstream_storage::planted;
+use millstream_storage::read::Reader;
 use millstream_storage::snapshot::StoreSnapshot;
-use millstream_storage::store::{Store, StoreConfig};
+use millstream_storage::store::{Store, StoreConfig, TableId};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_group::Placement;
 use crate::stage::OpenContext;
-use crate::state::timers::{is_timer_state, key_of_timer};
+use crate::state::timers::{Domain, is_timer_state, key_of_timer};
 
 /// The store of `step` on the core of `cx`, with the keys that are its own.
 ///
@@ -19,7 +20,7 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
     // A store's name is a file's: steps are told apart by a hash, cores and runs by their numbers.
     let step_hash = millstream_storage::hash::stable_hash(step.as_bytes());
     let id = step_hash ^ cx.run_id.rotate_left(17) ^ cx.shard as u64;
-    let config = StoreConfig::new(format!("{}-{:03}", file_stem(step), cx.shard), id);
+    let config = sized(StoreConfig::new(format!("{}-{:03}", file_stem(step), cx.shard), id), cx);
     let parts = parts_to_read(cx, step)?;
     let (Some(directory), false) = (&cx.directory, parts.is_empty()) else {
         return Ok(Store::new(config));
@@ -32,11 +33,43 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
         }
         placement.owner_of_key(key) == shard
     };
-    let restored = Store::restore(&*cx.host.disk(), directory, config, &parts, owns).await;
+    let restored = Store::restore(cx.host.disk(), directory, config, &parts, owns).await;
     restored.map_err(|error| {
         let message = format!("the state of step `{step}` cannot be restored on core {shard}");
         Error::new(ErrorKind::Restore, message).caused_by(error)
     })
+}
+
+/// With the sizes that go with the memory that the store may take: the smaller it is, the smaller the segments, so that
+/// some 64 of them fit.
+fn sized(config: StoreConfig, cx: &OpenContext) -> StoreConfig {
+    // Timers are also in a queue in memory, and are taken out of the store without having been asked for.
+    let pinned_from = Some(Domain::Processing.state());
+    let config = StoreConfig { after_epoch: cx.first_epoch.checked_sub(1), pinned_from, ..config };
+    let Some(memory) = cx.memory else { return config };
+    let segment = usize::try_from(memory / 64).unwrap_or(usize::MAX).clamp(16 << 10, config.segment_bytes);
+    let segment_bytes = 1 << segment.ilog2();
+    let block_bytes = config.block_bytes.min(segment_bytes / 4);
+    StoreConfig { budget: Some(memory), segment_bytes, block_bytes, ..config }
+}
+
+/// Visits all keys of a restored table, in memory or not.
+///
+/// # Errors
+/// If what was evicted cannot be read back.
+pub(crate) async fn visit_table(
+    cx: &OpenContext,
+    store: &mut Store,
+    table: TableId,
+    visit: impl FnMut(&[u8], &[u8]),
+) -> Result<()> {
+    let Some(directory) = cx.directory.clone().filter(|_| !store.is_resident()) else {
+        store.for_each(table, visit);
+        return Ok(());
+    };
+    let reader = Reader::new(cx.host.disk(), directory);
+    let visited = store.visit_all(&reader, table, visit).await;
+    visited.map_err(|error| Error::new(ErrorKind::Restore, "restored state cannot be read").caused_by(error))
 }
 
 /// The parts of the restored checkpoint that hold key groups of this core: on as many cores as before its own alone,

@@ -133,6 +133,15 @@ impl Timers {
         Some((at, key))
     }
 
+    /// The keys of the next timers that are due, in order.
+    pub(crate) fn due(&self, domain: Domain, until: Timestamp) -> impl Iterator<Item = &[u8]> {
+        let queue = match domain {
+            Domain::Event => &self.event,
+            Domain::Processing => &self.processing,
+        };
+        queue.range(..=(until, u64::MAX)).map(|(_, key)| &**key)
+    }
+
     /// The time of the next timer.
     pub(crate) fn next_time(&self, domain: Domain) -> Option<Timestamp> {
         let queue = match domain {

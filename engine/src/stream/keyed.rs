@@ -141,12 +141,13 @@ where
             let (step, process, key) = (step.clone(), function.clone(), of.clone());
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
-                    let store = open_store(&cx, &step).await?;
+                    let mut store = open_store(&cx, &step).await?;
                     let mut declare = Declare::default();
                     let state = process.declare(&mut declare);
-                    declare.check(&store)?;
+                    declare.check(&cx, &mut store).await?;
                     let timers = Timers::restore(&store)?;
-                    Ok(ProcessOperator::new(process, state, key, LogBackend { store, timers }, watermark))
+                    let backend = LogBackend { store, timers };
+                    Ok(ProcessOperator::new(process, state, key, backend, declare.asks(), watermark))
                 })
             })
         };

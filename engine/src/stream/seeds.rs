@@ -182,6 +182,10 @@ where
 }
 
 impl<O: Operator> StageSeed for OperatorSeed<O> {
+    fn keeps_state(&self) -> bool {
+        O::FETCHES
+    }
+
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let OperatorSeed { name, receivers, main, side, side_connected, batch_size, open } = *self;

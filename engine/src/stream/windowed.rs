@@ -1,8 +1,9 @@
 //! Windows over keyed streams.
 
-use std::cell::RefCell;
 use std::marker::PhantomData;
 use std::rc::Rc;
+
+use millstream_storage::store::Store;
 
 use crate::checkpoint::manifest::Schema;
 use crate::error::Result;
@@ -14,8 +15,9 @@ use crate::operator::window::ahead::Ahead;
 use crate::operator::window::tumbling::ACCUMULATORS;
 use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
 use crate::reference::{self, Compute};
+use crate::stage::OpenContext;
 use crate::state::codec::{self, StateValue};
-use crate::state::restore::open_store;
+use crate::state::restore::{open_store, visit_table};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
@@ -162,8 +164,8 @@ where
             let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
-                    let store = open_store(&cx, &step).await?;
-                    check::<A::Acc>(&store)?;
+                    let mut store = open_store(&cx, &step).await?;
+                    check::<A::Acc>(&cx, &mut store).await?;
                     let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
                     Ok(TumblingOperator::new(windows, key, aggregate, store, watermark, ahead))
                 })
@@ -234,15 +236,17 @@ where
 }
 
 /// Checks every restored accumulator before it is used.
-fn check<T: StateValue>(store: &millstream_storage::store::Store) -> Result<()> {
-    for (_, table) in store.tables(ACCUMULATORS) {
-        let result = RefCell::new(Ok(()));
-        store.for_each(table, |_, value| {
-            if result.borrow().is_ok() {
-                *result.borrow_mut() = codec::check::<T>(value);
+async fn check<T: StateValue>(cx: &OpenContext, store: &mut Store) -> Result<()> {
+    let tables: Vec<_> = store.tables(ACCUMULATORS).map(|(_, table)| table).collect();
+    for table in tables {
+        let mut result = Ok(());
+        let visit = |_: &[u8], value: &[u8]| {
+            if result.is_ok() {
+                result = codec::check::<T>(value);
             }
-        });
-        result.into_inner()?;
+        };
+        visit_table(cx, store, table, visit).await?;
+        result?;
     }
     Ok(())
 }

@@ -48,6 +48,11 @@ impl Store {
         self.index_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
     }
 
+    /// State on disk instead of in memory.
+    pub fn evicted_bytes(&self) -> u64 {
+        self.log.evicted() as u64 * self.config.segment_bytes as u64
+    }
+
     fn fixed_bytes(&self) -> u64 {
         self.index_bytes() + self.fetch.bytes()
     }
@@ -62,6 +67,17 @@ impl Store {
     pub fn has_room(&self) -> bool {
         let segment = self.config.segment_bytes as u64;
         self.config.budget.is_none_or(|budget| self.memory_bytes() + segment <= budget)
+    }
+
+    /// Whether there is a limit of memory.
+    pub fn is_limited(&self) -> bool {
+        self.config.budget.is_some()
+    }
+
+    /// Whether something is being written: a checkpoint's share, or segments ahead of one.
+    pub fn is_writing(&mut self) -> bool {
+        self.settle_spill();
+        self.spilling.is_some() || self.in_flight.is_some()
     }
 
     /// Whether the budget can hold the indexes and a few segments at all.

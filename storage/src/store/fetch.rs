@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 
 use super::{Store, TableId};
+use crate::error::StoreError;
 use crate::log::record::{self, Header};
 use crate::log::{Address, block};
 use crate::planted;
@@ -19,11 +20,14 @@ const READS: u64 = 16 << 20;
 /// A segment's sequence number, and a byte in it.
 pub(super) type At = (u64, u32);
 
+/// A record that waits for its block: its table, hash and address.
+type LookedUp = (TableId, u64, Address);
+
 /// What is on its way from disk.
 #[derive(Default)]
 pub(super) struct Fetch {
     /// The records that wait for a block, by its place: table, hash and address.
-    looked_up: BTreeMap<At, (u32, Vec<(TableId, u64, Address)>)>,
+    looked_up: BTreeMap<At, (u32, Vec<LookedUp>)>,
     /// Blocks for a scan or compaction, by the place of the first: nothing while under way.
     pub(super) held: BTreeMap<At, (u32, Option<Vec<u8>>)>,
     /// Reads that the owner has not taken yet.
@@ -61,7 +65,7 @@ impl Fetch {
     pub(super) fn held_at(&self, at: At) -> Option<(u32, Option<&[u8]>)> {
         let ((sequence, start), (len, bytes)) = self.held.range(..=at).next_back()?;
         let contains = *sequence == at.0 && at.1 < start + len;
-        contains.then(|| (*start, bytes.as_deref()))
+        contains.then_some((*start, bytes.as_deref()))
     }
 
     /// Takes held blocks out for a moment.
@@ -136,6 +140,11 @@ impl Store {
         present
     }
 
+    /// Whether memory for reads is left.
+    pub fn may_ask(&self) -> bool {
+        !self.reserved_out()
+    }
+
     fn reserved_out(&self) -> bool {
         let limit = self.config.budget.map_or(READS, |budget| (budget / 16).max(LEAST_READS));
         self.fetch.reserved >= limit
@@ -197,7 +206,29 @@ impl Store {
 
     /// The reads that are needed, to be performed by a [`Reader`](crate::read::Reader), in any order, many at a time.
     pub fn take_reads(&mut self) -> Vec<Read> {
-        std::mem::take(&mut self.fetch.new)
+        let mut reads = std::mem::take(&mut self.fetch.new);
+        reads.retain(|read| self.log.is_alive(read.at.0) || !self.give_up(read));
+        reads
+    }
+
+    /// Takes notice that a read has failed.
+    ///
+    /// # Errors
+    /// The failure, unless nobody needs those bytes any more: a file may be removed once all of it is dead.
+    pub fn refuse(&mut self, read: &Read, error: StoreError) -> Result<(), StoreError> {
+        self.give_up(read);
+        if self.log.is_alive(read.at.0) { Err(error) } else { Ok(()) }
+    }
+
+    /// Forgets a read that brings nothing.
+    fn give_up(&mut self, read: &Read) -> bool {
+        self.fetch.reserved -= u64::from(read.len);
+        if read.held {
+            self.fetch.held.remove(&read.at);
+        } else {
+            self.fetch.looked_up.remove(&read.at);
+        }
+        true
     }
 
     /// Takes what was read. Records that were asked for move to the tail.

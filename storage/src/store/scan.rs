@@ -195,8 +195,10 @@ impl Store {
     /// Performs the reads that wait, and admits them.
     pub(super) async fn perform_reads(&mut self, reader: &Reader) -> Result<(), StoreError> {
         for read in self.take_reads() {
-            let fetched = reader.perform(read).await?;
-            self.admit(fetched);
+            match reader.perform(&read).await {
+                Ok(fetched) => self.admit(fetched),
+                Err(error) => self.refuse(&read, error)?,
+            }
         }
         Ok(())
     }

@@ -7,12 +7,12 @@ use std::marker::PhantomData;
 
 use millstream_storage::hash::stable_hash;
 use millstream_storage::planted;
-use millstream_storage::store::{Store, TableId};
+use millstream_storage::store::{Presence, Scan, ScanStep, Store, TableId};
 use rkyv::util::AlignedVec;
 use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::cursor::Run;
+use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::aggregate::Aggregate;
 use crate::operator::window::ahead::Ahead;
@@ -23,6 +23,14 @@ use crate::time::{MAX_TIME, Timestamp};
 
 /// The state id of the accumulators.
 pub(crate) const ACCUMULATORS: u32 = 0;
+
+/// How far the firing of a window is.
+enum Firing {
+    /// By the keys' hashes, from this on: everything is in memory, and stays there.
+    ByHash(u64),
+    /// In the order of the log, as some of it is on disk.
+    ByLog(Scan),
+}
 
 pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
     windows: Tumbling,
@@ -35,7 +43,7 @@ pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
     /// What the restored checkpoint says of windows beyond the watermark.
     ahead: Ahead,
     /// The window being fired, and how far.
-    firing: Option<(Timestamp, u64)>,
+    firing: Option<Firing>,
     /// Windows that end up to here have fired.
     fired_until: Timestamp,
     /// The table of the last record's window: the next one's is mostly the same.
@@ -147,29 +155,46 @@ where
         Ok(())
     }
 
-    /// Emits the results of a window, from where it stopped. False when the output is full.
-    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<bool> {
+    /// Emits the results of a window, from where it stopped.
+    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<Progress> {
         let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
-        let from = self.firing.take().map_or(0, |(_, from)| from);
+        let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
+            true => Firing::ByHash(0),
+            false => Firing::ByLog(Scan::default()),
+        });
         let window = self.windows.window_ending(end);
         let room = out.limit.saturating_sub(out.main.records.len()).max(1);
         let (aggregate, mut unreadable) = (&self.aggregate, false);
         let ahead = &self.ahead;
         let fired = |key: &[u8]| !ahead.is_over() && ahead.watermark_of(stable_hash(key)) >= end - 1;
-        let next = self.store.for_each_from(table, from, room, |key, bytes| match K::decode(key) {
+        let visit = |key: &[u8], bytes: &[u8]| match K::decode(key) {
             Some(_) if fired(key) => {}
             Some(key) => {
                 let value = aggregate.finish(&codec::decode::<A::Acc>(bytes));
                 out.main.push(window.max_timestamp(), Windowed { key, window, value });
             }
             None => unreadable = true,
-        });
+        };
+        let (firing, progress) = match firing {
+            Firing::ByHash(from) => match self.store.for_each_from(table, from, room, visit) {
+                Some(next) => (Firing::ByHash(next), Progress::More),
+                None => (Firing::ByHash(0), Progress::Done),
+            },
+            Firing::ByLog(mut scan) => {
+                let progress = match self.store.scan(table, &mut scan, room, visit) {
+                    ScanStep::Done => Progress::Done,
+                    ScanStep::More => Progress::More,
+                    ScanStep::Fetch => Progress::Fetch,
+                };
+                (Firing::ByLog(scan), progress)
+            }
+        };
         if unreadable {
             let message = "a key in the state cannot be decoded; has the key's type changed its encoding?";
             return Err(Error::new(ErrorKind::Restore, message));
         }
-        self.firing = next.map(|next| (end, next));
-        Ok(next.is_none())
+        self.firing = Some(firing).filter(|_| progress != Progress::Done);
+        Ok(progress)
     }
 
     /// Drops the windows that no record can reach any more.
@@ -202,6 +227,31 @@ where
     type Out = Windowed<K, A::Out>;
     type Side = A::In;
 
+    const FETCHES: bool = true;
+
+    fn fetch(&mut self, view: View<'_, A::In>) -> Presence {
+        let mut presence = Presence { covered: 0, complete: true };
+        while presence.covered < view.records.len() {
+            let (end, same) = self.same_window(&view.times[presence.covered..]);
+            let hashes = &view.hashes[presence.covered..presence.covered + same];
+            let Some(table) = self.store.table(ACCUMULATORS, end) else {
+                presence.covered += same;
+                continue;
+            };
+            let of_window = self.store.missing(table, hashes.iter().copied());
+            presence.covered += of_window.covered;
+            presence.complete &= of_window.complete;
+            if of_window.covered < same {
+                break;
+            }
+        }
+        presence
+    }
+
+    fn is_visiting(&self) -> bool {
+        matches!(self.firing, Some(Firing::ByHash(_)))
+    }
+
     fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
         while !run.is_empty() {
             let (end, same) = self.same_window(run.times());
@@ -233,8 +283,9 @@ where
             let unfired = |(end, _): &(Timestamp, TableId)| *end > self.fired_until;
             let next = self.store.tables(ACCUMULATORS).find(unfired).filter(|(end, _)| *end <= due);
             let Some((end, _)) = next else { break };
-            if !self.fire(end, out)? {
-                return Ok(Progress::More);
+            let progress = self.fire(end, out)?;
+            if progress != Progress::Done {
+                return Ok(progress);
             }
             self.fired_until = end;
         }
@@ -244,6 +295,10 @@ where
         self.expire(watermark);
         self.next_event = self.following_event();
         Ok(Progress::Done)
+    }
+
+    fn store_ref(&self) -> Option<&Store> {
+        Some(&self.store)
     }
 
     fn store(&mut self) -> Option<&mut Store> {

@@ -6,6 +6,7 @@ mod checkpoints;
 mod data;
 mod expected;
 mod files;
+mod larger;
 mod process;
 mod rescale;
 mod union;
@@ -33,6 +34,11 @@ trait Work {
 
     /// Whether what is committed is right; complete, too, if the job says that it is done.
     fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding>;
+
+    /// The memory that a core may take for state, if it is limited.
+    fn memory(&self) -> Option<u64> {
+        None
+    }
 
     /// Whether the counts of a run from the very beginning to the very end are right.
     fn account(&self, _report: &Report) -> Result<(), Finding> {
@@ -108,7 +114,11 @@ fn endure(
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
-        let (mains, of) = work.job().into_mains(&knobs.draw(calm)).expect("the job is well formed");
+        let mut config = knobs.draw(calm);
+        if let Some(memory) = work.memory() {
+            config = config.memory_per_core(memory);
+        }
+        let (mains, of) = work.job().into_mains(&config).expect("the job is well formed");
         control.replace(Some(of));
         mains
     };
@@ -120,6 +130,7 @@ fn endure(
             checkpoints::check(&disk)?;
         }
         work.check(&disk, report.is_some())?;
+        within_memory(&control, work.memory())?;
         if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
             work.account(report)?;
         }
@@ -138,6 +149,18 @@ fn endure(
         Some(report) if report.already_finished => Ok(()),
         _ if tolerance == Tolerance::Stops => Ok(()),
         other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
+    }
+}
+
+/// Whether no core has taken a tenth more than its memory.
+fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
+    let Some(memory) = memory else { return Ok(()) };
+    let shards = control.metrics().shards();
+    match shards.iter().map(|shard| shard.most_state_bytes.get()).find(|most| *most > memory + memory / 10) {
+        None => Ok(()),
+        Some(most) => {
+            Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
+        }
     }
 }
 
@@ -199,6 +222,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("files", "from files through a window into files", files::Files::new),
         of("poison", "files with lines that cannot be decoded", files::Files::poisoned),
         of("rescale", "a window and a process, on another number of cores each time", rescale::Both::new),
+        of("larger", "a window and a process whose state is larger than memory", larger::Larger::new),
         beyond::scenario(),
     ]
 }

@@ -1,0 +1,183 @@
+//! State larger than memory, as the stage around an operator sees it: what is needed is read before records are worked
+//! on, what memory is short of is written and evicted, and until then input waits.
+//!
+//! The operator itself never waits. While the next records wait for their state, that of the batches behind them is
+//! asked for too; the order of the records stays what it is.
+
+use std::time::Duration;
+
+use millstream_storage::error::StoreError;
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exchange::cursor::Cursor;
+use crate::operator::Operator;
+use crate::operator::stage::OperatorStage;
+use crate::stage::{Event, Memory, StepContext};
+
+/// Bytes of compaction per step, so that it never holds up records for long.
+const MAINTENANCE: usize = 64 << 10;
+/// Batches that are read ahead to ask for their state.
+const AHEAD: usize = 4;
+/// Records worked on before memory is looked at again.
+const PIECE: usize = 256;
+/// How long to wait after writing ahead has failed, and how often to try.
+const RETRY: Duration = Duration::from_millis(100);
+const ATTEMPTS: u32 = 10;
+
+/// What a stage waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Waiting {
+    /// The state of the next records.
+    Records,
+    /// The state that is to fire.
+    Firing,
+}
+
+/// A stage's part in a limit of memory.
+#[derive(Debug, Default)]
+pub(crate) struct Residence {
+    /// Whether there is a limit.
+    pub limited: bool,
+    /// What reads are waited for, if any.
+    pub waiting: Option<Waiting>,
+    /// Reads under way.
+    pub outstanding: usize,
+    /// No record may be worked on before memory is given up.
+    pub short: bool,
+    /// When to try again to write ahead.
+    pub retry_at: Option<Duration>,
+    /// Why writing ahead failed last.
+    pub failure: Option<StoreError>,
+}
+
+impl Residence {
+    /// Whether the state of what comes next has not come yet.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.waiting.is_some() && self.outstanding > 0
+    }
+}
+
+impl<O: Operator> OperatorStage<O> {
+    /// How many of the next `n` records can be worked on: none if their state was asked for.
+    pub(super) fn present(&mut self, cursor: &Cursor<O::In>, n: usize) -> usize {
+        let n = n.min(PIECE);
+        if self.operator.store_ref().is_none_or(|store| store.is_resident()) {
+            return n;
+        }
+        let presence = self.operator.fetch(cursor.view(n));
+        if presence.complete { presence.covered } else { 0 }
+    }
+
+    /// Has what was asked for read, and waits for it.
+    pub(super) fn wait_for_state(&mut self, what: Waiting, cx: &mut StepContext<'_>) {
+        self.memory.waiting = Some(what);
+        self.issue_reads(cx);
+    }
+
+    fn issue_reads(&mut self, cx: &mut StepContext<'_>) {
+        let Some(store) = self.operator.store() else { return };
+        let reads = store.take_reads();
+        if !reads.is_empty() {
+            self.memory.outstanding += reads.len();
+            cx.events.push(Event::Reads { step: self.name.clone(), reads });
+        }
+    }
+
+    /// Asks for the state of the batches that follow, while that of the next records is on its way.
+    pub(super) fn look_ahead(&mut self, cx: &mut StepContext<'_>) {
+        if self.memory.waiting != Some(Waiting::Records) {
+            return;
+        }
+        while self.ahead.len() < AHEAD
+            && let Some((channel, batch)) = self.intake.next()
+        {
+            let cursor = Cursor::new(batch);
+            self.operator.fetch(cursor.view(usize::MAX >> 1));
+            self.ahead.push_back((channel, cursor));
+        }
+        self.issue_reads(cx);
+    }
+
+    /// Whether the next piece has to wait until memory was looked at.
+    pub(super) fn is_short_of_memory(&self) -> bool {
+        self.operator.store_ref().is_some_and(|store| !store.has_room())
+    }
+
+    /// Whether records may be worked on. If not, something is being written that will make room.
+    ///
+    /// # Errors
+    /// If no room can be made.
+    pub(super) fn has_memory(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.memory.short = false;
+        if !self.is_short_of_memory() {
+            return Ok(true);
+        }
+        self.maintain(cx)?;
+        self.memory.short = self.is_short_of_memory();
+        if self.memory.short {
+            let waits = self.memory.outstanding > 0 || self.memory.retry_at.is_some();
+            if let Some(store) = self.operator.store()
+                && !waits
+                && !store.is_writing()
+            {
+                let (used, wanted) = (store.memory_bytes(), store.least_bytes());
+                let message = format!(
+                    "its state takes {used} bytes, of which nothing can be evicted; allow more memory than {wanted} \
+                     bytes for each stateful step, or use more cores"
+                );
+                return Err(Error::new(ErrorKind::Config, message));
+            }
+        }
+        Ok(!self.memory.short)
+    }
+
+    /// Compacts, evicts and writes ahead. Returns whether there was something to do.
+    pub(super) fn maintain(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        if self.operator.is_visiting() {
+            return Ok(false);
+        }
+        let durable = self.durable && self.memory.limited;
+        let Some(store) = self.operator.store() else { return Ok(false) };
+        let busy = store.maintain(MAINTENANCE) > 0;
+        if !durable {
+            return Ok(busy);
+        }
+        store.check_budget().map_err(|error| {
+            Error::new(ErrorKind::Config, "the memory for its state is too little").caused_by(error)
+        })?;
+        let failed = store.failed_spills();
+        if failed >= ATTEMPTS {
+            let error =
+                Error::new(ErrorKind::Checkpoint, "its state cannot be written to make room for more");
+            return Err(match self.memory.failure.take() {
+                Some(failure) => error.caused_by(failure),
+                None => error,
+            });
+        }
+        if self.memory.failure.is_some() && self.memory.retry_at.is_none() {
+            self.memory.retry_at = Some(cx.now.monotonic.saturating_add(RETRY * failed));
+        }
+        if self.memory.retry_at.is_some_and(|at| at > cx.now.monotonic) {
+            self.issue_reads(cx);
+            return Ok(busy);
+        }
+        self.memory.retry_at = None;
+        self.memory.failure = None;
+        if let Some(spill) = store.spill() {
+            cx.events.push(Event::Spill { step: self.name.clone(), spill });
+        }
+        self.issue_reads(cx);
+        Ok(busy)
+    }
+
+    /// What memory the store takes.
+    pub(super) fn memory_of_store(&self) -> Option<Memory> {
+        let store = self.operator.store_ref().filter(|_| O::FETCHES)?;
+        Some(Memory {
+            used: store.memory_bytes(),
+            least: store.least_bytes(),
+            wanted: store.wanted_bytes(),
+            evicted: store.evicted_bytes(),
+        })
+    }
+}
