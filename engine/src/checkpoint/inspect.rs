@@ -154,7 +154,7 @@ impl Checkpoints {
         let mut sizes: BTreeMap<String, StateSize> = BTreeMap::new();
         let names = state_names(step);
         for snapshot in step.parts.iter().filter_map(|part| part.store.as_ref()) {
-            let store = open(&*self.disk, &self.data_path(), snapshot).await?;
+            let store = open(self.disk.clone(), &self.data_path(), snapshot).await?;
             for entry in &snapshot.tables {
                 let table = store.table(entry.state, entry.namespace).expect("a restored table is there");
                 let name = names.get(&entry.state).cloned();
@@ -171,7 +171,7 @@ impl Checkpoints {
 }
 
 /// Restores a whole part.
-async fn open(disk: &dyn Disk, dir: &Path, snapshot: &StoreSnapshot) -> Result<Store, StoreError> {
+async fn open(disk: Rc<dyn Disk>, dir: &Path, snapshot: &StoreSnapshot) -> Result<Store, StoreError> {
     let config = StoreConfig::new(&snapshot.name, snapshot.store_id);
     Store::restore(disk, dir, config, std::slice::from_ref(snapshot), |_, _| true).await
 }
