@@ -9,6 +9,7 @@
 mod delta;
 pub mod disk;
 pub mod error;
+pub mod expiry;
 pub mod hash;
 mod index;
 mod log;

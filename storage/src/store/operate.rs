@@ -93,6 +93,14 @@ impl Store {
         Ok(true)
     }
 
+    /// Whether the store takes a record with a key and a value of these lengths.
+    ///
+    /// # Errors
+    /// As [`Store::put`] of such a record.
+    pub fn check_size(&self, key_len: usize, value_len: usize) -> Result<(), TooLarge> {
+        check_size(&self.log, key_len, value_len)
+    }
+
     /// Removes a key. Returns whether it was present.
     pub fn remove(&mut self, table: TableId, hash: u64, key: &[u8]) -> bool {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");

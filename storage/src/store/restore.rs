@@ -49,7 +49,15 @@ impl Store {
     /// Copies all keys of another store.
     fn absorb(&mut self, other: &Store) -> Result<(), StoreError> {
         for (&(state, namespace), &from) in &other.by_name {
-            let to = self.create_table(state, namespace);
+            let layout = other.layout(from);
+            if let Some(table) = self.table(state, namespace)
+                && self.layout(table) != layout
+            {
+                let reason =
+                    format!("its parts differ in the layout of state {state}; they are of different jobs");
+                return Err(StoreError::Refused { store: self.config.name.clone(), reason });
+            }
+            let to = self.create_table_of(state, namespace, layout);
             let mut result = Ok(());
             other.for_each(from, |key, value| {
                 if result.is_ok() {
@@ -80,7 +88,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
     ) -> Result<(Store, bool), StoreError> {
         check(part)?;
         for table in &part.tables {
-            self.store.insert_table(table.id, table.state, table.namespace);
+            self.store.insert_table(table.id, table.state, table.namespace, table.layout);
         }
         self.store.next_table = part.next_table;
         self.store.last_epoch = Some(part.epoch);
@@ -123,7 +131,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
         let Store { tables, by_id, log, .. } = &mut self.store;
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table else { return };
-        if !(self.owns)(table.state, log.key(address)) {
+        if !(self.owns)(table.state, table.layout.owner(log.key(address))) {
             self.skipped = true;
             return;
         }
