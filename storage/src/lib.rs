@@ -6,6 +6,7 @@
 //!
 //! All I/O goes through [`disk::Disk`], which the engine's hosts and the simulator implement.
 
+pub mod collection;
 mod delta;
 pub mod disk;
 pub mod error;
