@@ -4,6 +4,7 @@
 
 use super::Store;
 use crate::disk::SECTOR;
+use crate::expiry;
 use crate::log::{Address, block};
 use crate::planted;
 
@@ -84,12 +85,17 @@ impl Store {
     }
 
     fn move_if_live(&mut self, address: Address, size: usize) {
-        let Store { tables, by_id, log, compacted_bytes, .. } = self;
+        let Store { tables, by_id, log, compacted_bytes, clock, .. } = self;
         let header = log.header(address);
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
         let hash = log.hash(address);
         let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
+        if table.layout.expires && expiry::expired(log.value(address), *clock) {
+            // Without a tombstone: a restore that finds it again finds it expired.
+            table.index.remove(found);
+            return table.forget(log, address);
+        }
         if planted!(compaction_drops_live) && hash.is_multiple_of(16) {
             table.index.remove(found);
             return table.forget(log, address);

@@ -54,6 +54,8 @@ pub struct Store {
     last_epoch: Option<u64>,
     /// Where compaction is in the oldest segment.
     compaction: Option<compact::Cursor>,
+    /// What ends by now is dead: compaction leaves it behind.
+    clock: i64,
     appended_bytes: u64,
     compacted_bytes: u64,
 }
@@ -78,6 +80,7 @@ impl Store {
             in_flight: None,
             last_epoch: None,
             compaction: None,
+            clock: i64::MIN,
             appended_bytes: 0,
             compacted_bytes: 0,
         }
@@ -91,6 +94,12 @@ impl Store {
     /// As [`Store::meta`], to be changed.
     pub fn meta_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.meta
+    }
+
+    /// Tells the time, in milliseconds since the epoch: compaction drops what has [expired](crate::expiry) by then. An
+    /// earlier time than the last one changes nothing.
+    pub fn set_clock(&mut self, now: i64) {
+        self.clock = self.clock.max(now);
     }
 
     /// Sizes and counts, at a cost per table.

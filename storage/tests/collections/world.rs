@@ -72,7 +72,10 @@ impl<M: Clone + Default> World<M> {
     pub fn apply(&mut self, event: &Event) {
         match *event {
             Event::Pass(millis) => self.now += i64::from(millis),
-            Event::Maintain(budget) => self.stores.iter_mut().for_each(|store| _ = store.maintain(budget)),
+            Event::Maintain(budget) => self.stores.iter_mut().for_each(|store| {
+                store.set_clock(self.now);
+                store.maintain(budget);
+            }),
             Event::Checkpoint { written } => self.checkpoint(written),
             Event::Restore { cores } => self.restore(cores),
         }
