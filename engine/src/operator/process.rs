@@ -1,21 +1,22 @@
 //! Process functions: the user's code with keyed state and timers.
 
-use std::collections::BTreeMap;
-
 use millstream_storage::hash::stable_hash;
 use millstream_storage::store::Store;
 use rkyv::util::AlignedVec;
+use serde_json::{Map as Object, Value as Json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::Run;
 use crate::key::Key;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Batch;
-use crate::state::Value;
-use crate::state::backend::{Backend, LogBackend, state_id};
-use crate::state::codec::{self, StateValue};
+use crate::state::backend::Backend;
+use crate::state::log::LogBackend;
+use crate::state::operator::OperatorStates;
 use crate::state::timers::Domain;
 use crate::time::Timestamp;
+
+pub use crate::state::declare::Declare;
 
 /// Code that sees every record of a key in order, keeps state for the key, and sets timers.
 ///
@@ -78,52 +79,6 @@ pub trait Process: Clone + Send + 'static {
     }
 }
 
-/// Checks the bytes of a restored value.
-type Check = fn(&[u8]) -> Result<()>;
-
-/// Collects the states of a process function.
-#[derive(Default)]
-pub struct Declare {
-    names: BTreeMap<u32, (String, String)>,
-    checks: BTreeMap<u32, Check>,
-}
-
-impl Declare {
-    /// A value per key.
-    ///
-    /// # Panics
-    /// If the name is taken, or hashes like another: choose another name then.
-    pub fn value<T: StateValue>(&mut self, name: &str) -> Value<T> {
-        let id = state_id(name);
-        let entry = (name.to_owned(), format!("value {}", codec::fingerprint::<T>()));
-        if let Some((other, _)) = self.names.insert(id, entry) {
-            panic!("state `{name}` cannot be told from state `{other}`; give it another name");
-        }
-        self.checks.insert(id, codec::check::<T>);
-        Value::new(id)
-    }
-
-    /// What the states are, by name.
-    pub(crate) fn schema(&self) -> impl Iterator<Item = (String, String)> {
-        self.names.values().map(|(name, kind)| (format!("state {name}"), kind.clone()))
-    }
-
-    /// Checks every restored value of the declared states.
-    pub(crate) fn check(&self, store: &Store) -> Result<()> {
-        for (&id, check) in &self.checks {
-            let Some(table) = store.table(id, 0) else { continue };
-            let mut result = Ok(());
-            store.for_each(table, |_, value| {
-                if result.is_ok() {
-                    result = check(value);
-                }
-            });
-            result.map_err(|error| error.at(format_args!("state `{}`", self.names[&id].0)))?;
-        }
-        Ok(())
-    }
-}
-
 /// What a process function sees of the world: the current key, the times, state and timers.
 pub struct Context<'a, P: Process> {
     pub(crate) key: &'a P::Key,
@@ -134,6 +89,7 @@ pub struct Context<'a, P: Process> {
     pub(crate) now: Timestamp,
     pub(crate) out: &'a mut Batch<P::Out>,
     pub(crate) backend: &'a mut dyn Backend,
+    pub(crate) operator: &'a mut OperatorStates,
     pub(crate) scratch: &'a mut AlignedVec,
     pub(crate) failure: &'a mut Option<Error>,
 }
@@ -205,6 +161,7 @@ struct Calls<P: Process> {
     state: P::State,
     watermark: Timestamp,
     now: Timestamp,
+    operator: OperatorStates,
     scratch: AlignedVec,
     failure: Option<Error>,
 }
@@ -222,17 +179,29 @@ impl<P: Process> Calls<P> {
         key: &P::Key,
         (key_bytes, hash): (&[u8], u64),
         time: Timestamp,
-        backend: &mut dyn Backend,
+        backend: &mut LogBackend,
         out: &mut Batch<P::Out>,
     ) -> Result<()> {
-        let Calls { process, state, watermark, now, scratch, failure } = self;
-        let (watermark, now) = (*watermark, *now);
-        let mut cx = Context { key, key_bytes, hash, time, watermark, now, out, backend, scratch, failure };
+        let Calls { process, state, watermark, now, operator, scratch, failure } = self;
+        let mut cx = Context {
+            key,
+            key_bytes,
+            hash,
+            time,
+            watermark: *watermark,
+            now: *now,
+            out,
+            backend: &mut *backend,
+            operator,
+            scratch,
+            failure,
+        };
         match call {
             Call::Record(record) => process.on_record(record, state, &mut cx),
             Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),
             Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, &mut cx),
         }
+        backend.settle(hash, key_bytes);
         self.failure.take().map_or(Ok(()), Err)
     }
 }
@@ -253,9 +222,11 @@ where
         state: P::State,
         key: F,
         backend: LogBackend,
+        operator: OperatorStates,
         watermark: Timestamp,
     ) -> Self {
-        let calls = Calls { process, state, watermark, now: 0, scratch: AlignedVec::new(), failure: None };
+        let (scratch, failure) = (AlignedVec::new(), None);
+        let calls = Calls { process, state, watermark, now: 0, operator, scratch, failure };
         ProcessOperator { calls, key, backend }
     }
 
@@ -267,7 +238,7 @@ where
             if out.is_full() {
                 break;
             }
-            let LogBackend { store, timers } = backend;
+            let LogBackend { store, timers, .. } = backend;
             let Some((at, bytes)) = timers.pop(store, domain, until) else { return Ok(Progress::Done) };
             let key = P::Key::decode(&bytes).ok_or_else(|| {
                 let message = "a timer's key cannot be decoded; has the key's type changed its encoding?";
@@ -309,6 +280,7 @@ where
 
     fn set_now(&mut self, now: Timestamp) {
         self.calls.now = now;
+        self.backend.set_now(now);
     }
 
     fn on_processing_time(&mut self, now: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
@@ -321,5 +293,14 @@ where
 
     fn store(&mut self) -> Option<&mut Store> {
         Some(&mut self.backend.store)
+    }
+
+    fn meta(&self) -> Json {
+        let states = self.calls.operator.meta().map(|states| ("states".to_owned(), states));
+        let clock = self.backend.clock().map(|clock| ("clock".to_owned(), clock.into()));
+        match states.into_iter().chain(clock).collect::<Object<String, Json>>() {
+            nothing if nothing.is_empty() => Json::Null,
+            meta => Json::Object(meta),
+        }
     }
 }

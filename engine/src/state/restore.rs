@@ -1,6 +1,6 @@
 //! Opening a step's store: empty, or from the parts that the restored checkpoint holds of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_storage::planted;
 use millstream_storage::snapshot::StoreSnapshot;
@@ -9,7 +9,10 @@ use millstream_storage::store::{Store, StoreConfig};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_group::Placement;
 use crate::stage::OpenContext;
-use crate::state::timers::{is_timer_state, key_of_timer};
+use crate::state::declare::Declare;
+use crate::state::log::LogBackend;
+use crate::state::operator::OperatorStates;
+use crate::state::timers::{Timers, is_timer_state, key_of_timer};
 
 /// The store of `step` on the core of `cx`, with the keys that are its own.
 ///
@@ -37,6 +40,27 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
         let message = format!("the state of step `{step}` cannot be restored on core {shard}");
         Error::new(ErrorKind::Restore, message).caused_by(error)
     })
+}
+
+/// The state of a process function's step on the core of `cx`: of its keys, and of the core itself.
+///
+/// # Errors
+/// If a file is missing or damaged, or holds something else than the checkpoint says.
+pub(crate) async fn open_state(
+    cx: &OpenContext,
+    step: &str,
+    declare: &Declare,
+) -> Result<(LogBackend, OperatorStates)> {
+    let mut store = open_store(cx, step).await?;
+    let (parts, none) = (cx.parts(step), BTreeMap::new());
+    let saved = cx.restored.get(step).map_or(&none, |manifest| &manifest.schema.states);
+    let of_step = |error: Error| error.at(format_args!("step `{step}`"));
+    declare.adopt(&mut store, saved).map_err(of_step)?;
+    let place = (cx.shard, cx.shards);
+    let operator = OperatorStates::restore(declare.operator(), parts, saved, place).map_err(of_step)?;
+    let clock = parts.iter().filter_map(|part| part.meta["operator"]["clock"].as_i64()).max();
+    let timers = Timers::restore(&store)?;
+    Ok((LogBackend::new(store, timers, declare.keyed(), clock), operator))
 }
 
 /// The parts of the restored checkpoint that hold key groups of this core: on as many cores as before its own alone,

@@ -9,9 +9,7 @@ use crate::key::Key;
 use crate::operator::process::{Declare, Process, ProcessOperator};
 use crate::operator::window::Tumbling;
 use crate::reference::{self, Compute};
-use crate::state::backend::LogBackend;
-use crate::state::restore::open_store;
-use crate::state::timers::Timers;
+use crate::state::restore::open_state;
 use crate::stream::chain::{Chain, Identity, Origin};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Stream, WindowedStream};
@@ -95,12 +93,10 @@ where
             let (step, process, key) = (step.clone(), function.clone(), of.clone());
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
-                    let store = open_store(&cx, &step).await?;
                     let mut declare = Declare::default();
                     let state = process.declare(&mut declare);
-                    declare.check(&store)?;
-                    let timers = Timers::restore(&store)?;
-                    Ok(ProcessOperator::new(process, state, key, LogBackend { store, timers }, watermark))
+                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
+                    Ok(ProcessOperator::new(process, state, key, backend, operator, watermark))
                 })
             })
         };
@@ -115,6 +111,6 @@ fn schema<P: Process>(process: &P) -> Schema {
     let mut declare = Declare::default();
     process.declare(&mut declare);
     let mut schema = Schema::new("process", &[("key", std::any::type_name::<P::Key>().to_owned())]);
-    schema.detail.extend(declare.schema());
+    declare.describe(&mut schema);
     schema
 }

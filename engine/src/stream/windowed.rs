@@ -16,6 +16,7 @@ use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
 use crate::reference::{self, Compute};
 use crate::state::codec::{self, StateValue};
 use crate::state::restore::open_store;
+use crate::state::schema;
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
@@ -188,7 +189,7 @@ fn schema<K: Key, A: Aggregate>(windows: &Tumbling) -> Schema {
         &[
             ("windows", windows.describe()),
             ("key", std::any::type_name::<K>().to_owned()),
-            ("accumulator", codec::fingerprint::<A::Acc>()),
+            ("accumulator", schema::fingerprint::<A::Acc>()),
         ],
     )
 }

@@ -189,7 +189,7 @@ pub fn iter<'s>(
     store: &'s Store,
     owner: &Owner,
     life: Option<Life>,
-) -> impl Iterator<Item = (&'s [u8], i64)> {
+) -> impl Iterator<Item = (&'s [u8], i64)> + use<'s> {
     let (owner, shape) = (owner.clone(), head_shape(life));
     let head = owner.head().get(store);
     let fields = head.map_or(Fields::EMPTY, |head| Fields::read(shape.fields(head)));

@@ -245,6 +245,12 @@ pub fn clear(store: &mut Store, owner: &Owner, life: Option<Life>) {
     (0..fields.buckets).for_each(|bucket| owner.part(bucket).remove(store));
 }
 
+/// Until when a key's entry lives, if it has one that is to be seen.
+pub fn until(store: &Store, owner: &Owner, key: &[u8], life: Life) -> Option<i64> {
+    let entry = Home::find(store, owner, key, Some(life))?.entry(store, key)?;
+    life.sees(entry.until).then_some(entry.until)
+}
+
 /// Gives a key's entry until then to live, as reading it does where reading prolongs.
 pub fn touch(store: &mut Store, owner: &Owner, key: &[u8], life: Life) {
     get_mut(store, owner, key, Some(life));
