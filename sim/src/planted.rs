@@ -37,6 +37,10 @@ pub const BUGS: &[Bug] = &[
     bug("failed_flush_forgotten", "state whose write failed is in no later checkpoint", "process"),
     bug("tombstones_ignored", "removed keys come back", "process"),
     bug("compaction_drops_live", "compaction leaves live records behind", "process"),
+    bug("expired_after_restore", "what has expired is returned after a restore", "kinds"),
+    bug("clock_not_restored", "the time by which state expires runs backwards after a restore", "kinds"),
+    bug("split_loses_bucket", "the entries of a map's new bucket are lost when one is split", "kinds"),
+    bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
 ];
 

@@ -115,6 +115,12 @@ impl<P: Process> Context<'_, P> {
         self.now
     }
 
+    /// The time by which state expires: [`Context::processing_time`], but for that it never runs backwards for a key, not
+    /// over a restart either.
+    pub fn state_time(&self) -> Timestamp {
+        self.backend.clock()
+    }
+
     /// Emits a record with the current event time.
     pub fn emit(&mut self, record: P::Out) {
         self.out.push(self.time, record);
@@ -297,7 +303,7 @@ where
 
     fn meta(&self) -> Json {
         let states = self.calls.operator.meta().map(|states| ("states".to_owned(), states));
-        let clock = self.backend.clock().map(|clock| ("clock".to_owned(), clock.into()));
+        let clock = self.backend.kept_clock().map(|clock| ("clock".to_owned(), clock.into()));
         match states.into_iter().chain(clock).collect::<Object<String, Json>>() {
             nothing if nothing.is_empty() => Json::Null,
             meta => Json::Object(meta),

@@ -7,7 +7,7 @@ use millstream_storage::collection::map::order;
 use crate::error::Result;
 use crate::state::backend::{At, Backend, Elements, Entries, Moments};
 use crate::state::timers::Domain;
-use crate::time::Timestamp;
+use crate::time::{MIN_TIME, Timestamp};
 
 /// A state of a key.
 type Place = (usize, Vec<u8>);
@@ -31,6 +31,10 @@ fn place(at: At<'_>) -> Place {
 }
 
 impl Backend for PlainBackend {
+    fn clock(&self) -> Timestamp {
+        MIN_TIME
+    }
+
     fn value(&self, at: At<'_>) -> Option<&[u8]> {
         self.values.get(&place(at)).map(Vec::as_slice)
     }

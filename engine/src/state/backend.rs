@@ -24,6 +24,9 @@ pub(crate) type Moments<'a> = Box<dyn Iterator<Item = (Timestamp, &'a [u8])> + '
 
 /// State and timers of one step on one core.
 pub(crate) trait Backend {
+    /// The time by which state expires.
+    fn clock(&self) -> Timestamp;
+
     fn value(&self, at: At<'_>) -> Option<&[u8]>;
     /// The value's bytes, to be changed where they lie.
     fn value_mut(&mut self, at: At<'_>) -> Option<&mut [u8]>;

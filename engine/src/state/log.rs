@@ -65,15 +65,15 @@ impl LogBackend {
             store,
             timers,
             slots,
-            clock: restored_clock.unwrap_or(Timestamp::MIN),
+            clock: restored_clock.filter(|_| !planted!(clock_not_restored)).unwrap_or(Timestamp::MIN),
             read: RefCell::default(),
             restored: restored_clock.is_some(),
             scratch: Vec::new(),
         }
     }
 
-    /// The time by which state expires, if some does.
-    pub(crate) fn clock(&self) -> Option<Timestamp> {
+    /// The time by which state expires, if some does: to be kept.
+    pub(crate) fn kept_clock(&self) -> Option<Timestamp> {
         self.slots.iter().any(|slot| slot.ttl.is_some()).then_some(self.clock)
     }
 
@@ -154,6 +154,10 @@ impl LogBackend {
 }
 
 impl Backend for LogBackend {
+    fn clock(&self) -> Timestamp {
+        self.clock
+    }
+
     #[inline]
     fn value(&self, at: At<'_>) -> Option<&[u8]> {
         let value = self.store.get(self.slots[at.slot].table, at.hash, at.key)?;
