@@ -3,7 +3,7 @@
 use millstream_storage::hash::stable_hash;
 use millstream_storage::store::Store;
 use rkyv::util::AlignedVec;
-use serde_json::{Map as Object, Value as Json};
+use serde_json::{Value as Json, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::Run;
@@ -302,11 +302,10 @@ where
     }
 
     fn meta(&self) -> Json {
-        let states = self.calls.operator.meta().map(|states| ("states".to_owned(), states));
-        let clock = self.backend.kept_clock().map(|clock| ("clock".to_owned(), clock.into()));
-        match states.into_iter().chain(clock).collect::<Object<String, Json>>() {
-            nothing if nothing.is_empty() => Json::Null,
-            meta => Json::Object(meta),
+        let mut meta = json!({ "clock": self.backend.clock() });
+        if let Some(states) = self.calls.operator.meta() {
+            meta["states"] = states;
         }
+        meta
     }
 }

@@ -72,11 +72,6 @@ impl LogBackend {
         }
     }
 
-    /// The time by which state expires, if some does: to be kept.
-    pub(crate) fn kept_clock(&self) -> Option<Timestamp> {
-        self.slots.iter().any(|slot| slot.ttl.is_some()).then_some(self.clock)
-    }
-
     /// Tells the time, which does not run backwards here.
     pub(crate) fn set_now(&mut self, now: Timestamp) {
         self.clock = self.clock.max(now);
