@@ -13,6 +13,7 @@ pub mod error;
 pub mod expiry;
 pub mod hash;
 mod index;
+pub mod inspect;
 mod log;
 pub mod manifest;
 mod memory;

@@ -51,6 +51,15 @@ pub use crate::state::declare::Declare;
 ///         }
 ///     }
 /// }
+/// # let job = Job::new("doc");
+/// # let (sink, counts) = collect();
+/// # let numbers = job
+/// #     .source("numbers", from_vec(vec![7, 7]))
+/// #     .event_time(|_| 1_000, Watermarks::monotonous());
+/// # numbers.key_by(|n| *n).process("count", CountForAMinute).sink("counts", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(counts.take(), [(7, 2)]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub trait Process: Clone + Send + 'static {
     /// What the stream is keyed by.
@@ -80,6 +89,52 @@ pub trait Process: Clone + Send + 'static {
 }
 
 /// What a process function sees of the world: the current key, the times, state and timers.
+///
+/// A visit is over when its visitor is silent for a second of event time: a record sets a timer, and takes back that of
+/// the one before it unless it came too late for the same visit.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// #[derive(Clone)]
+/// struct Visits;
+/// impl Process for Visits {
+///     type Key = char;
+///     type In = (i64, char);
+///     type Out = (char, Timestamp);
+///     type State = Value<i64>;
+///     fn declare(&self, state: &mut Declare) -> Value<i64> {
+///         state.value("over at")
+///     }
+///     fn on_record(&mut self, _: (i64, char), over_at: &Value<i64>, cx: &mut Context<'_, Self>) {
+///         let over = cx.time() + 1_000;
+///         if let Some(before) = over_at.load(cx)
+///             && cx.time() < before
+///         {
+///             cx.delete_timer_at(before);
+///         }
+///         over_at.set(cx, &over);
+///         cx.timer_at(over);
+///     }
+///     fn on_timer(&mut self, at: Timestamp, over_at: &Value<i64>, cx: &mut Context<'_, Self>) {
+///         assert!(cx.watermark() >= at && cx.processing_time() > at);
+///         if over_at.load(cx) == Some(at) {
+///             over_at.clear(cx);
+///         }
+///         cx.emit((*cx.key(), at));
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, visits) = collect();
+/// job.source("clicks", from_vec(vec![(0, 'a'), (900, 'a'), (2_500, 'a')]))
+///     .event_time(|click| click.0, Watermarks::monotonous())
+///     .key_by(|click| click.1)
+///     .process("visits", Visits)
+///     .sink("visits of", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(visits.take(), [('a', 1_900), ('a', 3_500)]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct Context<'a, P: Process> {
     pub(crate) key: &'a P::Key,
     pub(crate) key_bytes: &'a [u8],
@@ -143,6 +198,44 @@ impl<P: Process> Context<'_, P> {
 
     /// Calls [`Process::on_processing_timer`] for this key once the clock has reached `at`. Timers that are still
     /// pending when the input ends are dropped.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// /// Asks again when a question has no answer after a minute.
+    /// #[derive(Clone)]
+    /// struct AskAgain;
+    /// impl Process for AskAgain {
+    ///     type Key = u64;
+    ///     type In = (u64, bool);
+    ///     type Out = u64;
+    ///     type State = Value<i64>;
+    ///     fn declare(&self, state: &mut Declare) -> Value<i64> {
+    ///         state.value("again at")
+    ///     }
+    ///     fn on_record(&mut self, (_, is_answer): (u64, bool), again: &Value<i64>, cx: &mut Context<'_, Self>) {
+    ///         if is_answer && let Some(at) = again.take(cx) {
+    ///             cx.delete_processing_timer_at(at);
+    ///         } else if !is_answer {
+    ///             let at = cx.processing_time() + 60_000;
+    ///             again.set(cx, &at);
+    ///             cx.processing_timer_at(at);
+    ///         }
+    ///     }
+    ///     fn on_processing_timer(&mut self, _: Timestamp, _: &Value<i64>, cx: &mut Context<'_, Self>) {
+    ///         cx.emit(*cx.key());
+    ///     }
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, again) = collect();
+    /// job.source("talk", from_vec(vec![(7, false), (7, true)]))
+    ///     .key_by(|line| line.0)
+    ///     .process("ask again", AskAgain)
+    ///     .sink("questions", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert!(again.take().is_empty(), "the answer came in time");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn processing_timer_at(&mut self, at: Timestamp) {
         let set = self.backend.set_timer(Domain::Processing, at, self.key_bytes);
         self.note(set);

@@ -26,6 +26,36 @@ use crate::state::{Aggregating, List, Map, Reducing, Timeline, Value};
 /// Each has a name of its own, by which it is found in a checkpoint: names are for ever. A checkpoint with a state that
 /// is no longer declared is refused, unless it is [given up](Declare::give_up); one without a state that is declared
 /// leaves that empty.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// struct Seen { first: Value<i64>, last: Value<i64> }
+///
+/// #[derive(Clone)]
+/// struct Span;
+/// impl Process for Span {
+///     type Key = char;
+///     type In = (char, i64);
+///     type Out = (char, i64);
+///     type State = Seen;
+///     fn declare(&self, state: &mut Declare) -> Seen {
+///         Seen { first: state.value("first"), last: state.value("last") }
+///     }
+///     fn on_record(&mut self, (key, at): (char, i64), seen: &Seen, cx: &mut Context<'_, Self>) {
+///         let first = seen.first.load(cx).unwrap_or(at);
+///         seen.first.set(cx, &first);
+///         seen.last.set(cx, &at);
+///         cx.emit((key, at - first));
+///     }
+/// }
+/// # let job = Job::new("doc");
+/// # let (sink, spans) = collect();
+/// # let events = job.source("events", from_vec(vec![('a', 5), ('a', 9)]));
+/// # events.key_by(|event| event.0).process("span", Span).sink("spans", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(spans.take(), [('a', 0), ('a', 4)]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Declare {
     names: BTreeMap<u32, String>,

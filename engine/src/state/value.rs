@@ -9,36 +9,42 @@ use crate::state::codec::{self, StateValue};
 use crate::state::handle::{Handle, change_flat};
 use crate::state::spec::settings;
 
-/// A value of type `T` for each key, kept in the step's log. Declared by
-/// [`Declare::value`](crate::process::Declare::value).
+/// A value of type `T` for each key, kept in the step's log. Declared in
+/// [`Process::declare`](crate::process::Process::declare).
 ///
 /// ```
-/// use millstream::prelude::*;
-///
-/// /// Passes on what is larger than everything before it of the same key.
+/// # use millstream::prelude::*;
+/// /// Emits by how much each reading of a meter exceeds the one before; a reading of 0 resets it.
 /// #[derive(Clone)]
-/// struct Records;
-/// impl Process for Records {
+/// struct Increase;
+/// impl Process for Increase {
 ///     type Key = char;
-///     type In = (char, i64);
-///     type Out = (char, i64);
-///     type State = Value<i64>;
-///     fn declare(&self, state: &mut Declare) -> Value<i64> {
-///         state.value("largest")
+///     type In = (char, u64);
+///     type Out = (char, u64);
+///     type State = Value<u64>;
+///     fn declare(&self, state: &mut Declare) -> Value<u64> {
+///         state.value("last")
 ///     }
-///     fn on_record(&mut self, (key, n): (char, i64), largest: &Value<i64>, cx: &mut Context<'_, Self>) {
-///         if largest.get(cx).is_none_or(|largest| *largest < n) {
-///             largest.set(cx, &n);
-///             cx.emit((key, n));
+///     fn on_record(&mut self, (meter, reading): (char, u64), last: &Value<u64>, cx: &mut Context<'_, Self>) {
+///         if reading == 0 {
+///             return last.clear(cx);
 ///         }
+///         if let Some(before) = last.load(cx) {
+///             cx.emit((meter, reading - before));
+///         }
+///         last.set(cx, &reading);
 ///     }
 /// }
+///
 /// let job = Job::new("doc");
-/// let (sink, records) = collect();
-/// let numbers = vec![('a', 3), ('a', 2), ('b', 1), ('a', 4)];
-/// job.source("numbers", from_vec(numbers)).key_by(|n| n.0).process("records", Records).sink("out", sink);
+/// let (sink, increases) = collect();
+/// let readings = vec![('a', 10), ('b', 7), ('a', 15), ('a', 0), ('a', 3), ('b', 8)];
+/// job.source("readings", from_vec(readings))
+///     .key_by(|reading| reading.0)
+///     .process("increase", Increase)
+///     .sink("increases", sink);
 /// job.run(Config::new().cores(1))?;
-/// assert_eq!(records.take(), [('a', 3), ('b', 1), ('a', 4)]);
+/// assert_eq!(increases.take(), [('a', 5), ('b', 1)]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
 pub struct Value<T> {
@@ -54,6 +60,37 @@ impl<T: StateValue> Value<T> {
     }
 
     /// The current key's value, read where it lies.
+    ///
+    /// The archive of a type has fields and methods like the type's; numbers in it are made plain by `to_native`.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # #[derive(Clone)]
+    /// # struct Doc;
+    /// # impl Process for Doc {
+    /// #     type Key = char;
+    /// #     type In = char;
+    /// #     type Out = u64;
+    /// #     type State = Value<u64>;
+    /// #     fn declare(&self, state: &mut Declare) -> Value<u64> {
+    /// #         state.value("count")
+    /// #     }
+    /// fn on_record(&mut self, _: char, count: &Value<u64>, cx: &mut Context<'_, Self>) {
+    ///     let before = count.get(cx).map_or(0, |count| count.to_native());
+    ///     count.set(cx, &(before + 1));
+    ///     cx.emit(before);
+    /// }
+    /// # }
+    /// # let job = Job::new("doc");
+    /// # let (sink, out) = collect();
+    /// # job.source("letters", from_vec(vec!['a', 'b', 'a']))
+    /// #     .key_by(|letter| *letter)
+    /// #     .process("step", Doc)
+    /// #     .sink("out", sink);
+    /// # job.run(Config::new().cores(1))?;
+    /// assert_eq!(out.take(), [0, 0, 1]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     #[inline]
     pub fn get<'a, P: Process>(&self, cx: &'a Context<'_, P>) -> Option<&'a T::Archived> {
         cx.backend.value(self.at.of(cx)).map(codec::view::<T>)
@@ -79,6 +116,37 @@ impl<T: StateValue> Value<T> {
 
     /// Changes the current key's value; an absent one starts from the default. A value of fixed size, without `Option`s
     /// or enums, is changed where it lies.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # #[derive(Clone)]
+    /// # struct Doc;
+    /// # impl Process for Doc {
+    /// #     type Key = char;
+    /// #     type In = char;
+    /// #     type Out = u64;
+    /// #     type State = Value<u64>;
+    /// #     fn declare(&self, state: &mut Declare) -> Value<u64> {
+    /// #         state.value("count")
+    /// #     }
+    /// fn on_record(&mut self, _: char, count: &Value<u64>, cx: &mut Context<'_, Self>) {
+    ///     let now = count.update(cx, |count| {
+    ///         *count += 1;
+    ///         *count
+    ///     });
+    ///     cx.emit(now);
+    /// }
+    /// # }
+    /// # let job = Job::new("doc");
+    /// # let (sink, out) = collect();
+    /// # job.source("letters", from_vec(vec!['a', 'b', 'a']))
+    /// #     .key_by(|letter| *letter)
+    /// #     .process("step", Doc)
+    /// #     .sink("out", sink);
+    /// # job.run(Config::new().cores(1))?;
+    /// assert_eq!(out.take(), [1, 1, 2]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn update<P: Process, R>(&self, cx: &mut Context<'_, P>, change: impl FnOnce(&mut T) -> R) -> R
     where
         T: Default,
@@ -135,6 +203,37 @@ impl<T: StateValue> Value<T> {
     }
 
     /// Removes the current key's value and returns it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # #[derive(Clone)]
+    /// # struct Doc;
+    /// # impl Process for Doc {
+    /// #     type Key = char;
+    /// #     type In = char;
+    /// #     type Out = u64;
+    /// #     type State = Value<u64>;
+    /// #     fn declare(&self, state: &mut Declare) -> Value<u64> {
+    /// #         state.value("count")
+    /// #     }
+    /// fn on_record(&mut self, _: char, count: &Value<u64>, cx: &mut Context<'_, Self>) {
+    ///     count.update(cx, |count| *count += 1);
+    ///     if count.load(cx) == Some(2) {
+    ///         let two = count.take(cx).expect("it was just read");
+    ///         cx.emit(two);
+    ///     }
+    /// }
+    /// # }
+    /// # let job = Job::new("doc");
+    /// # let (sink, out) = collect();
+    /// # job.source("letters", from_vec(vec!['a', 'a', 'b', 'a', 'a']))
+    /// #     .key_by(|letter| *letter)
+    /// #     .process("step", Doc)
+    /// #     .sink("out", sink);
+    /// # job.run(Config::new().cores(1))?;
+    /// assert_eq!(out.take(), [2, 2]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn take<P: Process>(&self, cx: &mut Context<'_, P>) -> Option<T> {
         let value = self.load(cx)?;
         self.clear(cx);
