@@ -96,7 +96,7 @@ pub mod prelude {
     pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson};
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator};
-    pub use crate::state::Value;
+    pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
     pub use crate::stream::Stream;
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
     pub use crate::window::{Tumbling, Window, Windowed};

@@ -42,6 +42,10 @@ pub const BUGS: &[Bug] = &[
     bug("spill_retired", "files that were written ahead are removed with old checkpoints", "larger"),
     bug("spill_not_frozen", "records change while they are written ahead", "larger"),
     bug("failed_spill_forgotten", "state that could not be written ahead is in no later file", "larger"),
+    bug("expired_after_restore", "what has expired is returned after a restore", "kinds"),
+    bug("clock_not_restored", "the time by which state expires runs backwards after a restore", "kinds"),
+    bug("split_loses_bucket", "the entries of a map's new bucket are lost when one is split", "kinds"),
+    bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
 ];
 

@@ -6,9 +6,11 @@
 //!
 //! All I/O goes through [`disk::Disk`], which the engine's hosts and the simulator implement.
 
+pub mod collection;
 mod delta;
 pub mod disk;
 pub mod error;
+pub mod expiry;
 pub mod hash;
 mod index;
 pub mod inspect;

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 /// The version of [`StoreSnapshot`] and of the files that it names.
 pub const FORMAT: u32 = 1;
 
+/// Bytes of a part's number behind its owner's key.
+pub(crate) const PART_NUMBER: usize = size_of::<u32>();
+
 /// One store at one epoch: which files hold it, and which tables in them are alive.
 ///
 /// ```
@@ -83,6 +86,38 @@ pub struct TableEntry {
     pub state: u32,
     /// The window slice, or 0.
     pub namespace: i64,
+    /// How its records are laid out. Plain ones need no mention.
+    #[serde(default, skip_serializing_if = "Layout::is_plain")]
+    pub layout: Layout,
+}
+
+/// What a table's records are, as far as those must know who do not read the values: restore and compaction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layout {
+    /// Each key is an owner's with the number of a part behind it: the records of a
+    /// collection.
+    pub parts: bool,
+    /// Each value begins with the time from which on it is dead; see [`expiry`](crate::expiry).
+    pub expires: bool,
+}
+
+impl Layout {
+    /// A record per key, alive until it is removed.
+    pub const PLAIN: Layout = Layout { parts: false, expires: false };
+
+    /// Whether this is [`Layout::PLAIN`].
+    pub fn is_plain(&self) -> bool {
+        *self == Layout::PLAIN
+    }
+
+    /// The owner's key in a record's key: what decides where the record belongs.
+    pub fn owner<'a>(&self, key: &'a [u8]) -> &'a [u8] {
+        match self.parts {
+            true => &key[..key.len().saturating_sub(PART_NUMBER)],
+            false => key,
+        }
+    }
 }
 
 /// The name of the file that a store writes for an epoch, or of one that it writes after that epoch's.

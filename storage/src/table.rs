@@ -2,6 +2,7 @@
 
 use crate::index::Index;
 use crate::log::{Address, Log};
+use crate::snapshot::Layout;
 
 /// A table of a store: its keys are its own, and it is dropped as a whole. Valid for the store that gave it, until
 /// the table is dropped.
@@ -25,13 +26,14 @@ pub(crate) struct Table {
     pub(crate) id: u32,
     pub(crate) state: u32,
     pub(crate) namespace: i64,
+    pub(crate) layout: Layout,
     pub(crate) index: Index,
     pub(crate) shares: Shares,
 }
 
 impl Table {
-    pub(crate) fn new(id: u32, state: u32, namespace: i64) -> Table {
-        Table { id, state, namespace, index: Index::new(), shares: Shares::default() }
+    pub(crate) fn new(id: u32, state: u32, namespace: i64, layout: Layout) -> Table {
+        Table { id, state, namespace, layout, index: Index::new(), shares: Shares::default() }
     }
 
     /// Enters a record that was just appended for an absent key.

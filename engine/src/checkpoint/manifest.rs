@@ -7,6 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::state::StateSchema;
+use crate::state::schema::Accepted;
 
 /// The version of the manifest's form.
 pub const FORMAT: u32 = 1;
@@ -63,12 +65,21 @@ pub struct StepManifest {
 }
 
 /// The description of a step that its state depends on.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Schema {
     /// `source`, `window`, `process`, `sink`.
     pub kind: String,
     /// Parameters that the state depends on, by name: types, window, lateness.
     pub detail: BTreeMap<String, String>,
+    /// The states that a process function has declared, by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub states: BTreeMap<String, StateSchema>,
+    /// What the job's own states take from a checkpoint, by name.
+    #[serde(skip)]
+    pub(crate) accepted: BTreeMap<String, Accepted>,
+    /// The states that a checkpoint may hold although they are no longer declared.
+    #[serde(skip)]
+    pub(crate) given_up: BTreeSet<String>,
 }
 
 /// One core's share of a step.
@@ -87,7 +98,29 @@ pub struct Part {
 impl Schema {
     pub(crate) fn new(kind: &str, detail: &[(&str, String)]) -> Schema {
         let detail = detail.iter().map(|(name, value)| ((*name).to_owned(), value.clone())).collect();
-        Schema { kind: kind.to_owned(), detail }
+        Schema { kind: kind.to_owned(), detail, ..Schema::default() }
+    }
+
+    /// Whether a step that was saved so can be restored as this one.
+    fn check(&self, name: &str, saved: &Schema) -> Result<(), String> {
+        if (&self.kind, &self.detail) != (&saved.kind, &saved.detail) {
+            return Err(format!("step `{name}` was saved as [{saved}] and is now [{self}]"));
+        }
+        for (state, was) in &saved.states {
+            match self.accepted.get(state) {
+                Some(accepted) => {
+                    accepted.check(state, was).map_err(|what| format!("step `{name}`: {what}"))?;
+                }
+                None if self.given_up.contains(state) => {}
+                None => {
+                    return Err(format!(
+                        "step `{name}` was saved with state `{state}` [{was}], which it does not declare; declare it \
+                         again under this name, or give it up by `Declare::give_up`"
+                    ));
+                }
+            }
+        }
+        Ok(())
     }
 }
 
@@ -137,13 +170,7 @@ impl Manifest {
                         step.schema
                     ));
                 }
-                Some(now) if *now != step.schema => {
-                    return refuse(format!(
-                        "step `{name}` was saved as [{}] and is now [{now}]",
-                        step.schema
-                    ));
-                }
-                Some(_) => {}
+                Some(now) => now.check(name, &step.schema).or_else(refuse)?,
             }
         }
         Ok(())

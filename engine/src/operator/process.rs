@@ -1,23 +1,23 @@
 //! Process functions: the user's code with keyed state and timers.
 
-use std::collections::BTreeMap;
-
 use millstream_storage::hash::stable_hash;
-use millstream_storage::store::{Presence, Store, TableId};
+use millstream_storage::store::{Presence, Store};
 use rkyv::util::AlignedVec;
+use serde_json::{Value as Json, json};
+use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Batch;
-use crate::stage::OpenContext;
-use crate::state::Value;
-use crate::state::backend::{Backend, LogBackend, state_id};
-use crate::state::codec::{self, StateValue};
-use crate::state::restore::visit_table;
+use crate::state::backend::Backend;
+use crate::state::log::LogBackend;
+use crate::state::operator::OperatorStates;
 use crate::state::timers::Domain;
 use crate::time::Timestamp;
+
+pub use crate::state::declare::Declare;
 
 /// Code that sees every record of a key in order, keeps state for the key, and sets timers.
 ///
@@ -89,94 +89,6 @@ pub trait Process: Clone + Send + 'static {
     }
 }
 
-/// Checks the bytes of a restored value.
-type Check = fn(&[u8]) -> Result<()>;
-
-/// Asks for what a state keeps of a key, in one record or in several. Returns whether all of it is in memory. What is
-/// found there may name further records: it is asked again when these have come.
-pub(crate) type Ask = fn(&mut Store, TableId, key: &[u8], hash: u64) -> bool;
-
-/// Collects the states of a process function.
-///
-/// ```
-/// # use millstream::prelude::*;
-/// struct Seen { first: Value<i64>, last: Value<i64> }
-///
-/// #[derive(Clone)]
-/// struct Span;
-/// impl Process for Span {
-///     type Key = char;
-///     type In = (char, i64);
-///     type Out = (char, i64);
-///     type State = Seen;
-///     fn declare(&self, state: &mut Declare) -> Seen {
-///         Seen { first: state.value("first"), last: state.value("last") }
-///     }
-///     fn on_record(&mut self, (key, at): (char, i64), seen: &Seen, cx: &mut Context<'_, Self>) {
-///         let first = seen.first.load(cx).unwrap_or(at);
-///         seen.first.set(cx, &first);
-///         seen.last.set(cx, &at);
-///         cx.emit((key, at - first));
-///     }
-/// }
-/// # let job = Job::new("doc");
-/// # let (sink, spans) = collect();
-/// # let events = job.source("events", from_vec(vec![('a', 5), ('a', 9)]));
-/// # events.key_by(|event| event.0).process("span", Span).sink("spans", sink);
-/// # job.run(Config::new().cores(1))?;
-/// # assert_eq!(spans.take(), [('a', 0), ('a', 4)]);
-/// # Ok::<(), millstream::Error>(())
-/// ```
-#[derive(Default)]
-pub struct Declare {
-    names: BTreeMap<u32, (String, String)>,
-    checks: BTreeMap<u32, Check>,
-    asks: Vec<(u32, Ask)>,
-}
-
-impl Declare {
-    /// A value per key.
-    ///
-    /// # Panics
-    /// If the name is taken, or hashes like another: choose another name then.
-    pub fn value<T: StateValue>(&mut self, name: &str) -> Value<T> {
-        let id = state_id(name);
-        let entry = (name.to_owned(), format!("value {}", codec::fingerprint::<T>()));
-        if let Some((other, _)) = self.names.insert(id, entry) {
-            panic!("state `{name}` cannot be told from state `{other}`; give it another name");
-        }
-        self.checks.insert(id, codec::check::<T>);
-        self.asks.push((id, |store, table, _, hash| store.is_present(table, hash)));
-        Value::new(id)
-    }
-
-    /// How the states of a key are asked for.
-    pub(crate) fn asks(&self) -> Vec<(u32, Ask)> {
-        self.asks.clone()
-    }
-
-    /// What the states are, by name.
-    pub(crate) fn schema(&self) -> impl Iterator<Item = (String, String)> {
-        self.names.values().map(|(name, kind)| (format!("state {name}"), kind.clone()))
-    }
-
-    /// Checks every restored value of the declared states.
-    pub(crate) async fn check(&self, cx: &OpenContext, store: &mut Store) -> Result<()> {
-        for (&id, check) in &self.checks {
-            let Some(table) = store.table(id, 0) else { continue };
-            let mut result = Ok(());
-            let visit = |_: &[u8], value: &[u8]| {
-                if result.is_ok() {
-                    result = check(value);
-                }
-            };
-            visit_table(cx, store, table, visit).await?;
-            result.map_err(|error| error.at(format_args!("state `{}`", self.names[&id].0)))?;
-        }
-        Ok(())
-    }
-}
-
 /// What a process function sees of the world: the current key, the times, state and timers.
 ///
 /// A visit is over when its visitor is silent for a second of event time: a record sets a timer, and takes back that of
@@ -233,6 +145,7 @@ pub struct Context<'a, P: Process> {
     pub(crate) now: Timestamp,
     pub(crate) out: &'a mut Batch<P::Out>,
     pub(crate) backend: &'a mut dyn Backend,
+    pub(crate) operator: &'a mut OperatorStates,
     pub(crate) scratch: &'a mut AlignedVec,
     pub(crate) failure: &'a mut Option<Error>,
 }
@@ -256,6 +169,12 @@ impl<P: Process> Context<'_, P> {
     /// Milliseconds since the epoch when the current step began.
     pub fn processing_time(&self) -> Timestamp {
         self.now
+    }
+
+    /// The time by which state expires: [`Context::processing_time`], but for that it never runs backwards for a key, not
+    /// over a restart either.
+    pub fn state_time(&self) -> Timestamp {
+        self.backend.clock()
     }
 
     /// Emits a record with the current event time.
@@ -336,23 +255,13 @@ impl<P: Process> Context<'_, P> {
     }
 }
 
-/// Asks for all that is kept of a key. Returns whether it is in memory.
-fn ask(store: &mut Store, asks: &[(u32, Ask)], key: &[u8], hash: u64) -> bool {
-    let mut present = true;
-    for (state, ask) in asks {
-        if let Some(table) = store.table(*state, 0) {
-            present &= ask(store, table, key, hash);
-        }
-    }
-    present
-}
-
 /// What of a process operator is not its state.
 struct Calls<P: Process> {
     process: P,
     state: P::State,
     watermark: Timestamp,
     now: Timestamp,
+    operator: OperatorStates,
     scratch: AlignedVec,
     failure: Option<Error>,
 }
@@ -370,17 +279,29 @@ impl<P: Process> Calls<P> {
         key: &P::Key,
         (key_bytes, hash): (&[u8], u64),
         time: Timestamp,
-        backend: &mut dyn Backend,
+        backend: &mut LogBackend,
         out: &mut Batch<P::Out>,
     ) -> Result<()> {
-        let Calls { process, state, watermark, now, scratch, failure } = self;
-        let (watermark, now) = (*watermark, *now);
-        let mut cx = Context { key, key_bytes, hash, time, watermark, now, out, backend, scratch, failure };
+        let Calls { process, state, watermark, now, operator, scratch, failure } = self;
+        let mut cx = Context {
+            key,
+            key_bytes,
+            hash,
+            time,
+            watermark: *watermark,
+            now: *now,
+            out,
+            backend: &mut *backend,
+            operator,
+            scratch,
+            failure,
+        };
         match call {
             Call::Record(record) => process.on_record(record, state, &mut cx),
             Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),
             Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, &mut cx),
         }
+        backend.settle(hash, key_bytes);
         self.failure.take().map_or(Ok(()), Err)
     }
 }
@@ -389,7 +310,6 @@ pub(crate) struct ProcessOperator<P: Process, F> {
     calls: Calls<P>,
     key: F,
     backend: LogBackend,
-    asks: Vec<(u32, Ask)>,
 }
 
 /// Timers whose state is asked for ahead.
@@ -405,27 +325,28 @@ where
         state: P::State,
         key: F,
         backend: LogBackend,
-        asks: Vec<(u32, Ask)>,
+        operator: OperatorStates,
         watermark: Timestamp,
     ) -> Self {
-        let calls = Calls { process, state, watermark, now: 0, scratch: AlignedVec::new(), failure: None };
-        ProcessOperator { calls, key, backend, asks }
+        let (scratch, failure) = (AlignedVec::new(), None);
+        let calls = Calls { process, state, watermark, now: 0, operator, scratch, failure };
+        ProcessOperator { calls, key, backend }
     }
 
     /// Whether the state of the next timer that is due is in memory. If not, that of those behind it is asked for too.
     fn due_is_present(&mut self, domain: Domain, until: Timestamp) -> bool {
-        let LogBackend { store, timers } = &mut self.backend;
-        for (i, key) in timers.due(domain, until).take(AHEAD).enumerate() {
-            if !store.may_ask() {
+        let backend = &mut self.backend;
+        let due = backend.timers.due(domain, until).take(AHEAD).map(stable_hash);
+        for (i, hash) in due.collect::<SmallVec<[u64; AHEAD]>>().into_iter().enumerate() {
+            if !backend.store.may_ask() {
                 return false;
             }
-            let present = ask(store, &self.asks, key, stable_hash(key));
-            if i == 0 && present {
+            if backend.ask(hash) && i == 0 {
                 return true;
             }
         }
         // Nothing is due.
-        timers.next_time(domain).is_none_or(|at| at > until)
+        backend.timers.next_time(domain).is_none_or(|at| at > until)
     }
 
     /// Fires what is due, until the output is full or as many timers have fired: they need not emit anything, and
@@ -439,7 +360,7 @@ where
                 return Ok(Progress::Fetch);
             }
             let ProcessOperator { calls, backend, .. } = self;
-            let LogBackend { store, timers } = backend;
+            let LogBackend { store, timers, .. } = backend;
             let Some((at, bytes)) = timers.pop(store, domain, until) else { return Ok(Progress::Done) };
             let key = P::Key::decode(&bytes).ok_or_else(|| {
                 let message = "a timer's key cannot be decoded; has the key's type changed its encoding?";
@@ -464,13 +385,13 @@ where
     const FETCHES: bool = true;
 
     fn fetch(&mut self, view: View<'_, P::In>) -> Presence {
-        let ProcessOperator { key, backend: LogBackend { store, .. }, asks, .. } = self;
+        let backend = &mut self.backend;
         let mut presence = Presence { covered: 0, complete: true };
-        for (record, &hash) in view.records.iter().zip(view.hashes) {
-            if !store.may_ask() {
+        for &hash in view.hashes {
+            if !backend.store.may_ask() {
                 break;
             }
-            presence.complete &= key(record).encoded(|bytes| ask(store, asks, bytes, hash));
+            presence.complete &= backend.ask(hash);
             presence.covered += 1;
         }
         presence
@@ -496,6 +417,7 @@ where
 
     fn set_now(&mut self, now: Timestamp) {
         self.calls.now = now;
+        self.backend.set_now(now);
     }
 
     fn on_processing_time(&mut self, now: Timestamp, out: &mut Output<P::Out, ()>) -> Result<Progress> {
@@ -512,5 +434,13 @@ where
 
     fn store(&mut self) -> Option<&mut Store> {
         Some(&mut self.backend.store)
+    }
+
+    fn meta(&self) -> Json {
+        let mut meta = json!({ "clock": self.backend.clock() });
+        if let Some(states) = self.calls.operator.meta() {
+            meta["states"] = states;
+        }
+        meta
     }
 }

@@ -9,6 +9,7 @@
 //! or there is one split.
 
 mod process;
+mod state;
 mod window;
 
 use std::any::Any;

@@ -1,59 +1,62 @@
-//! Where a process function's state is: in the log of its step, or, for the reference interpreter, in a plain map.
+//! Where a process function's state is: in the log of its step, or, for the reference interpreter, in plain maps.
 
 use millstream_storage::hash::stable_hash;
-use millstream_storage::store::Store;
 
-use crate::error::{Error, ErrorKind, Result};
-use crate::state::timers::{Domain, Timers};
+use crate::error::Result;
+use crate::state::timers::Domain;
 use crate::time::Timestamp;
+
+/// A state of a key.
+#[derive(Clone, Copy)]
+pub(crate) struct At<'a> {
+    /// The state's place among those that were declared.
+    pub slot: usize,
+    pub hash: u64,
+    pub key: &'a [u8],
+}
+
+/// A list's elements, oldest first.
+pub(crate) type Elements<'a> = Box<dyn Iterator<Item = &'a [u8]> + 'a>;
+/// A map's entries, by ascending order of their keys.
+pub(crate) type Entries<'a> = Box<dyn Iterator<Item = (&'a [u8], &'a [u8])> + 'a>;
+/// A timeline's entries, by time.
+pub(crate) type Moments<'a> = Box<dyn Iterator<Item = (Timestamp, &'a [u8])> + 'a>;
 
 /// State and timers of one step on one core.
 pub(crate) trait Backend {
-    fn get(&self, state: u32, hash: u64, key: &[u8]) -> Option<&[u8]>;
+    /// The time by which state expires.
+    fn clock(&self) -> Timestamp;
+
+    fn value(&self, at: At<'_>) -> Option<&[u8]>;
     /// The value's bytes, to be changed where they lie.
-    fn get_mut(&mut self, state: u32, hash: u64, key: &[u8]) -> Option<&mut [u8]>;
-    fn put(&mut self, state: u32, hash: u64, key: &[u8], value: &[u8]) -> Result<()>;
-    fn remove(&mut self, state: u32, hash: u64, key: &[u8]);
+    fn value_mut(&mut self, at: At<'_>) -> Option<&mut [u8]>;
+    fn set_value(&mut self, at: At<'_>, value: &[u8]) -> Result<()>;
+
+    fn list(&self, at: At<'_>) -> Elements<'_>;
+    fn list_len(&self, at: At<'_>) -> u64;
+    fn push(&mut self, at: At<'_>, element: &[u8]) -> Result<()>;
+
+    fn entry(&self, at: At<'_>, key: &[u8]) -> Option<&[u8]>;
+    /// The entry's bytes, to be changed where they lie.
+    fn entry_mut(&mut self, at: At<'_>, key: &[u8]) -> Option<&mut [u8]>;
+    fn set_entry(&mut self, at: At<'_>, key: &[u8], value: &[u8]) -> Result<()>;
+    fn remove_entry(&mut self, at: At<'_>, key: &[u8]) -> bool;
+    fn entries(&self, at: At<'_>) -> Entries<'_>;
+    fn entries_len(&self, at: At<'_>) -> u64;
+
+    fn moments(&self, at: At<'_>, from: Timestamp, to: Timestamp) -> Moments<'_>;
+    /// The newest that is not after `time`.
+    fn moment(&self, at: At<'_>, time: Timestamp) -> Option<(Timestamp, &[u8])>;
+    fn moments_len(&self, at: At<'_>) -> u64;
+    fn insert_moment(&mut self, at: At<'_>, time: Timestamp, value: &[u8]) -> Result<()>;
+    fn remove_moments(&mut self, at: At<'_>, from: Timestamp, to: Timestamp) -> u64;
+
+    /// Removes everything that a key has in a state.
+    fn clear(&mut self, at: At<'_>);
+
     /// A timer is unique by key and time: setting it again changes nothing.
     fn set_timer(&mut self, domain: Domain, at: Timestamp, key: &[u8]) -> Result<()>;
     fn delete_timer(&mut self, domain: Domain, at: Timestamp, key: &[u8]);
-}
-
-/// State in the log.
-pub(crate) struct LogBackend {
-    pub store: Store,
-    pub timers: Timers,
-}
-
-impl Backend for LogBackend {
-    fn get(&self, state: u32, hash: u64, key: &[u8]) -> Option<&[u8]> {
-        self.store.get(self.store.table(state, 0)?, hash, key)
-    }
-
-    fn get_mut(&mut self, state: u32, hash: u64, key: &[u8]) -> Option<&mut [u8]> {
-        self.store.get_mut(self.store.table(state, 0)?, hash, key)
-    }
-
-    fn put(&mut self, state: u32, hash: u64, key: &[u8], value: &[u8]) -> Result<()> {
-        let table = self.store.create_table(state, 0);
-        self.store.put(table, hash, key, value).map_err(|error| {
-            Error::new(ErrorKind::User, "a key or value does not fit the state store").caused_by(error)
-        })
-    }
-
-    fn remove(&mut self, state: u32, hash: u64, key: &[u8]) {
-        if let Some(table) = self.store.table(state, 0) {
-            self.store.remove(table, hash, key);
-        }
-    }
-
-    fn set_timer(&mut self, domain: Domain, at: Timestamp, key: &[u8]) -> Result<()> {
-        self.timers.set(&mut self.store, domain, at, key)
-    }
-
-    fn delete_timer(&mut self, domain: Domain, at: Timestamp, key: &[u8]) {
-        self.timers.delete(&mut self.store, domain, at, key);
-    }
 }
 
 /// The id of a state: its name's hash, so that it does not depend on the order of declarations.

@@ -3,6 +3,7 @@
 use rkyv::api::high::{HighDeserializer, HighSerializer, HighValidator};
 use rkyv::bytecheck::CheckBytes;
 use rkyv::rancor;
+use rkyv::seal::Seal;
 use rkyv::ser::allocator::ArenaHandle;
 use rkyv::util::AlignedVec;
 use rkyv::{Archive, Deserialize, Serialize};
@@ -45,6 +46,13 @@ pub unsafe trait StateValue: Sized + 'static {
     #[doc(hidden)]
     unsafe fn view(bytes: &[u8]) -> &Self::Archived;
 
+    /// As `view`, to be changed without moving anything in it.
+    ///
+    /// # Safety
+    /// As `view`.
+    #[doc(hidden)]
+    unsafe fn view_mut(bytes: &mut [u8]) -> Seal<'_, Self::Archived>;
+
     /// The value of an archive.
     #[doc(hidden)]
     fn thaw(archived: &Self::Archived) -> Self;
@@ -74,6 +82,12 @@ where
     unsafe fn view(bytes: &[u8]) -> &Self::Archived {
         // SAFETY: the caller vouches for the bytes; the format needs no alignment.
         unsafe { rkyv::access_unchecked::<<T as Archive>::Archived>(bytes) }
+    }
+
+    #[inline]
+    unsafe fn view_mut(bytes: &mut [u8]) -> Seal<'_, Self::Archived> {
+        // SAFETY: as in `view`; the seal lets nothing be moved.
+        unsafe { rkyv::access_unchecked_mut::<<T as Archive>::Archived>(bytes) }
     }
 
     #[inline]
@@ -107,6 +121,13 @@ pub(crate) fn view<T: StateValue>(bytes: &[u8]) -> &T::Archived {
     unsafe { T::view(bytes) }
 }
 
+/// As [`view`], to be changed where it lies.
+#[inline]
+pub(crate) fn view_mut<T: StateValue>(bytes: &mut [u8]) -> Seal<'_, T::Archived> {
+    // SAFETY: as in `view`.
+    unsafe { T::view_mut(bytes) }
+}
+
 /// The value of an archive.
 #[inline]
 pub(crate) fn decode<T: StateValue>(bytes: &[u8]) -> T {
@@ -126,7 +147,12 @@ pub(crate) fn write_flat<T: StateValue>(value: &T, bytes: &mut [u8]) {
 }
 
 /// Archives a value into `scratch`, replacing what was there.
+#[inline]
 pub(crate) fn encode<T: StateValue>(value: &T, scratch: &mut AlignedVec) {
+    if is_flat::<T>() {
+        scratch.resize(size_of::<T>(), 0);
+        return write_flat(value, scratch);
+    }
     value.encode(scratch);
 }
 
@@ -145,9 +171,4 @@ pub(crate) fn check<T: StateValue>(bytes: &[u8]) -> Result<()> {
         return Err(Error::new(ErrorKind::Restore, message));
     }
     Ok(())
-}
-
-/// What is compared on restore: the type's name and the size of its archive.
-pub(crate) fn fingerprint<T: StateValue>() -> String {
-    format!("{}/{}", std::any::type_name::<T>(), size_of::<T::Archived>())
 }

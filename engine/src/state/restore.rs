@@ -1,6 +1,6 @@
 //! Opening a step's store: empty, or from the parts that the restored checkpoint holds of it.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_storage::planted;
 use millstream_storage::read::Reader;
@@ -10,7 +10,10 @@ use millstream_storage::store::{Store, StoreConfig, TableId};
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_group::Placement;
 use crate::stage::OpenContext;
-use crate::state::timers::{Domain, is_timer_state, key_of_timer};
+use crate::state::declare::Declare;
+use crate::state::log::{LogBackend, can_be_evicted};
+use crate::state::operator::OperatorStates;
+use crate::state::timers::{Domain, Timers, is_timer_state, key_of_timer};
 
 /// The store of `step` on the core of `cx`, with the keys that are its own.
 ///
@@ -70,6 +73,36 @@ pub(crate) async fn visit_table(
     let reader = Reader::new(cx.host.disk(), directory);
     let visited = store.visit_all(&reader, table, visit).await;
     visited.map_err(|error| Error::new(ErrorKind::Restore, "restored state cannot be read").caused_by(error))
+}
+
+/// As [`open_store`], without a limit of memory: for state that cannot be evicted.
+async fn open_resident(cx: &OpenContext, step: &str) -> Result<Store> {
+    open_store(&OpenContext { memory: None, ..cx.clone() }, step).await
+}
+
+/// The state of a process function's step on the core of `cx`: of its keys, and of the core itself.
+///
+/// # Errors
+/// If a file is missing or damaged, or holds something else than the checkpoint says.
+pub(crate) async fn open_state(
+    cx: &OpenContext,
+    step: &str,
+    declare: &Declare,
+) -> Result<(LogBackend, OperatorStates)> {
+    let (parts, none) = (cx.parts(step), BTreeMap::new());
+    let saved = cx.restored.get(step).map_or(&none, |manifest| &manifest.schema.states);
+    // What is upgraded is in memory while it is, and stays there until the next start.
+    let mut store = match can_be_evicted(declare.keyed()) && !declare.upgrades(saved) {
+        true => open_store(cx, step).await?,
+        false => open_resident(cx, step).await?,
+    };
+    let of_step = |error: Error| error.at(format_args!("step `{step}`"));
+    declare.adopt(cx, &mut store, saved).await.map_err(of_step)?;
+    let place = (cx.shard, cx.shards);
+    let operator = OperatorStates::restore(declare.operator(), parts, saved, place).map_err(of_step)?;
+    let clock = parts.iter().filter_map(|part| part.meta["operator"]["clock"].as_i64()).max();
+    let timers = Timers::restore(&store)?;
+    Ok((LogBackend::new(store, timers, declare.keyed(), clock), operator))
 }
 
 /// The parts of the restored checkpoint that hold key groups of this core: on as many cores as before its own alone,

@@ -2,8 +2,12 @@
 
 use std::marker::PhantomData;
 
+use rkyv::seal::Seal;
+
 use crate::operator::process::{Context, Process};
 use crate::state::codec::{self, StateValue};
+use crate::state::handle::{Handle, change_flat};
+use crate::state::spec::settings;
 
 /// A value of type `T` for each key, kept in the step's log. Declared in
 /// [`Process::declare`](crate::process::Process::declare).
@@ -44,13 +48,15 @@ use crate::state::codec::{self, StateValue};
 /// # Ok::<(), millstream::Error>(())
 /// ```
 pub struct Value<T> {
-    state: u32,
+    pub(crate) at: Handle,
     of: PhantomData<fn() -> T>,
 }
 
+settings!(impl[T: StateValue] Value<T>, of T, expiring);
+
 impl<T: StateValue> Value<T> {
-    pub(crate) fn new(state: u32) -> Value<T> {
-        Value { state, of: PhantomData }
+    pub(crate) fn new(at: Handle) -> Value<T> {
+        Value { at, of: PhantomData }
     }
 
     /// The current key's value, read where it lies.
@@ -85,30 +91,31 @@ impl<T: StateValue> Value<T> {
     /// assert_eq!(out.take(), [0, 0, 1]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
+    #[inline]
     pub fn get<'a, P: Process>(&self, cx: &'a Context<'_, P>) -> Option<&'a T::Archived> {
-        cx.backend.get(self.state, cx.hash, cx.key_bytes).map(codec::view::<T>)
+        cx.backend.value(self.at.of(cx)).map(codec::view::<T>)
     }
 
     /// A copy of the current key's value.
+    #[inline]
     pub fn load<P: Process>(&self, cx: &Context<'_, P>) -> Option<T> {
-        cx.backend.get(self.state, cx.hash, cx.key_bytes).map(codec::decode::<T>)
+        cx.backend.value(self.at.of(cx)).map(codec::decode::<T>)
     }
 
     /// Sets the current key's value.
     pub fn set<P: Process>(&self, cx: &mut Context<'_, P>, value: &T) {
+        let at = self.at.of(cx);
         if codec::is_flat::<T>()
-            && let Some(place) = cx.backend.get_mut(self.state, cx.hash, cx.key_bytes)
+            && let Some(place) = cx.backend.value_mut(at)
         {
             return codec::write_flat(value, place);
         }
-        let mut scratch = std::mem::take(cx.scratch);
-        codec::encode(value, &mut scratch);
-        let put = cx.backend.put(self.state, cx.hash, cx.key_bytes, &scratch);
-        *cx.scratch = scratch;
-        cx.note(put);
+        let set = cx.with_archive(value, |backend, bytes| backend.set_value(at, bytes));
+        cx.note(set);
     }
 
-    /// Changes the current key's value; an absent one starts from the default.
+    /// Changes the current key's value; an absent one starts from the default. A value of fixed size, without `Option`s
+    /// or enums, is changed where it lies.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -144,18 +151,55 @@ impl<T: StateValue> Value<T> {
     where
         T: Default,
     {
+        self.update_or(cx, T::default, change)
+    }
+
+    /// As [`Value::update`]; an absent one starts from what `first` gives.
+    pub fn update_or<P: Process, R>(
+        &self,
+        cx: &mut Context<'_, P>,
+        first: impl FnOnce() -> T,
+        change: impl FnOnce(&mut T) -> R,
+    ) -> R {
         if codec::is_flat::<T>()
-            && let Some(place) = cx.backend.get_mut(self.state, cx.hash, cx.key_bytes)
+            && let Some(place) = cx.backend.value_mut(self.at.of(cx))
         {
-            let mut value = codec::decode::<T>(place);
-            let result = change(&mut value);
-            codec::write_flat(&value, place);
-            return result;
+            return change_flat(place, change);
         }
-        let mut value = self.load(cx).unwrap_or_default();
+        let mut value = self.load(cx).unwrap_or_else(first);
         let result = change(&mut value);
         self.set(cx, &value);
         result
+    }
+
+    /// Changes the archive of the current key's value where it lies, of whatever type: nothing in it can become longer.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # #[derive(Clone)]
+    /// # struct Doc;
+    /// # impl Process for Doc {
+    /// #     type Key = u8;
+    /// #     type In = u8;
+    /// #     type Out = u8;
+    /// #     type State = Value<Option<u64>>;
+    /// #     fn declare(&self, state: &mut Declare) -> Value<Option<u64>> { state.value("n") }
+    /// fn on_record(&mut self, _: u8, n: &Value<Option<u64>>, cx: &mut Context<'_, Self>) {
+    ///     use millstream::state::ArchivedOption;
+    ///     n.edit(cx, |n| {
+    ///         if let Some(n) = ArchivedOption::as_seal(n) {
+    ///             *n.unseal() += 1;
+    ///         }
+    ///     });
+    /// }
+    /// # }
+    /// ```
+    pub fn edit<P: Process, R>(
+        &self,
+        cx: &mut Context<'_, P>,
+        change: impl FnOnce(Seal<'_, T::Archived>) -> R,
+    ) -> Option<R> {
+        cx.backend.value_mut(self.at.of(cx)).map(|place| change(codec::view_mut::<T>(place)))
     }
 
     /// Removes the current key's value and returns it.
@@ -198,6 +242,6 @@ impl<T: StateValue> Value<T> {
 
     /// Removes the current key's value.
     pub fn clear<P: Process>(&self, cx: &mut Context<'_, P>) {
-        cx.backend.remove(self.state, cx.hash, cx.key_bytes);
+        self.at.clear(cx);
     }
 }

@@ -9,9 +9,7 @@ use crate::key::Key;
 use crate::operator::process::{Declare, Process, ProcessOperator};
 use crate::operator::window::Tumbling;
 use crate::reference::{self, Compute};
-use crate::state::backend::LogBackend;
-use crate::state::restore::open_store;
-use crate::state::timers::Timers;
+use crate::state::restore::open_state;
 use crate::stream::chain::{Chain, Identity, Origin};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Stream, WindowedStream};
@@ -141,13 +139,10 @@ where
             let (step, process, key) = (step.clone(), function.clone(), of.clone());
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
-                    let mut store = open_store(&cx, &step).await?;
                     let mut declare = Declare::default();
                     let state = process.declare(&mut declare);
-                    declare.check(&cx, &mut store).await?;
-                    let timers = Timers::restore(&store)?;
-                    let backend = LogBackend { store, timers };
-                    Ok(ProcessOperator::new(process, state, key, backend, declare.asks(), watermark))
+                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
+                    Ok(ProcessOperator::new(process, state, key, backend, operator, watermark))
                 })
             })
         };
@@ -162,6 +157,6 @@ fn schema<P: Process>(process: &P) -> Schema {
     let mut declare = Declare::default();
     process.declare(&mut declare);
     let mut schema = Schema::new("process", &[("key", std::any::type_name::<P::Key>().to_owned())]);
-    schema.detail.extend(declare.schema());
+    declare.describe(&mut schema);
     schema
 }

@@ -18,6 +18,7 @@ use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
 use crate::state::codec::{self, StateValue};
 use crate::state::restore::{open_store, visit_table};
+use crate::state::schema;
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
@@ -257,7 +258,7 @@ fn schema<K: Key, A: Aggregate>(windows: &Tumbling) -> Schema {
         &[
             ("windows", windows.describe()),
             ("key", std::any::type_name::<K>().to_owned()),
-            ("accumulator", codec::fingerprint::<A::Acc>()),
+            ("accumulator", schema::fingerprint::<A::Acc>()),
         ],
     )
 }

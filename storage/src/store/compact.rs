@@ -4,9 +4,10 @@
 //! moved, as its key may have come back since; so a segment with tombstones is freed only when it is the oldest, where
 //! whatever they could hide is gone already. Of the others the deadest is chosen, in memory or not.
 
+use super::Store;
 use super::fetch::{block_ends, parse};
-use super::{ExpiryRule, Store};
 use crate::disk::SECTOR;
+use crate::expiry;
 use crate::log::{Address, Log, block, record};
 use crate::planted;
 
@@ -71,12 +72,6 @@ impl Store {
             done += looked_at;
         }
         done
-    }
-
-    /// Lets records of a state die at compaction, as soon as `rule` says so of their key and value. Before that, and
-    /// where nothing is compacted, they stay: who reads them asks the same question.
-    pub fn set_expiry(&mut self, state: u32, rule: ExpiryRule) {
-        self.expiry.insert(state, rule);
     }
 
     fn is_worth_compacting(&self) -> bool {
@@ -191,7 +186,7 @@ impl Store {
 
     /// Moves a record of a resident segment to the tail, if it is the newest of its key.
     pub(super) fn move_if_live(&mut self, address: Address) {
-        let Store { tables, by_id, log, compacted_bytes, expiry, appended_bytes, .. } = self;
+        let Store { tables, by_id, log, compacted_bytes, clock, appended_bytes, .. } = self;
         let header = log.header(address);
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
@@ -201,7 +196,7 @@ impl Store {
             table.index.remove(found);
             return table.forget(log, address);
         }
-        if expiry.get(&table.state).is_some_and(|rule| rule(log.key(address), log.value(address))) {
+        if table.layout.expires && expiry::expired(log.value(address), *clock) {
             table.index.remove(found);
             let key = log.key(address).to_vec();
             *appended_bytes += bury(log, table.id, &key, address);
@@ -221,12 +216,12 @@ impl Store {
         value: &[u8],
         bytes: &[u8],
     ) {
-        let Store { tables, by_id, log, compacted_bytes, expiry, appended_bytes, .. } = self;
+        let Store { tables, by_id, log, compacted_bytes, clock, appended_bytes, .. } = self;
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
         let hash = crate::hash::stable_hash(key);
         let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
-        if expiry.get(&table.state).is_some_and(|rule| rule(key, value)) {
+        if table.layout.expires && expiry::expired(value, *clock) {
             table.index.remove(found);
             *appended_bytes += bury(log, table.id, key, address);
             return table.forget_sized(log, address, header.size());

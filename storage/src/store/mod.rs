@@ -29,7 +29,6 @@ mod seal;
 mod tables;
 
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use crate::log::Log;
 use crate::table::Table;
@@ -41,9 +40,6 @@ pub use budget::OverBudget;
 pub use config::{StoreConfig, StoreStats};
 pub use fetch::Presence;
 pub use scan::{Scan, ScanStep};
-
-/// Tells of a record's key and value whether it has expired; see [`Store::set_expiry`].
-pub type ExpiryRule = Rc<dyn Fn(&[u8], &[u8]) -> bool>;
 
 /// The keyed state of one stateful step on one core. See the [module](self).
 ///
@@ -72,7 +68,8 @@ pub struct Store {
     scanning: Option<TableId>,
     /// Where compaction is.
     compaction: Option<compact::Cursor>,
-    expiry: BTreeMap<u32, ExpiryRule>,
+    /// What ends by now is dead: compaction leaves it behind.
+    clock: i64,
     appended_bytes: u64,
     compacted_bytes: u64,
     fetched_bytes: u64,
@@ -112,7 +109,7 @@ impl Store {
             fetch: fetch::Fetch::default(),
             scanning: None,
             compaction: None,
-            expiry: BTreeMap::new(),
+            clock: i64::MIN,
             appended_bytes: 0,
             compacted_bytes: 0,
             fetched_bytes: 0,
@@ -135,6 +132,12 @@ impl Store {
     /// ```
     pub fn meta_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.meta
+    }
+
+    /// Tells the time, in milliseconds since the epoch: compaction drops what has [expired](crate::expiry) by then. An
+    /// earlier time than the last one changes nothing.
+    pub fn set_clock(&mut self, now: i64) {
+        self.clock = self.clock.max(now);
     }
 
     /// Sizes and counts, at a cost per table.

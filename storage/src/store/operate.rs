@@ -4,6 +4,7 @@ use super::{MAX_KEY, MAX_VALUE, Store, TableId, TooLarge};
 use crate::hash::stable_hash;
 use crate::index::Found;
 use crate::log::{Address, Log, record};
+use crate::planted;
 use crate::table::Table;
 
 impl Store {
@@ -44,7 +45,7 @@ impl Store {
         };
         let Store { tables, log, appended_bytes, .. } = self;
         let table = Store::table_mut(tables, table);
-        if log.is_mutable(address) {
+        if log.is_mutable(address) || (planted!(sealed_parts_change) && table.layout.parts) {
             return Some(log.value_mut(address));
         }
         let new = log.append_copy(address);
@@ -142,6 +143,14 @@ impl Store {
         table.enter(log, hash, new);
         init(log.value_mut(new));
         Ok(true)
+    }
+
+    /// Whether the store takes a record with a key and a value of these lengths.
+    ///
+    /// # Errors
+    /// As [`Store::put`] of such a record.
+    pub fn check_size(&self, key_len: usize, value_len: usize) -> Result<(), TooLarge> {
+        check_size(&self.log, key_len, value_len)
     }
 
     /// Removes a key. Returns whether it was present.

@@ -98,7 +98,15 @@ impl Store {
         dir: &Path,
     ) -> Result<(), StoreError> {
         for ((state, namespace), from) in other.by_name.clone() {
-            let to = self.create_table(state, namespace);
+            let layout = other.layout(from);
+            if let Some(table) = self.table(state, namespace)
+                && self.layout(table) != layout
+            {
+                let reason =
+                    format!("its parts differ in the layout of state {state}; they are of different jobs");
+                return Err(StoreError::Refused { store: self.config.name.clone(), reason });
+            }
+            let to = self.create_table_of(state, namespace, layout);
             let mut scan = Scan::default();
             loop {
                 let mut result = Ok(());
@@ -171,7 +179,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
             self.checks = Some(self.store.config.id);
         }
         for table in &part.tables {
-            let id = self.store.insert_table(table.id, table.state, table.namespace);
+            let id = self.store.insert_table(table.id, table.state, table.namespace, table.layout);
             if self.checks.is_some() {
                 Store::table_mut(&mut self.store.tables, id).index = Index::checked();
             }
@@ -227,7 +235,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
         let Store { tables, by_id, log, .. } = &mut self.store;
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
         let Some(table) = table else { return };
-        if !(self.owns)(table.state, log.key(address)) {
+        if !(self.owns)(table.state, table.layout.owner(log.key(address))) {
             self.skipped = true;
             return;
         }

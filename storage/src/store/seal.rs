@@ -161,7 +161,7 @@ impl Store {
     fn snapshot(&self, epoch: u64, folded_from: (u64, u32)) -> StoreSnapshot {
         let tables = self.by_id.iter().filter_map(|(&id, &slot)| {
             let table = self.tables[slot as usize].as_ref()?;
-            Some(TableEntry { id, state: table.state, namespace: table.namespace })
+            Some(TableEntry { id, state: table.state, namespace: table.namespace, layout: table.layout })
         });
         StoreSnapshot {
             format: snapshot::FORMAT,

@@ -1,6 +1,7 @@
 //! Making, finding, listing and dropping tables.
 
 use super::{Store, TableId};
+use crate::snapshot::Layout;
 use crate::table::Table;
 
 impl Store {
@@ -20,21 +21,30 @@ impl Store {
     /// # Panics
     /// When 2^32 tables were made: numbers are not used twice, because old records may still carry them.
     pub fn create_table(&mut self, state: u32, namespace: i64) -> TableId {
+        self.create_table_of(state, namespace, Layout::PLAIN)
+    }
+
+    /// As [`Store::create_table`], with records of this layout.
+    ///
+    /// # Panics
+    /// As there; and if there is such a table, of another layout: the owner compares them at restore.
+    pub fn create_table_of(&mut self, state: u32, namespace: i64, layout: Layout) -> TableId {
         if let Some(table) = self.table(state, namespace) {
+            assert_eq!(self.layout(table), layout, "state {state} has a table of another layout");
             return table;
         }
         let id = self.next_table;
         self.next_table = id.checked_add(1).expect("2^32 tables were made: restore the job from a savepoint");
-        self.insert_table(id, state, namespace)
+        self.insert_table(id, state, namespace, layout)
     }
 
     /// Adds a table with a number of the caller's choice, which must be free.
-    pub(super) fn insert_table(&mut self, id: u32, state: u32, namespace: i64) -> TableId {
+    pub(super) fn insert_table(&mut self, id: u32, state: u32, namespace: i64, layout: Layout) -> TableId {
         let slot = self.free.pop().unwrap_or_else(|| {
             self.tables.push(None);
             (self.tables.len() - 1) as u32
         });
-        self.tables[slot as usize] = Some(Table::new(id, state, namespace));
+        self.tables[slot as usize] = Some(Table::new(id, state, namespace, layout));
         let table = TableId { slot, id };
         self.by_name.insert((state, namespace), table);
         self.by_id.insert(id, slot);
@@ -44,6 +54,14 @@ impl Store {
     /// The table of a state and a namespace, if there is one.
     pub fn table(&self, state: u32, namespace: i64) -> Option<TableId> {
         self.by_name.get(&(state, namespace)).copied()
+    }
+
+    /// How the records of a table are laid out.
+    ///
+    /// # Panics
+    /// If the table was dropped.
+    pub fn layout(&self, table: TableId) -> Layout {
+        self.table_ref(table).layout
     }
 
     /// The tables of a state, by ascending namespace.

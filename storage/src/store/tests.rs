@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::{Store, StoreConfig, TableId};
 use crate::hash::stable_hash;
+use crate::snapshot::Layout;
 
 /// How much of the work is done: Miri checks every access, and is some thousand times slower.
 const SHARE: u64 = if cfg!(miri) { 20 } else { 1 };
@@ -173,4 +174,24 @@ fn an_epoch_is_not_sealed_twice() {
     let mut store = small();
     drop(store.seal(3));
     drop(store.seal(3));
+}
+
+#[test]
+fn compaction_leaves_what_has_expired_behind() {
+    let mut store = small();
+    let table = store.create_table_of(1, 0, Layout { parts: false, expires: true });
+    let value = |until: i64| [&until.to_le_bytes()[..], &[7; 56]].concat();
+    let ends = |epoch: u64| if epoch.is_multiple_of(2) { 10 } else { 1000 };
+    // A key per epoch stays, among many that are soon replaced.
+    let round = |store: &mut Store, epoch: u64| {
+        (0..150).for_each(|key| put(store, table, key, &value(1000)));
+        put(store, table, 1000 + epoch, &value(ends(epoch)));
+        drop(store.seal(epoch));
+        while store.maintain(1000) > 0 {}
+    };
+    (0..100).for_each(|epoch| round(&mut store, epoch));
+    assert_eq!(store.len(table), 250);
+    store.set_clock(10);
+    (100..200).for_each(|epoch| round(&mut store, epoch));
+    assert!((0..100).all(|epoch| get(&store, table, 1000 + epoch).is_some() == (ends(epoch) > 10)));
 }

@@ -6,6 +6,7 @@ mod checkpoints;
 mod data;
 mod expected;
 mod files;
+mod kinds;
 mod larger;
 mod process;
 mod rescale;
@@ -221,6 +222,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("idle", "sources that fall silent for longer than they may", union::Union::idle),
         of("files", "from files through a window into files", files::Files::new),
         of("poison", "files with lines that cannot be decoded", files::Files::poisoned),
+        of("kinds", "all kinds of state, with a TTL and timers", kinds::Kinds::new),
         of("rescale", "a window and a process, on another number of cores each time", rescale::Both::new),
         of("larger", "a window and a process whose state is larger than memory", larger::Larger::new),
         beyond::scenario(),
