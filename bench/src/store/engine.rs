@@ -34,6 +34,8 @@ pub enum State {
     Values,
     /// A value per key, four times the budget together.
     LargeValues,
+    /// A value per key, to take snapshots of.
+    Snapshots,
     /// A list per key.
     Lists,
     /// A map per key.

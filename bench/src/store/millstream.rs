@@ -23,7 +23,7 @@ pub(super) struct Millstream {
 
 pub(super) fn open(setup: &Setup) -> Option<Box<dyn Engine>> {
     match setup.state {
-        State::Values => Some(Box::new(Millstream::new(setup.value_len))),
+        State::Values | State::Snapshots => Some(Box::new(Millstream::new(setup.value_len))),
         // The store has neither a budget nor collections yet: `StoreConfig` says what there is.
         State::LargeValues | State::Lists | State::Maps => None,
     }

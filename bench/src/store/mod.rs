@@ -97,7 +97,7 @@ pub struct Args {
     #[arg(long, default_value_t = 20)]
     snapshots: usize,
     /// Seconds of each turn with or without checkpoints.
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 4.0)]
     overhead_seconds: f64,
     /// MiB of the checkpoints that are written and recovered.
     #[arg(long, default_value_t = 1024)]

@@ -42,7 +42,8 @@ impl Table {
                 Better::More => ours / spread.median,
                 Better::Less => spread.median / ours,
             });
-            let goal = work.goals.iter().find(|goal| goal.beside == name);
+            // The variants of an engine are called after it.
+            let goal = work.goals.iter().find(|goal| name.starts_with(goal.beside));
             let goal = times.zip(goal).map(|(times, goal)| (times >= goal.times, format!("{}×", goal.times)));
             self.row(work, name, spread, times.map(|times| format!("{times:.2}×")), goal);
         }

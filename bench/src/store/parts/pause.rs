@@ -46,7 +46,9 @@ fn measure(bench: &Bench<'_>, mib: u64, table: &mut Table) -> Outcome<()> {
         }
         bench.say(&format!("snapshots of {mib} MiB: {engine}"));
         let budget = (mib << 21).max(64 << 20);
-        let Some(mut process) = bench.open_one(engine, keys, VALUE, budget, State::Values)? else { continue };
+        let Some(mut process) = bench.open_one(engine, keys, VALUE, budget, State::Snapshots)? else {
+            continue;
+        };
         process.must(&Command::Fill)?;
         process.settle()?;
         if let Some(reply) = process.ask(&Command::Snapshots { count })? {
