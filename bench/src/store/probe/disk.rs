@@ -33,7 +33,7 @@ pub(in crate::store) fn run(bytes: u64, value_len: usize, rounds: usize, dir: Pa
                 let (written, snapshot) = write(&mut engine, epoch, disk.clone(), &state).await?;
                 series[0].push(written);
                 series[1].push(RawFile::create(&dir.join("raw"))?.write(bytes)?);
-                let (recovered, seconds) = recover(disk.as_ref(), &state, &snapshot, keys.len()).await?;
+                let (recovered, seconds) = recover(disk.clone(), &state, &snapshot, keys.len()).await?;
                 series[2].push(recovered);
                 series[3].push(read(&state, &snapshot)?);
                 series[4].push(seconds);
