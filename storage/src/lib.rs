@@ -20,3 +20,4 @@ pub mod sealed;
 pub mod snapshot;
 pub mod store;
 mod table;
+pub mod topic;
