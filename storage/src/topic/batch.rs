@@ -118,55 +118,69 @@ impl Batch {
 #[derive(Clone)]
 pub struct Records {
     payload: SharedBytes,
-    first_offset: u64,
-    first_time: i64,
-    count: u32,
-    /// Records before this offset are passed over.
-    from: u64,
+    /// Where the records begin that are left.
+    place: Place,
+}
+
+/// A place in a [`Records`], to [go on](Records::go_on) from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Place {
+    /// Bytes of the payload that lie behind.
+    at: usize,
+    offset: u64,
+    /// Of the record before.
+    time: i64,
+    left: u32,
 }
 
 impl Records {
-    /// Checks the encoding once, so that [`iter`](Records::iter) need not.
+    /// Checks the encoding once, so that [`iter`](Records::iter) need not. Records below `from` are passed over.
     pub(super) fn open(meta: &Meta, payload: SharedBytes, from: u64) -> Result<Records, Damage> {
-        let records = Records {
-            payload,
-            first_offset: meta.offset,
-            first_time: meta.first_time,
-            count: meta.count,
-            from,
-        };
-        let mut iter = records.all();
-        for _ in 0..meta.count {
+        let place = Place { at: 0, offset: meta.offset, time: meta.first_time, left: meta.count };
+        let mut records = Records { payload, place };
+        let mut iter = records.iter();
+        let mut first = place;
+        while iter.left > 0 {
+            if iter.offset <= from {
+                first = iter.place();
+            }
             if iter.parse().is_none() {
                 return Err(Damage::Malformed(format!("it does not hold {} records", meta.count)));
             }
         }
+        records.place = first;
         Ok(records)
     }
 
-    /// The records, in the order of their offsets.
+    /// The records that are left, in the order of their offsets.
     pub fn iter(&self) -> RecordsIter<'_> {
-        let mut iter = self.all();
-        while iter.left > 0 && iter.offset < self.from {
-            iter.parse();
-        }
-        iter
+        let Place { at, offset, time, left } = self.place;
+        RecordsIter { rest: &self.payload[at..], whole: self.payload.len(), offset, time, left }
     }
 
-    fn all(&self) -> RecordsIter<'_> {
-        let (rest, offset, time) = (&self.payload[..], self.first_offset, self.first_time);
-        RecordsIter { rest, offset, time, left: self.count }
+    /// Leaves out the records before a place that [`RecordsIter::place`] told.
+    ///
+    /// # Panics
+    /// If it is the place of another batch that is longer.
+    pub fn go_on(&mut self, place: Place) {
+        assert!(place.at <= self.payload.len(), "a place in this batch");
+        self.place = place;
+    }
+
+    /// The offset of the first record that is left.
+    pub fn offset(&self) -> u64 {
+        self.place.offset
     }
 
     /// The offset behind the last record.
     pub fn end_offset(&self) -> u64 {
-        self.first_offset + u64::from(self.count)
+        self.place.offset + u64::from(self.place.left)
     }
 }
 
 impl std::fmt::Debug for Records {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Records({}..{})", self.from.max(self.first_offset), self.end_offset())
+        write!(f, "Records({}..{})", self.offset(), self.end_offset())
     }
 }
 
@@ -215,6 +229,8 @@ impl<'a> Iterator for Headers<'a> {
 #[derive(Clone, Debug)]
 pub struct RecordsIter<'a> {
     rest: &'a [u8],
+    /// Bytes of the payload.
+    whole: usize,
     offset: u64,
     /// Of the record before.
     time: i64,
@@ -222,6 +238,12 @@ pub struct RecordsIter<'a> {
 }
 
 impl<'a> RecordsIter<'a> {
+    /// Where the next record begins.
+    pub fn place(&self) -> Place {
+        let RecordsIter { rest, whole, offset, time, left } = *self;
+        Place { at: whole - rest.len(), offset, time, left }
+    }
+
     #[inline]
     fn parse(&mut self) -> Option<Record<'a>> {
         let timestamp = self.time.wrapping_add(unzigzag(take_varint(&mut self.rest)?));

@@ -121,6 +121,17 @@ impl Log {
         Ok(Some(scanned))
     }
 
+    /// Whether the segments begin where they may: before them everything was removed on purpose.
+    pub(super) fn check_start(&self, start: u64) -> Result<(), StoreError> {
+        match self.segments.first() {
+            Some(first) if first.name.base > start => {
+                let what = format!("the segment with offset {start} is missing");
+                Err(StoreError::damaged(&self.dir, 0, Damage::Malformed(what)))
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether everything is there that had been durable.
     fn check_end(&self, known_end: u64, scanned: Option<&Scanned>) -> Result<(), StoreError> {
         if self.next_offset >= known_end {

@@ -66,7 +66,7 @@ mod stat;
 mod window;
 mod writer;
 
-pub use batch::{Batch, BatchBuilder, Headers, Record, Records, RecordsIter};
+pub use batch::{Batch, BatchBuilder, Headers, Place, Record, Records, RecordsIter};
 pub use config::{Retention, TopicConfig};
 pub use cursor::Cursor;
 pub use error::TopicError;

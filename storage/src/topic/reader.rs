@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::disk::Disk;
-use crate::error::{Damage, StoreError};
+use crate::error::StoreError;
 use crate::planted;
 
 use super::batch::Records;
@@ -76,10 +76,10 @@ impl TopicReader {
     /// If there is no such partition, or the disk refuses.
     pub async fn range(&mut self, partition: u32) -> Result<Range<u64>, TopicError> {
         self.check(partition)?;
-        self.decisions.refresh().await?;
-        let start = self.decisions.state.starts[partition as usize];
         for _ in 0..RACES {
             let listing = self.list(partition).await?;
+            self.decisions.refresh().await?;
+            let start = self.start(partition, &listing);
             let Some(&(name, _)) = listing.chain.last() else { return Ok(0..0) };
             let Some(mut segment) = self.enter(partition, name, None).await? else { continue };
             self.hop(partition, &mut segment, u64::MAX).await?;
@@ -101,7 +101,7 @@ impl TopicReader {
         self.check(partition)?;
         let mut cursor = Cursor { partition, offset, segment: None };
         if !self.locate(&mut cursor).await? && offset > 0 {
-            return Err(self.out_of_range(partition, offset, 0));
+            return Err(self.out_of_range(partition, offset, 0..0));
         }
         Ok(cursor)
     }
@@ -179,25 +179,19 @@ impl TopicReader {
     async fn locate(&mut self, cursor: &mut Cursor) -> Result<bool, TopicError> {
         let Cursor { partition, offset, .. } = *cursor;
         for _ in 0..RACES {
-            self.decisions.refresh().await?;
             let listing = self.list(partition).await?;
-            if offset < self.decisions.state.starts[partition as usize] {
-                let end = self.range_end(partition).await?;
-                return Err(self.out_of_range(partition, offset, end));
+            self.decisions.refresh().await?;
+            if offset < self.start(partition, &listing) {
+                let range = Box::pin(self.range(partition)).await?;
+                return Err(self.out_of_range(partition, offset, range));
             }
-            if listing.chain.is_empty() {
-                return Ok(false);
-            }
-            let Some((name, limit)) = holding(&listing, offset) else {
-                let dir = partition_dir(&self.dir, partition);
-                let damage = Damage::Malformed(format!("the segment with offset {offset} is missing"));
-                return Err(StoreError::damaged(&dir, 0, damage).into());
-            };
+            let Some((name, limit)) = holding(&listing, offset) else { return Ok(false) };
             let Some(mut segment) = self.enter(partition, name, limit).await? else { continue };
             if offset > name.base {
                 let reached = self.hop(partition, &mut segment, offset).await?;
                 if reached < offset {
-                    return Err(self.out_of_range(partition, offset, reached));
+                    let start = self.start(partition, &listing);
+                    return Err(self.out_of_range(partition, offset, start..reached));
                 }
             }
             cursor.segment = Some(segment);
@@ -206,8 +200,11 @@ impl TopicReader {
         Err(self.busy(partition))
     }
 
-    async fn range_end(&mut self, partition: u32) -> Result<u64, TopicError> {
-        Ok(Box::pin(self.range(partition)).await?.end)
+    /// The first offset that is left. What was removed may be known before it is known to be durable that it was to
+    /// be; a segment that is lost for another reason is missed by the next writer.
+    fn start(&self, partition: u32, listing: &Listing) -> u64 {
+        let first = listing.chain.first().map_or(0, |(name, _)| name.base);
+        self.decisions.state.starts[partition as usize].max(first)
     }
 
     /// Opens a segment; nothing if it was removed meanwhile.
@@ -263,8 +260,7 @@ impl TopicReader {
         Err(TopicError::NoPartition { dir: self.dir.clone(), partition, partitions })
     }
 
-    fn out_of_range(&self, partition: u32, offset: u64, end: u64) -> TopicError {
-        let start = self.decisions.state.starts[partition as usize];
+    fn out_of_range(&self, partition: u32, offset: u64, Range { start, end }: Range<u64>) -> TopicError {
         TopicError::OutOfRange { dir: self.dir.clone(), partition, offset, start, end }
     }
 

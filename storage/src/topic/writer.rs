@@ -132,6 +132,7 @@ impl TopicWriter {
             let opening =
                 Log::recover(disk.clone(), at, identity, config.segment_bytes, known_end, |_, _| {});
             let (log, scanned) = opening.await?;
+            log.check_start(state.starts[partition as usize])?;
             state.ends[partition as usize] = log.next_offset();
             logs.push(log);
             found.push(scanned);
