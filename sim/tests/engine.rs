@@ -3,7 +3,8 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 8] = ["windows", "process", "union", "idle", "files", "poison", "rescale", "beyond"];
+const SCENARIOS: [&str; 10] =
+    ["windows", "process", "union", "idle", "files", "poison", "rescale", "topics", "topic", "beyond"];
 
 fn scenario(name: &str) -> Scenario {
     scenario::all().into_iter().find(|scenario| scenario.name == name).expect("a scenario of that name")
