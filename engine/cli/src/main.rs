@@ -1,6 +1,7 @@
 //! The `millstream` command.
 
 mod doctor;
+mod topic;
 
 use std::process::ExitCode;
 
@@ -18,11 +19,17 @@ struct Arguments {
 enum Command {
     /// Look at this machine: what the engine can use, what denies it, and which runtime `auto` chooses
     Doctor(doctor::Options),
+    /// Look at embedded topics, append to them, read them
+    #[command(subcommand)]
+    Topic(topic::Command),
 }
 
 fn main() -> ExitCode {
-    let Arguments { command: Command::Doctor(options) } = Arguments::parse();
-    match doctor::run(&options) {
+    let outcome = match Arguments::parse().command {
+        Command::Doctor(options) => doctor::run(&options),
+        Command::Topic(command) => topic::run(&command),
+    };
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough.
         Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
