@@ -4,6 +4,7 @@ use crate::error::{Damage, StoreError};
 
 use super::frame::{Kind, Meta, Place};
 use super::names::Name;
+use super::recover::witness;
 use super::window::{Found, Window};
 
 /// Where a reader is in a partition. Made by [`TopicReader::seek`](super::TopicReader::seek).
@@ -67,7 +68,12 @@ impl Segment {
                 self.synced = self.synced.max(synced);
                 None
             }
-            Found::Bad(damage) => Some(damage),
+            Found::Bad(damage) => {
+                if self.synced <= self.place.position && witness(&mut self.window, self.place).await? {
+                    self.synced = self.place.position + 1;
+                }
+                Some(damage)
+            }
             Found::End => None,
         };
         if self.limit.is_some() || self.synced > self.place.position {

@@ -46,7 +46,7 @@ pub enum TopicError {
     /// An offset that is not, or no longer, in a partition.
     #[error(
         "topic {}: offset {offset} of partition {partition} is out of range: it has offsets {start} up to, and not \
-         including, {end}; records before them were removed by retention", dir.display()
+         including, {end}; lower ones were removed by retention, higher ones are not there yet", dir.display()
     )]
     OutOfRange {
         /// The topic.

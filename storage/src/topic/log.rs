@@ -83,10 +83,8 @@ impl Log {
         // What is seen may be unsynced names of a writer that died; what they replace is removed below.
         disk.sync_dir(&dir).await.map_err(StoreError::io("sync the directory", &dir))?;
         let listing = names::list(&*disk, &dir).await?;
-        for name in listing.replaced.iter().map(|name| name.file()).chain(listing.pending) {
-            // Left over: if it cannot be removed, the next writer will.
-            drop(disk.remove(&dir.join(name)).await);
-        }
+        let left_over: Vec<_> =
+            listing.replaced.iter().map(|name| name.file()).chain(listing.pending).collect();
         let segments = listing.chain.into_iter();
         let mut log = Log {
             segments: segments.map(|(name, bytes)| Segment { name, bytes, greatest_time: None }).collect(),
@@ -104,6 +102,10 @@ impl Log {
         };
         let scanned = log.scan_last(each).await?;
         log.check_end(known_end, scanned.as_ref())?;
+        for name in left_over {
+            // If it cannot be removed, the next writer will.
+            drop(log.disk.remove(&log.dir.join(name)).await);
+        }
         log.durable_offset = log.next_offset;
         Ok((log, scanned))
     }

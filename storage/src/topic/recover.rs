@@ -45,6 +45,10 @@ pub(super) async fn scan(
         let place = Place { position: scanned.end, ..first };
         match window.frame(place).await? {
             Found::End => return Ok(scanned),
+            // A whole header of another place was not torn: it does not belong here.
+            Found::Bad(damage @ Damage::Misplaced { .. }) => {
+                return Err(StoreError::damaged(path, scanned.end, damage));
+            }
             Found::Bad(damage) => scanned.tail = Some(damage),
             Found::Frame(meta, synced, _) if meta.kind == Kind::Mark => {
                 scanned.synced = scanned.synced.max(synced);
@@ -60,7 +64,8 @@ pub(super) async fn scan(
             }
             Found::Frame(meta, ..) => {
                 let (found, expected) = (meta.offset, scanned.end_offset);
-                scanned.tail = Some(Damage::Misplaced { field: "offset", found, expected });
+                let damage = Damage::Misplaced { field: "offset", found, expected };
+                return Err(StoreError::damaged(path, scanned.end, damage));
             }
         }
         break;
@@ -74,7 +79,7 @@ pub(super) async fn scan(
 }
 
 /// Whether a frame behind `place` says that `place` had been durable.
-async fn witness(window: &mut Window, place: Place) -> Result<bool, StoreError> {
+pub(super) async fn witness(window: &mut Window, place: Place) -> Result<bool, StoreError> {
     let mut position = place.position + 8;
     loop {
         // The strides overlap, so that no header lies across two.
