@@ -84,8 +84,9 @@ fn resident() -> (u64, u64) {
 }
 
 fn report(what: &str, records: u64, took: Duration, owner: &mut Owner<'_>) {
-    let StoreStats { live_bytes, log_bytes, index_bytes, appended_bytes, written_bytes, requested_bytes, .. } =
-        owner.store.stats();
+    let StoreStats {
+        live_bytes, log_bytes, index_bytes, appended_bytes, written_bytes, requested_bytes, ..
+    } = owner.store.stats();
     let (now, most) = resident();
     println!(
         "{what}: {:.2} M records/s; live {} MB, log {} MB, index {} MB, taken at most {} MB, process {now} MB, at most \
@@ -109,7 +110,12 @@ fn main() {
     let budget = numbers.pop_front().map_or(keys * 120 / 4, |megabytes| megabytes << 20);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let segment_bytes = if budget < 128 << 20 { 64 << 10 } else { 2 << 20 };
-    let config = StoreConfig { budget: Some(budget), segment_bytes, block_bytes: 4096, ..StoreConfig::new("larger", 1) };
+    let config = StoreConfig {
+        budget: Some(budget),
+        segment_bytes,
+        block_bytes: 4096,
+        ..StoreConfig::new("larger", 1)
+    };
     let mut store = Store::new(config);
     let table = store.create_table(0, 0);
     let reader = Reader::new(Rc::new(StdDisk), dir.path().to_owned());

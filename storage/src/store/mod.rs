@@ -73,6 +73,8 @@ pub struct Store {
     /// Where compaction is.
     compaction: Option<compact::Cursor>,
     expiry: BTreeMap<u32, ExpiryRule>,
+    /// How many bytes are to be appended before the oldest segment is looked through for what has expired.
+    sweep_at: u64,
     appended_bytes: u64,
     compacted_bytes: u64,
     fetched_bytes: u64,
@@ -106,6 +108,7 @@ impl Store {
             scanning: None,
             compaction: None,
             expiry: BTreeMap::new(),
+            sweep_at: 0,
             appended_bytes: 0,
             compacted_bytes: 0,
             fetched_bytes: 0,
