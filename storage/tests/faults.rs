@@ -129,3 +129,68 @@ fn an_abandoned_write_that_ends_late_does_not_disturb_the_next_one() {
         assert_eq!(restored.get(table, stable_hash(b"key"), b"key"), Some(&value[..]));
     }
 }
+
+#[test]
+fn what_could_not_be_written_ahead_is_in_the_next_checkpoint_whatever_write_failed() {
+    let faults = (0..12).map(Failing::WriteAfter).chain([Failing::Sync]);
+    for fault in faults {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let disk = FaultyDisk(Rc::new(Cell::new(Failing::Nothing)));
+        let small = StoreConfig { segment_bytes: 64 << 10, block_bytes: 4096, ..StoreConfig::new("step", 1) };
+        let mut store = Store::new(StoreConfig { budget: Some(2 << 20), ..small.clone() });
+        let table = store.create_table(0, 0);
+        for key in 0..15_000u64 {
+            let key = key.to_le_bytes();
+            store.put(table, stable_hash(&key), &key, &[5; 100]).expect("it fits");
+        }
+        // Twice: the second file holds what the first did not, from a copy.
+        for fault in [fault, Failing::Nothing, fault] {
+            disk.0.set(fault);
+            let Some(spill) = store.spill() else { continue };
+            let written = block_on(spill.write(Rc::new(disk.clone()), dir.path().to_owned()));
+            assert!(written.is_ok() || store.failed_spills() > 0);
+        }
+        disk.0.set(Failing::Nothing);
+        let part = block_on(store.seal(1).write(Rc::new(disk.clone()), dir.path().to_owned()));
+        let part = part.expect("nothing fails any more");
+        store.flushed(1, &part);
+        let restored = block_on(Store::restore(Rc::new(StdDisk), dir.path(), small, &[part], |_, _| true));
+        let restored = restored.expect("nothing is damaged");
+        assert_eq!(restored.len(restored.table(0, 0).expect("it was listed")), 15_000);
+    }
+}
+
+#[test]
+fn a_checkpoint_writes_what_was_being_written_ahead_when_that_fails() {
+    for fails in [true, false] {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let small = StoreConfig { segment_bytes: 64 << 10, block_bytes: 4096, ..StoreConfig::new("step", 1) };
+        let mut store = Store::new(StoreConfig { budget: Some(2 << 20), ..small.clone() });
+        let table = store.create_table(0, 0);
+        for key in 0..15_000u64 {
+            let key = key.to_le_bytes();
+            store.put(table, stable_hash(&key), &key, &[5; 100]).expect("it fits");
+        }
+        let spill = store.spill().expect("there is more than may stay mutable");
+        let sealed = store.seal(1);
+        for key in 0..15_000u64 {
+            let key = key.to_le_bytes();
+            assert!(store.remove(table, stable_hash(&key), &key));
+        }
+        if fails {
+            drop(spill);
+        } else {
+            block_on(spill.write(Rc::new(StdDisk), dir.path().to_owned())).expect("the disk works");
+        }
+        let part = block_on(sealed.write(Rc::new(StdDisk), dir.path().to_owned())).expect("the disk works");
+        assert_eq!(part.files.len(), if fails { 1 } else { 2 });
+        store.flushed(1, &part);
+        let next = block_on(store.seal(2).write(Rc::new(StdDisk), dir.path().to_owned())).expect("it works");
+        for (part, keys) in [(part, 15_000), (next, 0)] {
+            let restored =
+                block_on(Store::restore(Rc::new(StdDisk), dir.path(), small.clone(), &[part], |_, _| true));
+            let restored = restored.expect("nothing is damaged");
+            assert_eq!(restored.len(restored.table(0, 0).expect("it was listed")), keys);
+        }
+    }
+}

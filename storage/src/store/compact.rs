@@ -74,9 +74,18 @@ impl Store {
         done
     }
 
+    /// Whether the log is mostly dead; or may be, for all that is known, as its records expire: then the oldest segment
+    /// is looked through for every two that were added.
     fn is_worth_compacting(&self) -> bool {
+        if self.is_sweep_due() {
+            return true;
+        }
         let enough = NOT_WORTH_IT.min(4 * self.config.segment_bytes as u64);
         self.log.log_bytes() > enough + 2 * self.log.live_bytes()
+    }
+
+    fn is_sweep_due(&self) -> bool {
+        self.expires && self.appended_bytes + self.fetched_bytes >= self.sweep_at
     }
 
     /// Where compaction goes on. The tail is left for a new segment when nothing else is there.
@@ -96,7 +105,8 @@ impl Store {
         let movable =
             |slot: u32| slot_is_free_of_tombstones(self, slot) || planted!(tombstone_compacted_early);
         let others = self.log.segments_from(oldest + 1).filter(|(_, slot)| !self.log.is_tail(*slot));
-        let deadest = others.filter(|(_, slot)| movable(*slot)).max_by_key(|(_, slot)| dead(*slot));
+        let sweep = self.is_sweep_due();
+        let deadest = others.filter(|(_, slot)| !sweep && movable(*slot)).max_by_key(|(_, slot)| dead(*slot));
         // The oldest has to go some day, and takes the tombstones of others with it: a little less dead will do.
         let chosen = deadest.filter(|(_, other)| dead(*other) > dead(slot) + dead(slot) / 2);
         Some(Cursor::at_start(chosen.map_or(oldest, |(sequence, _)| sequence)))
@@ -117,6 +127,8 @@ impl Store {
             let Some(bytes) = ended else { return looked_at };
             if !self.log.is_alive(cursor.sequence) {
                 self.compaction = None;
+                self.sweep_at =
+                    self.appended_bytes + self.fetched_bytes + 2 * self.config.segment_bytes as u64;
                 return looked_at + bytes;
             }
             if bytes == 0 {
@@ -132,6 +144,7 @@ impl Store {
     fn end_compaction(&mut self, slot: u32) {
         let sequence = self.log.segment(slot).sequence;
         self.compaction = None;
+        self.sweep_at = self.appended_bytes + self.fetched_bytes + 2 * self.config.segment_bytes as u64;
         if planted!(tombstone_compacted_early) {
             self.log.segment_mut(slot).tombstones = 0;
         }

@@ -70,6 +70,10 @@ pub struct Store {
     compaction: Option<compact::Cursor>,
     /// What ends by now is dead: compaction leaves it behind.
     clock: i64,
+    /// Whether there was ever a table whose values expire.
+    expires: bool,
+    /// How many bytes are to be appended before the oldest segment is looked through for what has expired.
+    sweep_at: u64,
     appended_bytes: u64,
     compacted_bytes: u64,
     fetched_bytes: u64,
@@ -110,6 +114,8 @@ impl Store {
             scanning: None,
             compaction: None,
             clock: i64::MIN,
+            expires: false,
+            sweep_at: 0,
             appended_bytes: 0,
             compacted_bytes: 0,
             fetched_bytes: 0,

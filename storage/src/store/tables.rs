@@ -52,6 +52,7 @@ impl Store {
             self.tables.push(None);
             (self.tables.len() - 1) as u32
         });
+        self.expires |= layout.expires;
         self.tables[slot as usize] = Some(Table::new(id, state, namespace, layout));
         let table = TableId { slot, id };
         self.by_name.insert((state, namespace), table);
