@@ -30,6 +30,15 @@ pub fn probe() -> Result<Support, Denied> {
 /// Tries out what cores on io_uring make for direct I/O: a ring of their own. Without one their helper threads do
 /// that work.
 ///
+/// ```
+/// use millstream::host::probe::{probe, probe_direct};
+/// if let Err(denied) = probe_direct() {
+///     eprintln!("direct I/O goes through helper threads: {denied}");
+/// } else {
+///     assert!(probe().is_ok());
+/// }
+/// ```
+///
 /// # Errors
 /// What denies it.
 pub fn probe_direct() -> Result<(), Denied> {
