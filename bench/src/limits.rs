@@ -1,10 +1,10 @@
 //! What the machine allows, measured in the same run as what is quoted against it.
 
-use std::fs::{File, OpenOptions};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
+
+use millstream_bench::raw_disk::RawFile;
 
 use crate::bare;
 use crate::report::{Cell, Outcome, Report};
@@ -116,34 +116,7 @@ fn clock_read() -> f64 {
 
 /// Gigabytes per second written and read past the page cache, and microseconds of a small sync.
 fn disk(args: &Args) -> Outcome<(f64, f64, f64)> {
-    const CHUNK: usize = 1 << 20;
     let path = args.disk.join(format!(".millstream-limits-{}", std::process::id()));
-    let direct = i32::try_from(rustix::fs::OFlags::DIRECT.bits())?;
-    let open = || OpenOptions::new().read(true).write(true).create(true).custom_flags(direct).open(&path);
-    let file =
-        open().or_else(|_| File::options().read(true).write(true).create(true).truncate(true).open(&path))?;
-    let mut memory = vec![7_u8; CHUNK + 4096];
-    let from = memory.as_ptr().align_offset(4096);
-    let chunk = &mut memory[from..from + CHUNK];
-    let total = (args.disk_mib * CHUNK) as f64 / 1e9;
-    let start = Instant::now();
-    for i in 0..args.disk_mib {
-        file.write_all_at(chunk, (i * CHUNK) as u64)?;
-    }
-    file.sync_data()?;
-    let write = total / start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    for i in 0..args.disk_mib {
-        file.read_exact_at(chunk, (i * CHUNK) as u64)?;
-    }
-    let read = total / start.elapsed().as_secs_f64();
-    let start = Instant::now();
-    for i in 0..20 {
-        file.write_all_at(&chunk[..4096], i * 4096)?;
-        file.sync_data()?;
-    }
-    let sync = start.elapsed().as_micros() as f64 / 20.0;
-    drop(file);
-    std::fs::remove_file(&path)?;
-    Ok((write, read, sync))
+    let mut file = RawFile::create(&path)?;
+    Ok((file.write((args.disk_mib << 20) as u64)?, file.read()?, file.sync(20)?))
 }

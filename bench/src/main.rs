@@ -5,6 +5,7 @@
 //! millstream-bench latency --rate 100000
 //! millstream-bench direct-write --disk /var/lib
 //! millstream-bench limits
+//! millstream-bench store
 //! ```
 //! Each prints a table and, with `--json FILE`, writes the same as JSON with the environment it was measured in.
 
@@ -14,14 +15,14 @@ mod events;
 mod keyed_sum;
 mod latency;
 mod limits;
-mod report;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use crate::report::Report;
+use millstream_bench::report;
+use millstream_bench::store;
 
 #[derive(Parser)]
 #[command(name = "millstream-bench", about = "Measure Millstream beside what the machine allows")]
@@ -43,28 +44,24 @@ enum Command {
     DirectWrite(direct_write::Args),
     /// What the machine allows: memory, caches, cores, disk, and bare keyed loops.
     Limits(limits::Args),
+    /// The state store: updates, reads, scans, snapshots, checkpoints and recovery, beside a hash map and the disk.
+    Store(store::Args),
 }
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
     let measured = match &cli.command {
-        Command::KeyedSum(args) => keyed_sum::run(args),
-        Command::Latency(args) => latency::run(args),
-        Command::DirectWrite(args) => direct_write::run(args),
-        Command::Limits(args) => limits::run(args),
+        Command::KeyedSum(args) => keyed_sum::run(args).map(Some),
+        Command::Latency(args) => latency::run(args).map(Some),
+        Command::DirectWrite(args) => direct_write::run(args).map(Some),
+        Command::Limits(args) => limits::run(args).map(Some),
+        Command::Store(args) => store::run(args, &store::OURS),
     };
-    match measured.and_then(|report| publish(&report, cli.json.as_deref())) {
+    match measured.and_then(|report| report.map_or(Ok(()), |report| report.publish(cli.json.as_deref()))) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error}");
             ExitCode::FAILURE
         }
     }
-}
-
-fn publish(report: &Report, json: Option<&std::path::Path>) -> report::Outcome<()> {
-    println!("{report}");
-    let Some(path) = json else { return Ok(()) };
-    let text = serde_json::to_string_pretty(&report.to_json())?;
-    std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
 }

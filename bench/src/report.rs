@@ -1,6 +1,7 @@
 //! A table of figures, for the terminal and as JSON.
 
 use std::fmt;
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
@@ -22,6 +23,7 @@ pub struct Cell {
 }
 
 impl Cell {
+    /// Text alone.
     pub fn text(text: impl Into<String>) -> Cell {
         let text = text.into();
         Cell { value: json!(text), text }
@@ -32,16 +34,20 @@ impl Cell {
         Cell { text: format!("{value:.decimals$}"), value: json!(value) }
     }
 
+    /// A number of things, thousands apart.
     pub fn count(value: u64) -> Cell {
         Cell { text: grouped(value), value: json!(value) }
     }
 }
 
 impl Report {
+    /// A table without rows.
     pub fn new(title: impl Into<String>, columns: &[&'static str]) -> Report {
         Report { title: title.into(), columns: columns.to_vec(), rows: Vec::new(), notes: Vec::new() }
     }
 
+    /// Adds a row.
+    ///
     /// # Panics
     /// If the row has not as many cells as there are columns.
     pub fn row(&mut self, cells: Vec<Cell>) {
@@ -49,10 +55,23 @@ impl Report {
         self.rows.push(cells);
     }
 
+    /// Adds a line below the table.
     pub fn note(&mut self, note: impl Into<String>) {
         self.notes.push(note.into());
     }
 
+    /// Prints the table, and writes it to a file as JSON if there is one to write.
+    ///
+    /// # Errors
+    /// If the file cannot be written.
+    pub fn publish(&self, json: Option<&Path>) -> Outcome<()> {
+        println!("{self}");
+        let Some(path) = json else { return Ok(()) };
+        let text = serde_json::to_string_pretty(&self.to_json())?;
+        std::fs::write(path, text).map_err(|error| format!("{}: {error}", path.display()).into())
+    }
+
+    /// The table as JSON, with the environment it was measured in.
     pub fn to_json(&self) -> Json {
         let row = |cells: &Vec<Cell>| -> Json {
             let pairs = self.columns.iter().zip(cells);
@@ -107,7 +126,20 @@ fn environment() -> Json {
             .unwrap_or_default()
             .trim(),
         "version": env!("CARGO_PKG_VERSION"),
+        "commit": commit(),
     })
+}
+
+/// The commit of the work tree that this was built from, `+` behind it if something in it is changed; empty outside
+/// of one.
+fn commit() -> String {
+    let git = |args: &[&str]| {
+        let output =
+            std::process::Command::new("git").args(["-C", env!("CARGO_MANIFEST_DIR")]).args(args).output();
+        output.map(|output| String::from_utf8_lossy(&output.stdout).trim().to_owned()).unwrap_or_default()
+    };
+    let changed = if git(&["status", "--porcelain"]).is_empty() { "" } else { "+" };
+    format!("{}{changed}", git(&["rev-parse", "--short", "HEAD"]))
 }
 
 /// Thousands apart.
@@ -126,12 +158,17 @@ pub fn grouped(n: u64) -> String {
 
 /// The middle of some measurements, and their range.
 pub struct Spread {
+    /// The middle one.
     pub median: f64,
+    /// The least.
     pub min: f64,
+    /// The greatest.
     pub max: f64,
 }
 
 impl Spread {
+    /// Of at least one measurement.
+    ///
     /// # Panics
     /// If there are no measurements.
     pub fn of(mut values: Vec<f64>) -> Spread {
@@ -140,6 +177,7 @@ impl Spread {
         Spread { median: values[values.len() / 2], min, max }
     }
 
+    /// From the least to the greatest.
     pub fn range(&self) -> Cell {
         Cell::text(format!("{:.1}–{:.1}", self.min, self.max))
     }

@@ -33,3 +33,18 @@ fn limits_are_all_measured() {
     assert!(rows.len() >= 12);
     assert!(rows.iter().all(|row| row["figure"].as_f64().is_none_or(|figure| figure > 0.0)));
 }
+
+#[test]
+fn the_store_is_measured_in_every_part_and_loses_no_update() {
+    let small = "--keys 2000 --rounds 1 --seconds 0.01 --elements 2000 --pause-mib 1 --snapshots 2 \
+                 --overhead-seconds 0.05 --disk-mib 1";
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let mut args = vec!["store", "--dir", dir.path().to_str().expect("a plain path")];
+    args.extend(small.split_whitespace());
+    let report = bench(&args);
+    let rows = report["rows"].as_array().expect("rows");
+    assert!(rows.len() > 30, "{} rows", rows.len());
+    assert!(rows.iter().all(|row| row["median"].is_number()), "a figure per row");
+    let left: Vec<_> = dir.path().read_dir().expect("it is there").collect();
+    assert!(left.is_empty(), "files are left: {left:?}");
+}

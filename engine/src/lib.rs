@@ -81,6 +81,7 @@ pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
 pub use handle::{JobControl, JobHandle, Report};
 pub use job::Job;
+pub use millstream_storage::topic;
 pub use operator::{aggregate, process, window};
 
 /// What most jobs need.
@@ -93,9 +94,9 @@ pub mod prelude {
     pub use crate::job::Job;
     pub use crate::key::Key;
     pub use crate::process::{Context, Declare, Process};
-    pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson};
+    pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson, topic_sink};
     pub use crate::source::watermarks::Watermarks;
-    pub use crate::source::{Poison, files, from_vec, generator};
+    pub use crate::source::{Poison, files, from_vec, generator, topic};
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
     pub use crate::stream::Stream;
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};

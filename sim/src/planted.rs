@@ -47,6 +47,11 @@ pub const BUGS: &[Bug] = &[
     bug("split_loses_bucket", "the entries of a map's new bucket are lost when one is split", "kinds"),
     bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
+    bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
+    bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
+    bug("past_stable_offset", "a reader of committed records sees open transactions", "topic"),
+    bug("torn_tail_accepted", "the checksums of a topic's batches are not compared", "topic"),
+    bug("no_segment_dir_sync", "the name of a topic's new segment is not made durable", "topic"),
 ];
 
 const fn bug(name: &'static str, about: &'static str, scenario: &'static str) -> Bug {

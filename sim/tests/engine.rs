@@ -3,8 +3,10 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 10] =
-    ["windows", "process", "kinds", "union", "idle", "files", "poison", "rescale", "larger", "beyond"];
+const SCENARIOS: [&str; 12] = [
+    "windows", "process", "kinds", "union", "idle", "files", "poison", "rescale", "larger", "topics",
+    "topic", "beyond",
+];
 
 fn scenario(name: &str) -> Scenario {
     scenario::all().into_iter().find(|scenario| scenario.name == name).expect("a scenario of that name")

@@ -9,6 +9,17 @@
 //! What is stored is the end, not the beginning: what is written is kept as long as was promised then, however the
 //! setting changes later. Times must not run backwards, or what was gone would come back: the owner of a store
 //! keeps the latest time that it has seen with the state, and asks by that one.
+//!
+//! ```
+//! use millstream_storage::expiry::{self, Life, UNTIL};
+//!
+//! let life = Life { now: 1_000, until: 4_000 };
+//! let mut value = [&life.until.to_le_bytes()[..], b"payload"].concat();
+//! assert_eq!((expiry::until(&value), &value[UNTIL..]), (4_000, &b"payload"[..]));
+//! assert!(life.sees(expiry::until(&value)) && expiry::sees(None, i64::MIN));
+//! expiry::set_until(&mut value, 900);
+//! assert!(!expiry::sees(Some(life), expiry::until(&value)));
+//! ```
 
 /// Bytes of the time at the beginning of a value.
 pub const UNTIL: usize = 8;

@@ -25,4 +25,5 @@ pub mod snapshot;
 pub mod spill;
 pub mod store;
 mod table;
+pub mod topic;
 mod writer;

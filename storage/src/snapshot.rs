@@ -15,7 +15,7 @@ pub(crate) const PART_NUMBER: usize = size_of::<u32>();
 /// ```
 /// # use std::rc::Rc;
 /// # use millstream_storage::disk::{StdDisk, block_on};
-/// use millstream_storage::snapshot::{DeltaFile, FORMAT, StoreSnapshot, TableEntry, file_name};
+/// use millstream_storage::snapshot::{DeltaFile, FORMAT, Layout, StoreSnapshot, TableEntry, file_name};
 /// # use millstream_storage::hash::stable_hash;
 /// # use millstream_storage::store::{Store, StoreConfig};
 /// # let dir = tempfile::tempdir()?;
@@ -26,7 +26,7 @@ pub(crate) const PART_NUMBER: usize = size_of::<u32>();
 /// let snapshot: StoreSnapshot = block_on(store.seal(7).write(Rc::new(StdDisk), dir.path().to_owned()))?;
 ///
 /// assert_eq!((snapshot.format, snapshot.epoch), (FORMAT, 7));
-/// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0 }]);
+/// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0, layout: Layout::PLAIN }]);
 /// let DeltaFile { name, bytes, .. } = &snapshot.files[0];
 /// assert_eq!(*name, file_name("counts", 7));
 /// assert_eq!(dir.path().join(name).metadata()?.len(), *bytes);
@@ -104,6 +104,13 @@ pub struct Layout {
 
 impl Layout {
     /// A record per key, alive until it is removed.
+    ///
+    /// ```
+    /// use millstream_storage::snapshot::Layout;
+    /// let parts = Layout { parts: true, ..Layout::PLAIN };
+    /// assert!(Layout::PLAIN.is_plain() && !parts.is_plain());
+    /// assert_eq!((parts.owner(b"key\x07\0\0\0"), Layout::PLAIN.owner(b"key")), (&b"key"[..], &b"key"[..]));
+    /// ```
     pub const PLAIN: Layout = Layout { parts: false, expires: false };
 
     /// Whether this is [`Layout::PLAIN`].

@@ -3,6 +3,7 @@
 mod checkpoint;
 mod doctor;
 mod text;
+mod topic;
 
 use std::error::Error;
 use std::io;
@@ -25,12 +26,16 @@ enum Command {
     /// Look at the checkpoints of a job
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// Look at embedded topics, append to them, read them
+    #[command(subcommand)]
+    Topic(topic::Command),
 }
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Doctor(options) => doctor::run(&options).map_err(Into::into),
         Command::Checkpoint(command) => checkpoint::run(&command),
+        Command::Topic(command) => topic::run(&command).map_err(Into::into),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -173,6 +173,13 @@ impl<P: Process> Context<'_, P> {
 
     /// The time by which state expires: [`Context::processing_time`], but for that it never runs backwards for a key, not
     /// over a restart either.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// fn age<P: Process>(made: &Value<i64>, cx: &Context<'_, P>) -> i64 {
+    ///     made.load(cx).map_or(0, |made| cx.state_time() - made)
+    /// }
+    /// ```
     pub fn state_time(&self) -> Timestamp {
         self.backend.clock()
     }

@@ -11,6 +11,7 @@ pub mod file;
 pub mod memory;
 pub(crate) mod stage;
 pub mod stdout;
+pub mod topic;
 
 use std::rc::Rc;
 use std::task::Waker;
@@ -25,6 +26,7 @@ pub use discard::{Discard, discard};
 pub use file::{NdjsonDir, ndjson_dir};
 pub use memory::{Collect, Collected, collect};
 pub use stdout::{StdoutNdjson, stdout_ndjson};
+pub use topic::{TopicSink, topic_sink, topic_sink_with};
 
 /// A sink of records of type `T`.
 ///

@@ -9,6 +9,7 @@ pub mod file;
 pub mod memory;
 pub(crate) mod stage;
 mod strided;
+pub mod topic;
 pub mod watermarks;
 
 use std::collections::BTreeMap;
@@ -22,6 +23,7 @@ use crate::host::{Host, LocalFuture};
 
 pub use file::{FileSource, file, files};
 pub use memory::{Generator, VecSource, from_vec, generator};
+pub use topic::{TopicSource, topic, topic_with};
 
 /// A source of records of type `T`.
 ///

@@ -58,6 +58,49 @@ use crate::state::{Aggregating, List, Map, Reducing, Timeline, Value};
 /// # assert_eq!(spans.take(), [('a', 0), ('a', 4)]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// All kinds of state:
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::state::{BroadcastState, OperatorList, UnionList};
+/// # #[derive(Clone)]
+/// # struct Count;
+/// # impl Aggregate for Count {
+/// #     type In = u64;
+/// #     type Acc = u64;
+/// #     type Out = u64;
+/// #     fn add(&self, count: &mut u64, _: &u64) { *count += 1; }
+/// #     fn finish(&self, count: &u64) -> u64 { *count }
+/// # }
+///
+/// struct States {
+///     last: Value<u64>,
+///     recent: List<String>,
+///     seen: Map<String, u64>,
+///     largest: Reducing<u64>,
+///     count: Aggregating<Count>,
+///     prices: Timeline<i64>,
+///     waiting: OperatorList<u64>,
+///     members: UnionList<String>,
+///     rules: BroadcastState<String, u64>,
+/// }
+///
+/// fn declare(state: &mut Declare) -> States {
+///     state.give_up("a state of an older version");
+///     States {
+///         last: state.value("last"),
+///         recent: state.list("recent").ttl(minutes(5)),
+///         seen: state.map("seen").ttl(Ttl::after(hours(1)).on_create()),
+///         largest: state.reducing("largest", |largest: &mut u64, n| *largest = *n.max(largest)),
+///         count: state.aggregating("count", Count),
+///         prices: state.timeline("prices"),
+///         waiting: state.operator_list("waiting"),
+///         members: state.union_list("members"),
+///         rules: state.broadcast("rules"),
+///     }
+/// }
+/// # declare(&mut Declare::default());
+/// ```
 #[derive(Default)]
 pub struct Declare {
     names: BTreeMap<u32, String>,

@@ -41,6 +41,18 @@ use crate::state::spec::settings;
 /// assert_eq!(lines.take(), ["to be"]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// Elements are not changed or removed one by one; a list that must stay short is replaced:
+/// ```
+/// # use millstream::prelude::*;
+/// fn keep_the_last<P: Process>(n: usize, words: &List<String>, cx: &mut Context<'_, P>) {
+///     if words.is_empty(cx) || words.len(cx) <= 2 * n as u64 {
+///         return;
+///     }
+///     let all = words.load(cx);
+///     words.replace(cx, &all[all.len() - n..]);
+/// }
+/// ```
 pub struct List<T> {
     pub(crate) at: Handle,
     of: PhantomData<fn() -> T>,

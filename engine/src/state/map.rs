@@ -38,6 +38,28 @@ use crate::state::spec::settings;
 /// assert_eq!(seen.take().last(), Some(&("/".to_owned(), 2)));
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// Entries come and go one by one, or all at once:
+/// ```
+/// # use millstream::prelude::*;
+/// /// The most frequent page, after which counting begins anew.
+/// fn most_frequent<P: Process>(pages: &Map<String, u64>, cx: &mut Context<'_, P>) -> Option<String> {
+///     let best = pages.iter(cx).max_by_key(|(_, n)| n.to_native()).map(|(page, _)| page);
+///     pages.clear(cx);
+///     best
+/// }
+///
+/// fn rename<P: Process>(from: &String, to: &String, pages: &Map<String, u64>, cx: &mut Context<'_, P>) {
+///     if !pages.contains(cx, from) || pages.is_empty(cx) {
+///         return;
+///     }
+///     let before = pages.load(cx, to).unwrap_or(0);
+///     let seen = pages.get(cx, from).map_or(0, |n| n.to_native());
+///     pages.remove(cx, from);
+///     pages.put(cx, to, &(before + seen));
+///     assert!(pages.len(cx) > 0 && pages.take(cx, from).is_none());
+/// }
+/// ```
 pub struct Map<K, V> {
     pub(crate) at: Handle,
     of: PhantomData<fn() -> (K, V)>,

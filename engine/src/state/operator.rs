@@ -118,6 +118,23 @@ impl<T: StateValue> OperatorList<T> {
 
 /// A list of `T` on each core, as [`OperatorList`]; and what all cores had in it when the job was restored, which each of
 /// them can see. Declared by [`Declare::union_list`](crate::process::Declare::union_list).
+///
+/// Each core can say which it is, and see which others there were:
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::state::{OperatorList, UnionList};
+///
+/// fn enlist<P: Process>(name: &String, names: &UnionList<String>, cx: &mut Context<'_, P>) -> usize {
+///     if names.own().is_empty(cx) {
+///         names.own().push(cx, name);
+///     }
+///     names.restored(cx).filter(|other| *other != name).count()
+/// }
+///
+/// fn longest<P: Process>(names: &OperatorList<String>, cx: &Context<'_, P>) -> usize {
+///     names.iter(cx).map(|name| name.len()).max().unwrap_or(0)
+/// }
+/// ```
 pub struct UnionList<T> {
     pub(crate) at: Handle,
     own: OperatorList<T>,
@@ -148,6 +165,34 @@ impl<T: StateValue> UnionList<T> {
 /// A map that is the same on every core, of rules or settings. Whoever writes to it must write the same on every core, at
 /// whatever pace, so that no result depends on which core it comes from; copies that differ in a checkpoint are refused.
 /// Declared by [`Declare::broadcast`](crate::process::Declare::broadcast).
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::state::BroadcastState;
+///
+/// /// A rule, or the end of one.
+/// fn obey<P: Process>(
+///     name: String,
+///     limit: Option<u64>,
+///     rules: &BroadcastState<String, u64>,
+///     cx: &mut Context<'_, P>,
+/// ) {
+///     match limit {
+///         Some(limit) => rules.put(cx, &name, &limit),
+///         None => _ = rules.remove(cx, &name),
+///     }
+/// }
+///
+/// fn is_allowed<P: Process>(
+///     name: &String,
+///     n: u64,
+///     rules: &BroadcastState<String, u64>,
+///     cx: &Context<'_, P>,
+/// ) -> bool {
+///     let total: u64 = rules.iter(cx).map(|(_, limit)| limit.to_native()).sum();
+///     rules.get(cx, name).is_none_or(|limit| n <= limit.to_native()) && n <= total
+/// }
+/// ```
 pub struct BroadcastState<K, V> {
     pub(crate) at: Handle,
     of: PhantomData<fn() -> (K, V)>,

@@ -41,6 +41,17 @@ type Combine<T> = dyn Fn(&mut T, &T);
 /// assert_eq!(largest.take(), [2, 2, 3]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// It can begin anew:
+/// ```
+/// # use millstream::prelude::*;
+/// fn begin_anew_above<P: Process>(limit: i64, largest: &Reducing<i64>, cx: &mut Context<'_, P>) {
+///     if largest.get(cx).is_some_and(|largest| *largest > limit) {
+///         largest.clear(cx);
+///     }
+///     assert!(largest.take(cx).is_none_or(|largest| largest <= limit));
+/// }
+/// ```
 pub struct Reducing<T> {
     pub(crate) at: Handle,
     value: Value<T>,

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millstream_storage::disk::SECTOR;
 use millstream_storage::planted;
 use millstream_storage::read::Reader;
 use millstream_storage::snapshot::StoreSnapshot;
@@ -52,7 +53,8 @@ fn sized(config: StoreConfig, cx: &OpenContext) -> StoreConfig {
     let Some(memory) = cx.memory else { return config };
     let segment = usize::try_from(memory / 64).unwrap_or(usize::MAX).clamp(16 << 10, config.segment_bytes);
     let segment_bytes = 1 << segment.ilog2();
-    let block_bytes = config.block_bytes.min(segment_bytes / 4);
+    // A record that is needed again costs the reading of its block.
+    let block_bytes = SECTOR;
     StoreConfig { budget: Some(memory), segment_bytes, block_bytes, ..config }
 }
 

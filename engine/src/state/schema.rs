@@ -16,6 +16,20 @@ use crate::state::codec::StateValue;
 pub(crate) const FORMAT: u32 = 1;
 
 /// A state, as a checkpoint describes it.
+///
+/// ```
+/// use millstream::state::StateSchema;
+///
+/// let seen = StateSchema {
+///     kind: "map".to_owned(),
+///     key: Some("String".to_owned()),
+///     of: "u64/8 flat".to_owned(),
+///     version: 1,
+///     expires: true,
+///     format: 1,
+/// };
+/// assert_eq!(seen.to_string(), "map of String to u64/8 flat, version 1, with a TTL");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StateSchema {

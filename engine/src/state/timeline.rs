@@ -51,6 +51,22 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 /// assert_eq!(amounts.take(), [150.0, 100.0]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// What is before the watermark goes, but for the newest, which is still in force:
+/// ```
+/// # use millstream::prelude::*;
+/// fn clean_up<P: Process>(rates: &Timeline<f64>, cx: &mut Context<'_, P>) {
+///     if let Some((in_force, _)) = rates.floor(cx, cx.watermark()) {
+///         rates.remove(cx, ..in_force);
+///         assert_eq!(rates.first(cx).map(|(time, _)| time), Some(in_force));
+///     }
+///     if rates.last(cx).is_some_and(|(time, _)| time < cx.watermark() - 86_400_000) {
+///         rates.clear(cx);
+///     }
+///     let ahead = rates.range(cx, cx.watermark() + 1..).count() as u64;
+///     assert!(rates.is_empty(cx) || ahead < rates.len(cx));
+/// }
+/// ```
 pub struct Timeline<T> {
     pub(crate) at: Handle,
     of: PhantomData<fn() -> T>,

@@ -18,6 +18,8 @@ use crate::time::{Timestamp, as_millis};
 ///
 /// let session = Ttl::after(minutes(30)).on_read();
 /// let cache = Ttl::after(hours(1)); // since the last write
+/// let token = Ttl::after(hours(1)).on_create();
+/// assert_ne!(token, cache);
 /// assert_eq!(cache, Ttl::from(hours(1)).on_write());
 /// assert_ne!(session, cache);
 /// ```

@@ -155,6 +155,16 @@ impl<T: StateValue> Value<T> {
     }
 
     /// As [`Value::update`]; an absent one starts from what `first` gives.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// fn least<P: Process>(n: i64, least: &Value<i64>, cx: &mut Context<'_, P>) -> i64 {
+    ///     least.update_or(cx, || n, |least| {
+    ///         *least = n.min(*least);
+    ///         *least
+    ///     })
+    /// }
+    /// ```
     pub fn update_or<P: Process, R>(
         &self,
         cx: &mut Context<'_, P>,

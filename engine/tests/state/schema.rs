@@ -178,7 +178,7 @@ impl Process for Other {
     fn on_record(&mut self, n: u64, state: &Either, cx: &mut Context<'_, Self>) {
         let seen = match state {
             Either::First(value) => value.update(cx, |count| u64::from(next(&mut count.seen))),
-            Either::Plain(value) => value.update(cx, |seen| next(seen)),
+            Either::Plain(value) => value.update(cx, next),
         };
         cx.emit((n, [seen; 3]));
     }

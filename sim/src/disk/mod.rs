@@ -11,6 +11,7 @@ mod locks;
 pub(crate) mod model;
 pub(crate) mod names;
 pub(crate) mod op;
+mod read_only;
 mod trouble;
 
 use std::io;
@@ -24,6 +25,7 @@ use crate::world::kernel::Kernel;
 
 pub use crash::CrashKind;
 pub(crate) use handle::SimDisk;
+pub use read_only::ReadOnly;
 
 /// The disk as the scenario sees it: at once, without faults.
 pub struct DiskView {

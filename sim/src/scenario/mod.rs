@@ -3,6 +3,7 @@
 pub mod control;
 pub mod engine;
 pub mod protocol;
+pub mod topic;
 
 use std::cell::RefCell;
 use std::fmt;
@@ -161,5 +162,8 @@ pub fn restart_until_done(
 
 /// Every scenario, those with a planted bug included.
 pub fn all() -> Vec<Scenario> {
-    [engine::scenarios(), protocol::scenarios(), control::scenarios()].into_iter().flatten().collect()
+    [engine::scenarios(), topic::scenarios(), protocol::scenarios(), control::scenarios()]
+        .into_iter()
+        .flatten()
+        .collect()
 }

@@ -2,6 +2,25 @@
 //!
 //! An append reads the head and changes it and one chunk: O(1), whatever the length. The first append after a seal
 //! copies the last chunk, which is at most 4 KiB. A short list lies in its head alone.
+//!
+//! ```
+//! # use millstream_storage::{collection::{Owner, list}, snapshot::Layout, store::{Store, StoreConfig}};
+//! # let mut store = Store::new(StoreConfig::new("doc", 1));
+//! use millstream_storage::expiry::Life;
+//!
+//! let table = store.create_table_of(0, 0, Layout { parts: true, expires: true });
+//! let owner = Owner::new(table, b"owner");
+//! let at = |now| Some(Life { now, until: now + 10 });
+//! list::push(&mut store, &owner, b"first", at(0))?;
+//! list::push(&mut store, &owner, b"second", at(5))?;
+//! assert_eq!(list::len(&store, &owner, at(9)), 2);
+//! assert_eq!(list::iter(&store, &owner, at(12)).collect::<Vec<_>>(), [(&b"second"[..], 15)]);
+//! list::touch(&mut store, &owner, Life { now: 12, until: 22 });
+//! assert_eq!(list::len(&store, &owner, at(20)), 1);
+//! list::clear(&mut store, &owner, at(20));
+//! assert_eq!(list::len(&store, &owner, at(20)), 0);
+//! # Ok::<(), millstream_storage::store::TooLarge>(())
+//! ```
 
 use super::entry::{Entries, Format, Keys, New};
 use super::room::Shape;

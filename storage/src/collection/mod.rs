@@ -6,7 +6,7 @@
 //! compaction need to know nothing of collections, but for whose key it is ([`Layout::owner`](crate::snapshot::Layout::owner)).
 //!
 //! ```
-//! use millstream_storage::collection::{Owner, map};
+//! use millstream_storage::collection::{MAX_ENTRY, Owner, map, owners};
 //! use millstream_storage::snapshot::Layout;
 //! use millstream_storage::store::{Store, StoreConfig};
 //!
@@ -17,6 +17,8 @@
 //! map::put(&mut store, &alice, b"shop", b"1", None)?;
 //! assert_eq!(map::get(&store, &alice, b"home", None), Some(&b"3"[..]));
 //! assert_eq!(map::iter(&store, &alice, None).count(), 2);
+//! assert_eq!(owners(&store, table), [b"alice"]);
+//! assert!(map::put(&mut store, &alice, b"all", &[0; MAX_ENTRY], None).is_err());
 //! # Ok::<(), millstream_storage::store::TooLarge>(())
 //! ```
 //!

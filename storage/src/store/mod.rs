@@ -136,6 +136,13 @@ impl Store {
 
     /// Tells the time, in milliseconds since the epoch: compaction drops what has [expired](crate::expiry) by then. An
     /// earlier time than the last one changes nothing.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("doc", 1));
+    /// store.set_clock(1_767_225_600_000);
+    /// store.maintain(1 << 20);
+    /// ```
     pub fn set_clock(&mut self, now: i64) {
         self.clock = self.clock.max(now);
     }

@@ -147,6 +147,13 @@ impl Store {
 
     /// Whether the store takes a record with a key and a value of these lengths.
     ///
+    /// ```
+    /// # use millstream_storage::store::{MAX_VALUE, Store, StoreConfig};
+    /// # let store = Store::new(StoreConfig::new("doc", 1));
+    /// assert!(store.check_size(8, MAX_VALUE).is_ok());
+    /// assert!(store.check_size(8, MAX_VALUE + 1).is_err());
+    /// ```
+    ///
     /// # Errors
     /// As [`Store::put`] of such a record.
     pub fn check_size(&self, key_len: usize, value_len: usize) -> Result<(), TooLarge> {

@@ -26,6 +26,14 @@ impl Store {
 
     /// As [`Store::create_table`], with records of this layout.
     ///
+    /// ```
+    /// # use millstream_storage::{snapshot::Layout, store::{Store, StoreConfig}};
+    /// # let mut store = Store::new(StoreConfig::new("doc", 1));
+    /// let expiring = Layout { parts: false, expires: true };
+    /// let table = store.create_table_of(7, 0, expiring);
+    /// assert_eq!(store.layout(table), expiring);
+    /// ```
+    ///
     /// # Panics
     /// As there; and if there is such a table, of another layout: the owner compares them at restore.
     pub fn create_table_of(&mut self, state: u32, namespace: i64, layout: Layout) -> TableId {

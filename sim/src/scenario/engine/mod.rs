@@ -10,6 +10,7 @@ mod kinds;
 mod larger;
 mod process;
 mod rescale;
+mod topics;
 mod union;
 mod windows;
 
@@ -205,7 +206,11 @@ fn scenario(name: &'static str, about: &'static str, body: Body) -> Scenario {
 }
 
 /// The scenario of a kind of work, made from the streams of a seed.
-fn of<W: Work + 'static>(name: &'static str, about: &'static str, make: fn(&World) -> W) -> Scenario {
+fn of<W: Work + 'static>(
+    name: &'static str,
+    about: &'static str,
+    make: impl Fn(&mut World) -> W + Send + Sync + 'static,
+) -> Scenario {
     let body = move |world: &mut World, options: &Options| {
         let work = make(world);
         endure(world, options, &work, Tolerance::Faults)
@@ -216,15 +221,22 @@ fn of<W: Work + 'static>(name: &'static str, about: &'static str, make: fn(&Worl
 /// Every scenario with the engine.
 pub fn scenarios() -> Vec<Scenario> {
     vec![
-        of("windows", "a window with late records, of one split out of order", windows::Windows::new),
-        of("process", "state and timers per key", process::Keyed::new),
-        of("union", "two sources of several splits that pause", union::Union::new),
-        of("idle", "sources that fall silent for longer than they may", union::Union::idle),
-        of("files", "from files through a window into files", files::Files::new),
-        of("poison", "files with lines that cannot be decoded", files::Files::poisoned),
-        of("kinds", "all kinds of state, with a TTL and timers", kinds::Kinds::new),
-        of("rescale", "a window and a process, on another number of cores each time", rescale::Both::new),
-        of("larger", "a window and a process whose state is larger than memory", larger::Larger::new),
+        of("windows", "a window with late records, of one split out of order", |world| {
+            windows::Windows::new(world)
+        }),
+        of("process", "state and timers per key", |world| process::Keyed::new(world)),
+        of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
+        of("idle", "sources that fall silent for longer than they may", |world| union::Union::idle(world)),
+        of("files", "from files through a window into files", |world| files::Files::new(world)),
+        of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
+        of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
+        of("rescale", "a window and a process, on another number of cores each time", |world| {
+            rescale::Both::new(world)
+        }),
+        of("larger", "a window and a process whose state is larger than memory", |world| {
+            larger::Larger::new(world)
+        }),
+        of("topics", "from a topic through a window into a topic", topics::Topics::new),
         beyond::scenario(),
     ]
 }

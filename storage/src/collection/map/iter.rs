@@ -64,7 +64,7 @@ mod tests {
 
     #[test]
     fn each_bucket_is_visited_once_by_its_lowest_bits_first() {
-        assert_eq!(in_order(0).collect::<Vec<_>>(), []);
+        assert_eq!(in_order(0).count(), 0);
         assert_eq!(in_order(1).collect::<Vec<_>>(), [0]);
         assert_eq!(in_order(6).collect::<Vec<_>>(), [0, 4, 2, 1, 5, 3]);
     }

@@ -5,6 +5,27 @@
 //! The bucket of a key is told by the low bits of its [`stable_hash`]: with 2^k ≤ n < 2^(k+1) by k + 1 of them where that
 //! is a bucket, or else by k. A missing bucket is an empty one. Iteration goes by ascending
 //! [`order`] of the keys: it depends on nothing but which keys there are.
+//!
+//! ```
+//! # use millstream_storage::{collection::{Owner, map}, snapshot::Layout, store::{Store, StoreConfig}};
+//! # let mut store = Store::new(StoreConfig::new("doc", 1));
+//! use millstream_storage::collection::map::MapEntry;
+//! use millstream_storage::expiry::Life;
+//!
+//! let table = store.create_table_of(0, 0, Layout { parts: true, expires: true });
+//! let owner = Owner::new(table, b"owner");
+//! let at = |now| Life { now, until: now + 10 };
+//! map::put(&mut store, &owner, b"key", b"1", Some(at(0)))?;
+//! map::get_mut(&mut store, &owner, b"key", Some(at(5))).expect("it was put")[0] = b'2';
+//! assert_eq!(map::until(&store, &owner, b"key", at(5)), Some(15));
+//! map::touch(&mut store, &owner, b"key", at(7));
+//! let entry = MapEntry { key: b"key", value: b"2", until: 17 };
+//! assert_eq!(map::iter(&store, &owner, Some(at(16))).collect::<Vec<_>>(), [entry]);
+//! assert_eq!(map::len(&store, &owner, Some(at(17))), 0);
+//! assert!(map::remove(&mut store, &owner, b"key", Some(at(16))));
+//! map::clear(&mut store, &owner, Some(at(16)));
+//! # Ok::<(), millstream_storage::store::TooLarge>(())
+//! ```
 
 mod head;
 mod iter;
@@ -20,7 +41,7 @@ use crate::hash::stable_hash;
 use crate::store::{Store, TooLarge};
 
 use head::{FIELDS, Fields};
-pub use iter::iter;
+pub use iter::{MapEntry, iter};
 
 /// Bytes of entries that the head holds before there are buckets.
 const INLINE: usize = 512;
@@ -31,7 +52,8 @@ const TARGET: u64 = 384;
 ///
 /// ```
 /// # use millstream_storage::collection::map::order;
-/// assert!(order(b"b") < order(b"a"));
+/// use millstream_storage::hash::stable_hash;
+/// assert_eq!(order(b"key"), stable_hash(b"key").reverse_bits());
 /// ```
 #[inline]
 pub fn order(key: &[u8]) -> u64 {

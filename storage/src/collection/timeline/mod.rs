@@ -4,6 +4,25 @@
 //! entries are the numbers of their children under the earliest time that was ever inserted there; times before that
 //! go to the first child. Nodes are not merged when they are sparse but dropped when they are empty (Johnson and
 //! Shasha, JCSS 1993: free-at-empty), which suits what is removed here: everything up to some time.
+//!
+//! ```
+//! # use millstream_storage::{collection::{Owner, timeline}, snapshot::Layout, store::{Store, StoreConfig}};
+//! # let mut store = Store::new(StoreConfig::new("doc", 1));
+//! use millstream_storage::collection::timeline::{Range, TimelineEntry};
+//!
+//! let table = store.create_table_of(0, 0, Layout { parts: true, expires: false });
+//! let owner = Owner::new(table, b"owner");
+//! for time in [30, 10, 20] {
+//!     timeline::insert(&mut store, &owner, time, b"tick")?;
+//! }
+//! assert_eq!(timeline::first(&store, &owner), Some(TimelineEntry { time: 10, value: b"tick" }));
+//! assert_eq!(timeline::last(&store, &owner).map(|entry| entry.time), Some(30));
+//! let inside: Range<'_> = timeline::range(&store, &owner, 15, 30);
+//! assert_eq!(inside.map(|entry| entry.time).collect::<Vec<_>>(), [20, 30]);
+//! timeline::clear(&mut store, &owner);
+//! assert_eq!(timeline::len(&store, &owner), 0);
+//! # Ok::<(), millstream_storage::store::TooLarge>(())
+//! ```
 
 mod head;
 mod insert;

@@ -1,0 +1,77 @@
+//! What a writer that died may have left at the ends of the partitions: somebody must say whether it counts.
+
+use std::future::poll_fn;
+use std::path::Path;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Poll, Waker};
+
+use millstream_storage::disk::Disk;
+use millstream_storage::topic::{Isolation, TopicError, TopicReader, TopicWriter};
+
+use super::failed;
+use crate::error::Result;
+
+/// Done once by the shards of a source together: a topic whose last records are whole but not known to be durable, as
+/// its writer has died, is opened by a writer, which makes them so. If another writer lives, it tells them by itself.
+#[derive(Clone, Default)]
+pub(super) struct Settle(Arc<Mutex<State>>);
+
+#[derive(Default)]
+enum State {
+    #[default]
+    Idle,
+    Running(Vec<Waker>),
+    Done,
+}
+
+/// Lets the others go on, whatever came of it.
+struct Turn<'a>(&'a Settle);
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        let before = std::mem::replace(&mut *self.0.state(), State::Done);
+        if let State::Running(waiting) = before {
+            waiting.into_iter().for_each(Waker::wake);
+        }
+    }
+}
+
+impl Settle {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) async fn run(&self, disk: Rc<dyn Disk>, dir: &Path) -> Result<()> {
+        let first = poll_fn(|cx| match &mut *self.state() {
+            state @ State::Idle => {
+                *state = State::Running(Vec::new());
+                Poll::Ready(true)
+            }
+            State::Running(waiting) => {
+                waiting.push(cx.waker().clone());
+                Poll::Pending
+            }
+            State::Done => Poll::Ready(false),
+        });
+        if !first.await {
+            return Ok(());
+        }
+        let _turn = Turn(self);
+        settle(disk, dir).await.map_err(failed)
+    }
+}
+
+async fn settle(disk: Rc<dyn Disk>, dir: &Path) -> Result<(), TopicError> {
+    let mut durable = TopicReader::open(disk.clone(), dir, Isolation::Committed).await?;
+    let mut whole = TopicReader::open(disk.clone(), dir, Isolation::Uncommitted).await?;
+    for partition in 0..durable.partitions() {
+        if durable.range(partition).await?.end < whole.range(partition).await?.end {
+            return match TopicWriter::open(disk, dir).await {
+                Err(TopicError::Held { .. }) => Ok(()),
+                opened => opened?.close().await,
+            };
+        }
+    }
+    Ok(())
+}

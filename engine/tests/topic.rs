@@ -1,0 +1,154 @@
+//! Jobs from topics into topics, on the real runtime: each record once, over restarts and changes of the cores.
+
+use std::path::Path;
+use std::rc::Rc;
+use std::time::Duration;
+
+use millstream::host::RuntimeKind;
+use millstream::prelude::*;
+use millstream::sink::topic_sink_with;
+use millstream::source::{DeadLetter, topic_with};
+use millstream::topic::{BatchBuilder, Isolation, Signal, TopicConfig, TopicReader, TopicWriter};
+use millstream_storage::disk::{StdDisk, block_on};
+
+fn append(dir: &Path, partitions: u32, values: impl IntoIterator<Item = String>) -> Signal {
+    let config = TopicConfig::new(5).partitions(partitions).segment_bytes(5_000);
+    let opened = TopicWriter::open_or_create(Rc::new(StdDisk), dir, config);
+    let mut writer = block_on(opened).expect("the disk works");
+    for (at, value) in (0..).zip(values) {
+        let mut batch = BatchBuilder::new();
+        batch.push(at, None, value.as_bytes(), &[]);
+        writer.append(at as u32 % partitions, batch.finish()).expect("it fits");
+    }
+    block_on(writer.flush()).expect("the disk works");
+    let signal = writer.signal();
+    block_on(writer.close()).expect("the disk works");
+    signal
+}
+
+fn read(dir: &Path) -> Vec<u64> {
+    block_on(async {
+        let mut reader =
+            TopicReader::open(Rc::new(StdDisk), dir, Isolation::Committed).await.expect("a topic");
+        let mut seen = Vec::new();
+        for partition in 0..reader.partitions() {
+            let mut cursor = reader.seek(partition, 0).await.expect("in range");
+            while let Some(records) = reader.next(&mut cursor).await.expect("not damaged") {
+                let number = |value: &[u8]| serde_json::from_slice::<u64>(value).expect("a number");
+                seen.extend(records.iter().map(|record| number(record.value)));
+            }
+        }
+        seen.sort_unstable();
+        seen
+    })
+}
+
+fn config(cores: usize, dir: &Path) -> Config {
+    Config::new()
+        .cores(cores)
+        .runtime(RuntimeKind::Threads)
+        .checkpoints(dir.join("state"))
+        .checkpoint_every(Duration::from_millis(5))
+}
+
+#[test]
+fn a_job_from_a_topic_into_a_topic_writes_each_record_once() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    append(&input, 3, (0..2000_u64).map(|n| n.to_string()));
+    let job = || {
+        let job = Job::new("double");
+        let sink = topic_sink(&output).partitions(2).key_by(|n: &u64, key| key.extend(n.to_le_bytes()));
+        job.source("numbers", topic::<u64>(&input)).map(|n| n * 2).sink("doubles", sink);
+        job
+    };
+    let report = job().run(config(2, dir.path())).expect("nothing fails");
+    assert_eq!(report.records_in, 2000);
+    let expected: Vec<u64> = (0..2000).map(|n| n * 2).collect();
+    assert_eq!(read(&output), expected);
+    // A job that has ended stays ended.
+    job().run(config(1, dir.path())).expect("nothing fails");
+    assert_eq!(read(&output), expected);
+    // Without its checkpoints it would write everything again.
+    let error = job().run(config(1, &dir.path().join("elsewhere"))).expect_err("a second run");
+    assert_eq!(error.kind(), ErrorKind::Restore);
+    assert!(error.to_string().contains("producer"), "{error}");
+}
+
+#[test]
+fn a_job_that_follows_goes_on_where_it_was_cancelled() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    for round in 1..=3_u64 {
+        append(&input, 2, ((round - 1) * 100..round * 100).map(|n| n.to_string()));
+        let sink = topic_sink(&output);
+        let (signal, job) = (sink.signal(), Job::new("follow"));
+        job.source("numbers", topic::<u64>(&input).follow().poll_every(Duration::from_millis(1)))
+            .sink("copies", sink);
+        let running = job.start(config(round as usize % 2 + 1, dir.path())).expect("it starts");
+        while read_if_any(&output).len() < 100 * round as usize {
+            assert!(!running.is_over(), "{:?}", running.wait());
+            block_on_thread(&signal);
+        }
+        running.cancel();
+        running.wait().expect("it was cancelled");
+        assert_eq!(read(&output), (0..100 * round).collect::<Vec<_>>());
+    }
+}
+
+fn read_if_any(dir: &Path) -> Vec<u64> {
+    if dir.join("manifest").exists() { read(dir) } else { Vec::new() }
+}
+
+/// Lets some time pass, or less if something becomes readable.
+fn block_on_thread(signal: &Signal) {
+    let seen = signal.version();
+    for _ in 0..20 {
+        if signal.version() > seen {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+#[test]
+fn records_that_cannot_be_decoded_go_to_the_dead_letters() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    append(dir.path(), 1, ["1", "nonsense", "3"].map(str::to_owned));
+    let job = Job::new("poison");
+    let (numbers, good) = collect::<u64>();
+    let (letters, dead) = collect::<DeadLetter>();
+    let source = job.source("numbers", topic::<u64>(dir.path()).poison(Poison::Skip));
+    source.dead_letters().sink("dead", letters);
+    source.sink("good", numbers);
+    job.run(Config::new().cores(1).runtime(RuntimeKind::Threads)).expect("nothing fails");
+    assert_eq!(good.take(), [1, 3]);
+    let dead = dead.take();
+    assert_eq!((dead.len(), dead[0].offset, dead[0].record.as_str()), (1, 1, "nonsense"));
+    assert!(dead[0].split.ends_with("partition-00000"), "{}", dead[0].split);
+}
+
+#[test]
+fn raw_records_carry_their_times_through() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    append(&input, 1, ["7", "8"].map(str::to_owned));
+    let job = Job::new("raw");
+    let raw = topic_with(&input, |record| Ok((record.timestamp, record.value.to_vec())));
+    let sink = topic_sink_with(&output, |record: &(i64, Vec<u8>), out: &mut Vec<u8>| {
+        out.extend_from_slice(&record.1);
+        Ok(())
+    });
+    job.source("raw", raw).event_time(|record| record.0, Watermarks::bounded(secs(1))).sink("copies", sink);
+    job.run(Config::new().cores(1).runtime(RuntimeKind::Threads)).expect("nothing fails");
+    assert_eq!(read(&output), [7, 8]);
+    let times = block_on(async {
+        let mut reader = TopicReader::open(Rc::new(StdDisk), &output, Isolation::Committed).await?;
+        let mut cursor = reader.seek(0, 0).await?;
+        let records = reader.next(&mut cursor).await?.expect("one batch");
+        Ok::<_, millstream::topic::TopicError>(
+            records.iter().map(|record| record.timestamp).collect::<Vec<_>>(),
+        )
+    });
+    assert_eq!(times.expect("not damaged"), [0, 1]);
+}

@@ -1,0 +1,278 @@
+//! Readers of a topic: any number of them, in any process.
+
+use std::collections::BTreeMap;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
+
+use crate::disk::Disk;
+use crate::error::StoreError;
+use crate::planted;
+
+use super::batch::Records;
+use super::config::{self, TopicConfig};
+use super::cursor::{Ahead, Cursor, Segment};
+use super::decisions::Fate;
+use super::error::TopicError;
+use super::follow::Follow;
+use super::frame::{Meta, Place};
+use super::names::{self, Listing, Name};
+use super::partition_dir;
+use super::window::Window;
+
+/// How often a segment may vanish between its listing and its opening.
+const RACES: u32 = 8;
+
+/// Which records a reader sees.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Isolation {
+    /// Durable ones, of no transaction or of committed ones, in the order of their offsets: the first record of a
+    /// transaction that is still open holds back all behind it.
+    #[default]
+    Committed,
+    /// All that are whole, also those of open and aborted transactions, and those that a power failure could still
+    /// take back.
+    Uncommitted,
+}
+
+/// Reads a topic.
+pub struct TopicReader {
+    disk: Rc<dyn Disk>,
+    dir: PathBuf,
+    config: TopicConfig,
+    isolation: Isolation,
+    pub(super) decisions: Follow,
+    /// By partition and generation: where in a file some offsets lie. It is rebuilt from the headers as far as it is
+    /// needed, so it cannot contradict them.
+    index: BTreeMap<(u32, u64), Vec<(u64, u64)>>,
+}
+
+impl TopicReader {
+    /// Opens the topic in `dir`.
+    ///
+    /// # Errors
+    /// If there is none, or the disk refuses.
+    pub async fn open(
+        disk: Rc<dyn Disk>,
+        dir: &Path,
+        isolation: Isolation,
+    ) -> Result<TopicReader, TopicError> {
+        let config = config::load(&*disk, dir).await?;
+        let mut decisions = Follow::new(disk.clone(), dir, config);
+        decisions.refresh().await?;
+        let dir = dir.to_owned();
+        Ok(TopicReader { disk, dir, config, isolation, decisions, index: BTreeMap::new() })
+    }
+
+    /// How many partitions the topic has.
+    pub fn partitions(&self) -> u32 {
+        self.config.partitions
+    }
+
+    /// The first offset that is left in a partition, and the one behind the last record that is durable, or with
+    /// [`Isolation::Uncommitted`] whole.
+    ///
+    /// # Errors
+    /// If there is no such partition, or the disk refuses.
+    pub async fn range(&mut self, partition: u32) -> Result<Range<u64>, TopicError> {
+        self.check(partition)?;
+        for _ in 0..RACES {
+            let listing = self.list(partition).await?;
+            self.decisions.refresh().await?;
+            let start = self.start(partition, &listing);
+            let Some(&(name, _)) = listing.chain.last() else { return Ok(0..0) };
+            let Some(mut segment) = self.enter(partition, name, None).await? else { continue };
+            self.hop(partition, &mut segment, u64::MAX).await?;
+            // Once more from the last entry of the index, to tell what is durable.
+            let (from, position) = self.indexed(partition, name, u64::MAX);
+            segment.place.position = position;
+            let end = segment.end(from, self.isolation == Isolation::Committed).await?;
+            return Ok(start..end.max(start));
+        }
+        Err(self.busy(partition))
+    }
+
+    /// A cursor at an offset: the start of the partition, its end, or one between them.
+    ///
+    /// # Errors
+    /// [`TopicError::OutOfRange`] with the valid range if the offset was removed or is not there yet; if there is no
+    /// such partition; or if the disk refuses.
+    pub async fn seek(&mut self, partition: u32, offset: u64) -> Result<Cursor, TopicError> {
+        self.check(partition)?;
+        let mut cursor = Cursor { partition, offset, segment: None };
+        if !self.locate(&mut cursor).await? && offset > 0 {
+            return Err(self.out_of_range(partition, offset, 0..0));
+        }
+        Ok(cursor)
+    }
+
+    /// The next batch with records that may be seen; nothing if there is none yet. Then [`Cursor::offset`] is where
+    /// it will begin.
+    ///
+    /// # Errors
+    /// If the disk refuses; if something that had been durable is damaged, by the name of the file and the place in
+    /// it; or [`TopicError::OutOfRange`] if retention has overtaken the cursor.
+    pub async fn next(&mut self, cursor: &mut Cursor) -> Result<Option<Records>, TopicError> {
+        let (mut fresh, mut decided) = (false, false);
+        loop {
+            if cursor.segment.is_none() && !self.locate(cursor).await? {
+                return Ok(None);
+            }
+            let segment = cursor.segment.as_mut().expect("just located");
+            match segment.ahead(cursor.offset, self.isolation == Isolation::Committed).await {
+                Ok(Ahead::Frame(meta, payload)) => match self.fate(&meta, &mut decided).await? {
+                    Fate::Open => return Ok(None),
+                    fate => {
+                        let from = std::mem::replace(&mut cursor.offset, meta.end_offset());
+                        let segment = cursor.segment.as_mut().expect("still there");
+                        let records = Records::open(&meta, payload, from).map_err(|damage| {
+                            StoreError::damaged(&segment.window.path, segment.place.position, damage)
+                        })?;
+                        segment.pass(&meta);
+                        if fate == Fate::Committed {
+                            return Ok(Some(records));
+                        }
+                    }
+                },
+                Ok(Ahead::Over) => cursor.segment = None,
+                // The chunk may be older than the file, and the segment may not be the last any more.
+                Ok(Ahead::Tail) | Err(StoreError::Damaged { .. }) if !fresh => {
+                    fresh = true;
+                    self.renew(cursor).await?;
+                }
+                Ok(Ahead::Tail) => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// What became of the transaction of a frame. Asks the log of decisions once, if it must.
+    async fn fate(&mut self, meta: &Meta, decided: &mut bool) -> Result<Fate, TopicError> {
+        if meta.transaction == 0 || self.isolation == Isolation::Uncommitted {
+            return Ok(Fate::Committed);
+        }
+        let mut fate = self.decisions.state.fate(meta.transaction);
+        if fate == Fate::Open && !std::mem::replace(decided, true) {
+            self.decisions.refresh().await?;
+            fate = self.decisions.state.fate(meta.transaction);
+        }
+        if fate == Fate::Open && planted!(past_stable_offset) {
+            return Ok(Fate::Committed);
+        }
+        Ok(fate)
+    }
+
+    /// Looks at the tail again: at what was written since, and whether another segment goes on.
+    async fn renew(&mut self, cursor: &mut Cursor) -> Result<(), TopicError> {
+        let listing = self.list(cursor.partition).await?;
+        let Some(segment) = &mut cursor.segment else { return Ok(()) };
+        segment.window.refresh();
+        match holding(&listing, cursor.offset) {
+            Some((name, limit)) if name == segment.name => segment.limit = limit,
+            // Replaced, or removed.
+            _ => cursor.segment = None,
+        }
+        Ok(())
+    }
+
+    /// Finds the segment and the place of the cursor's offset. False if the partition has no segment yet.
+    async fn locate(&mut self, cursor: &mut Cursor) -> Result<bool, TopicError> {
+        let Cursor { partition, offset, .. } = *cursor;
+        for _ in 0..RACES {
+            let listing = self.list(partition).await?;
+            self.decisions.refresh().await?;
+            if offset < self.start(partition, &listing) {
+                let range = Box::pin(self.range(partition)).await?;
+                return Err(self.out_of_range(partition, offset, range));
+            }
+            let Some((name, limit)) = holding(&listing, offset) else { return Ok(false) };
+            let Some(mut segment) = self.enter(partition, name, limit).await? else { continue };
+            if offset > name.base {
+                let reached = self.hop(partition, &mut segment, offset).await?;
+                if reached < offset {
+                    let start = self.start(partition, &listing);
+                    return Err(self.out_of_range(partition, offset, start..reached));
+                }
+            }
+            cursor.segment = Some(segment);
+            return Ok(true);
+        }
+        Err(self.busy(partition))
+    }
+
+    /// The first offset that is left. What was removed may be known before it is known to be durable that it was to
+    /// be; a segment that is lost for another reason is missed by the next writer.
+    fn start(&self, partition: u32, listing: &Listing) -> u64 {
+        let first = listing.chain.first().map_or(0, |(name, _)| name.base);
+        self.decisions.state.starts[partition as usize].max(first)
+    }
+
+    /// Opens a segment; nothing if it was removed meanwhile.
+    async fn enter(
+        &self,
+        partition: u32,
+        name: Name,
+        limit: Option<u64>,
+    ) -> Result<Option<Segment>, TopicError> {
+        let path = partition_dir(&self.dir, partition).join(name.file());
+        let place = Place { topic: self.config.id, partition, generation: name.generation, position: 0 };
+        match Window::open(&*self.disk, &path).await {
+            Ok(window) => Ok(Some(Segment { name, window, place, synced: 0, limit })),
+            Err(StoreError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Moves a segment to the frame that holds an offset, or to the tail; returns the offset that was reached.
+    async fn hop(&mut self, partition: u32, segment: &mut Segment, offset: u64) -> Result<u64, TopicError> {
+        let (from, position) = self.indexed(partition, segment.name, offset);
+        segment.place.position = position;
+        let entries = self.index.entry((partition, segment.name.generation)).or_default();
+        let note = |offset, position| {
+            if entries.last().is_none_or(|last: &(u64, u64)| last.0 < offset) {
+                entries.push((offset, position));
+            }
+        };
+        Ok(segment.seek(from, offset, note).await?)
+    }
+
+    /// The last entry of the index at or before an offset: an offset, and where its frame begins.
+    fn indexed(&self, partition: u32, name: Name, offset: u64) -> (u64, u64) {
+        let entries = self.index.get(&(partition, name.generation)).map_or(&[][..], Vec::as_slice);
+        let before = entries.partition_point(|(at, _)| *at <= offset);
+        before.checked_sub(1).map_or((name.base, 0), |at| entries[at])
+    }
+
+    async fn list(&self, partition: u32) -> Result<Listing, TopicError> {
+        Ok(names::list(&*self.disk, &partition_dir(&self.dir, partition)).await?)
+    }
+
+    /// The segments of a partition that hold its offsets, with their lengths.
+    pub(super) async fn segments(&self, partition: u32) -> Result<Vec<u64>, TopicError> {
+        Ok(self.list(partition).await?.chain.into_iter().map(|(_, bytes)| bytes).collect())
+    }
+
+    fn check(&self, partition: u32) -> Result<(), TopicError> {
+        let partitions = self.config.partitions;
+        if partition < partitions {
+            return Ok(());
+        }
+        Err(TopicError::NoPartition { dir: self.dir.clone(), partition, partitions })
+    }
+
+    fn out_of_range(&self, partition: u32, offset: u64, Range { start, end }: Range<u64>) -> TopicError {
+        TopicError::OutOfRange { dir: self.dir.clone(), partition, offset, start, end }
+    }
+
+    fn busy(&self, partition: u32) -> TopicError {
+        let reason = format!("the segments of partition {partition} vanish faster than they can be opened");
+        TopicError::Refused { dir: self.dir.clone(), reason }
+    }
+}
+
+/// The segment that holds an offset, and where the next one goes on.
+fn holding(listing: &Listing, offset: u64) -> Option<(Name, Option<u64>)> {
+    let after = listing.chain.partition_point(|(name, _)| name.base <= offset);
+    let (name, _) = listing.chain[after.checked_sub(1)?];
+    Some((name, listing.chain.get(after).map(|(next, _)| next.base)))
+}
