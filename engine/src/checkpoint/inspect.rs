@@ -21,6 +21,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
+use millstream_storage::collection::is_head;
 use millstream_storage::disk::Disk;
 use millstream_storage::error::StoreError;
 use millstream_storage::inspect::{self, FileContents};
@@ -47,7 +48,7 @@ pub struct StateSize {
     pub tables: u64,
     /// Keys.
     pub keys: u64,
-    /// Bytes of keys and values.
+    /// Bytes of keys and values, of all parts of collections.
     pub bytes: u64,
 }
 
@@ -160,8 +161,9 @@ impl Checkpoints {
                 let name = names.get(&entry.state).cloned();
                 let size = sizes.entry(name.unwrap_or_else(|| format!("#{}", entry.state))).or_default();
                 size.tables += 1;
+                let layout = store.layout(table);
                 store.for_each(table, |key, value| {
-                    size.keys += 1;
+                    size.keys += u64::from(!layout.parts || is_head(key));
                     size.bytes += (key.len() + value.len()) as u64;
                 });
             }
@@ -178,8 +180,7 @@ async fn open(disk: Rc<dyn Disk>, dir: &Path, snapshot: &StoreSnapshot) -> Resul
 
 /// The names of a step's states, by their number in the store.
 fn state_names(step: &StepManifest) -> BTreeMap<u32, String> {
-    let declared = step.schema.detail.keys().filter_map(|key| key.strip_prefix("state "));
-    let declared = declared.map(|name| (state_id(name), name.to_owned()));
+    let declared = step.schema.states.keys().map(|name| (state_id(name), name.clone()));
     let timers = [(Domain::Event, "event-time timers"), (Domain::Processing, "processing-time timers")];
     let timers = timers.map(|(domain, name)| (domain.state(), name.to_owned()));
     let windows = (step.schema.kind == "window").then(|| (ACCUMULATORS, "windows".to_owned()));

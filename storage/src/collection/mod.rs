@@ -101,11 +101,22 @@ impl Part {
 pub fn owners(store: &Store, table: TableId) -> Vec<Vec<u8>> {
     let mut owners = Vec::new();
     store.for_each(table, |key, _| {
-        if key.ends_with(&HEAD.to_le_bytes()) {
+        if is_head(key) {
             owners.push(store.layout(table).owner(key).to_vec());
         }
     });
     owners
+}
+
+/// Whether a record's key is that of a collection's head: each key with a collection has one.
+///
+/// ```
+/// # use millstream_storage::collection::is_head;
+/// assert!(is_head(b"JFK\xff\xff\xff\xff"));
+/// assert!(!is_head(b"JFK\0\0\0\0"));
+/// ```
+pub fn is_head(key: &[u8]) -> bool {
+    key.ends_with(&HEAD.to_le_bytes())
 }
 
 /// Refuses an entry that would fill a record alone.
