@@ -3,11 +3,13 @@
 //! ```text
 //! millstream-bench keyed-sum --keys 1000000 --cores 2
 //! millstream-bench latency --rate 100000
+//! millstream-bench direct-write --disk /var/lib
 //! millstream-bench limits
 //! ```
 //! Each prints a table and, with `--json FILE`, writes the same as JSON with the environment it was measured in.
 
 mod bare;
+mod direct_write;
 mod events;
 mod keyed_sum;
 mod latency;
@@ -37,6 +39,8 @@ enum Command {
     KeyedSum(keyed_sum::Args),
     /// Open-loop latency of a keyed count at a fixed rate, from the time a record was due.
     Latency(latency::Args),
+    /// Writing a file past the page cache on each runtime, as checkpoints do, beside plain writes.
+    DirectWrite(direct_write::Args),
     /// What the machine allows: memory, caches, cores, disk, and bare keyed loops.
     Limits(limits::Args),
 }
@@ -46,6 +50,7 @@ fn main() -> ExitCode {
     let measured = match &cli.command {
         Command::KeyedSum(args) => keyed_sum::run(args),
         Command::Latency(args) => latency::run(args),
+        Command::DirectWrite(args) => direct_write::run(args),
         Command::Limits(args) => limits::run(args),
     };
     match measured.and_then(|report| publish(&report, cli.json.as_deref())) {

@@ -10,8 +10,40 @@ use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
 /// How a job is run. Everything has a default.
 ///
 /// ```
-/// use millstream::prelude::*;
-/// let config = Config::new().cores(2).checkpoints("state").checkpoint_every(secs(1));
+/// # use millstream::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let state = dir.path();
+/// let config = Config::new()
+///     .cores(2)
+///     .checkpoints(state)
+///     .checkpoint_every(secs(1))
+///     .checkpoint_timeout(minutes(1))
+///     .tolerated_checkpoint_failures(3)
+///     .retained_checkpoints(5);
+///
+/// let job = Job::new("squares");
+/// job.source("numbers", generator(1_000, |n| n * n)).sink("nowhere", discard());
+/// assert!(job.run(config)?.checkpoints >= 1);
+/// # Ok::<(), millstream::Error>(())
+/// ```
+///
+/// Latency, throughput and memory are traded by these:
+///
+/// ```
+/// # use millstream::prelude::*;
+/// # use std::time::Duration;
+/// let config = Config::new()
+///     .cores(1)
+///     .pin(false)
+///     .spin(Duration::from_micros(50))
+///     .batch_size(256)
+///     .ring_depth(4)
+///     .step_budget(4_096);
+///
+/// let job = Job::new("squares");
+/// job.source("numbers", generator(1_000, |n| n * n)).sink("nowhere", discard());
+/// assert_eq!(job.run(config)?.records_out, 1_000);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 #[derive(Clone, Debug)]
 pub struct Config {
@@ -53,12 +85,27 @@ impl Config {
     }
 
     /// The number of cores, each with one shard. Default: all that the process may use.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let refused = Job::new("doc").run(Config::new().cores(0)).unwrap_err();
+    /// assert_eq!(refused.kind(), ErrorKind::Config);
+    /// ```
     pub fn cores(mut self, cores: usize) -> Config {
         self.cores = cores;
         self
     }
 
     /// What drives the cores. Default: io_uring where it is allowed, else plain threads.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1).runtime(RuntimeKind::Threads))?;
+    /// assert_eq!(running.runtime(), RuntimeKind::Threads);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn runtime(mut self, kind: RuntimeKind) -> Config {
         self.runtime.kind = kind;
         self
@@ -79,6 +126,19 @@ impl Config {
 
     /// Where checkpoints are kept. A job started with the same directory goes on from the last one. Without it,
     /// a job that dies starts from the beginning.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let run = || {
+    ///     let job = Job::new("doc");
+    ///     job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    ///     job.run(Config::new().cores(1).checkpoints(dir.path()))
+    /// };
+    /// assert_eq!(run()?.records_in, 10);
+    /// assert!(run()?.already_finished);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn checkpoints(mut self, directory: impl Into<PathBuf>) -> Config {
         self.checkpoints = Some(directory.into());
         self
@@ -91,6 +151,16 @@ impl Config {
     }
 
     /// No checkpoint but the last, at the end of the input.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let job = Job::new("doc");
+    /// # job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let report = job.run(Config::new().cores(1).checkpoints(dir.path()).checkpoint_at_end_only())?;
+    /// assert_eq!(report.checkpoints, 1);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn checkpoint_at_end_only(mut self) -> Config {
         self.checkpoint_every = None;
         self
@@ -116,6 +186,12 @@ impl Config {
 
     /// The number of key groups: the greatest number of cores that the job can ever use, fixed by its first
     /// checkpoint. Default: 128, or more for many cores.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let refused = Job::new("doc").run(Config::new().max_parallelism(4).cores(5)).unwrap_err();
+    /// assert!(refused.to_string().contains("a core would own no key group"));
+    /// ```
     pub fn max_parallelism(mut self, groups: u32) -> Config {
         self.max_parallelism = Some(groups);
         self

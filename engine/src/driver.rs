@@ -269,7 +269,7 @@ impl Driver {
                     self.link.say(Reply::Committed(epoch));
                 }
                 Done::Written { step, epoch, meta, store, prepared } => {
-                    self.account(step, epoch, meta, store, prepared.transpose()?);
+                    self.account(step, epoch, meta, store, prepared)?;
                 }
             }
         }
@@ -282,10 +282,18 @@ impl Driver {
         epoch: u64,
         meta: Json,
         store: Option<Result<StoreSnapshot, StoreError>>,
-        prepared: Option<Json>,
-    ) {
+        prepared: Option<Result<Json>>,
+    ) -> Result<()> {
         let share = self.shares.entry(epoch).or_default();
         share.done += 1;
+        let prepared = match prepared {
+            Some(Err(error)) if error.kind() == ErrorKind::Exhausted => {
+                let message = format!("the output of step `{step}` on core {} was not written", self.core);
+                share.failed = Some(Error::new(ErrorKind::Checkpoint, message).caused_by(error));
+                None
+            }
+            other => other.transpose()?,
+        };
         let store = match store {
             None => None,
             Some(Ok(snapshot)) => {
@@ -300,14 +308,14 @@ impl Driver {
             }
         };
         share.parts.push((step, Part { shard: self.core, meta, store, prepared }));
-        if share.done < self.shard.len() {
-            return;
+        if share.done == self.shard.len() {
+            let share = self.shares.remove(&epoch).expect("it was there a moment ago");
+            self.link.say(match share.failed {
+                None => Reply::Prepared(epoch, share.parts),
+                Some(error) => Reply::Unprepared(epoch, error),
+            });
         }
-        let share = self.shares.remove(&epoch).expect("it was there a moment ago");
-        self.link.say(match share.failed {
-            None => Reply::Prepared(epoch, share.parts),
-            Some(error) => Reply::Unprepared(epoch, error),
-        });
+        Ok(())
     }
 
     /// Sleeps until there is something to do.

@@ -4,6 +4,16 @@ use std::error::Error as StdError;
 use std::fmt;
 
 /// What kind of thing went wrong; for a program to decide by. The message is for people.
+///
+/// ```
+/// use millstream::{Error, ErrorKind};
+///
+/// /// Whether it may go away by itself.
+/// fn is_worth_another_try(error: &Error) -> bool {
+///     error.kind() == ErrorKind::Exhausted
+/// }
+/// assert!(!is_worth_another_try(&Error::new(ErrorKind::Config, "cores is 0; a job needs at least one")));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ErrorKind {
@@ -17,6 +27,8 @@ pub enum ErrorKind {
     Source,
     /// A sink failed.
     Sink,
+    /// The machine lacks what may come back: space on a disk, open files.
+    Exhausted,
     /// The user's code panicked.
     User,
     /// A checkpoint could not be written.
@@ -40,6 +52,17 @@ pub struct Error {
 }
 
 /// The result of most calls.
+///
+/// ```
+/// use millstream::{Error, ErrorKind, Result};
+///
+/// fn half(n: u64) -> Result<u64> {
+///     if n % 2 == 0 { Ok(n / 2) } else { Err(Error::new(ErrorKind::User, format!("{n} is odd"))) }
+/// }
+/// assert_eq!(half(6)?, 3);
+/// assert!(half(7).is_err());
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 impl Error {
@@ -49,6 +72,14 @@ impl Error {
     }
 
     /// The same, with the error that caused it.
+    ///
+    /// ```
+    /// use millstream::{Error, ErrorKind};
+    ///
+    /// let cause = "7x".parse::<u64>().unwrap_err();
+    /// let error = Error::new(ErrorKind::Source, "not a number").caused_by(cause).at("line 3");
+    /// assert_eq!(error.to_string(), "line 3: not a number: invalid digit found in string");
+    /// ```
     pub fn caused_by(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Error {
         self.source = Some(source.into());
         self

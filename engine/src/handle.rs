@@ -60,6 +60,17 @@ impl Shared {
 }
 
 /// Counts and outcome of a run that ended.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(10, |n| n)).filter(|n| n % 2 == 0).sink("nowhere", discard());
+/// let report: Report = job.run(Config::new().cores(1))?;
+/// assert_eq!((report.records_in, report.records_out), (10, 5));
+/// assert_eq!(report.restored, None);
+/// assert!(!report.cancelled);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Report {
@@ -84,6 +95,26 @@ pub struct Report {
 }
 
 /// How an outcome is asked for, whatever drives the cores. The simulator holds this alone.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::JobControl;
+///
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+/// let running = job.start(Config::new().cores(1))?;
+///
+/// let control: JobControl = running.control();
+/// std::thread::spawn(move || {
+///     while control.metrics().sum(|shard| &shard.records_out) < 1_000 {
+///         std::thread::yield_now();
+///     }
+///     assert_eq!(control.last_trouble(), None);
+///     control.cancel();
+/// });
+/// assert!(running.wait()?.cancelled);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone)]
 pub struct JobControl {
     pub(crate) shared: Arc<Shared>,
@@ -108,6 +139,19 @@ impl JobControl {
 
     /// The outcome, once all cores have ended; `None` if the job did not get to an end. To be asked once.
     ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::host::{RuntimeConfig, launch};
+    /// # let job = Job::new("doc");
+    /// # job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    ///
+    /// let (mains, control) = job.into_mains(&Config::new().cores(1))?;
+    /// launch(&RuntimeConfig::default(), mains)?.join()?;
+    /// let report = control.outcome().expect("the job has come to its end")?;
+    /// assert_eq!(report.records_in, 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// The error that ended the job.
     pub fn outcome(&self) -> Option<Result<Report>> {
@@ -127,6 +171,23 @@ impl JobControl {
 }
 
 /// A job that was started. Dropping the handle cancels the job and waits for its threads.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+/// let running: JobHandle = job.start(Config::new().cores(1))?;
+/// if let Some(why) = running.fallback() {
+///     assert_eq!(running.runtime(), RuntimeKind::Threads, "{why}");
+/// }
+/// while running.metrics().sum(|shard| &shard.records_in) == 0 {
+///     std::thread::yield_now();
+/// }
+/// assert!(!running.is_over());
+/// running.cancel();
+/// assert!(running.wait()?.cancelled);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct JobHandle {
     control: JobControl,
     cores: Option<Cores>,

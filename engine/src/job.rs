@@ -1,6 +1,6 @@
 //! A job: a graph of streams, and what it takes to run it.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use crate::exchange::edge::Mesh;
 use crate::exchange::route::bells;
 use crate::graph::{Graph, Layout, Node, SharedGraph};
 use crate::handle::{JobControl, JobHandle, Report, Shared};
-use crate::host::{Class, CoreMain, launch};
+use crate::host::{Class, CoreMain, Host, LocalFuture, launch};
 use crate::key_group::Placement;
 use crate::metrics::Metrics;
 use crate::reference::{Compute, Event, Inputs};
@@ -46,6 +46,13 @@ pub struct Job {
 
 impl Job {
     /// An empty job. Its checkpoints carry the name.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let error = Job::new("nothing").run(Config::new()).unwrap_err();
+    /// assert_eq!(error.kind(), ErrorKind::Job);
+    /// assert!(error.to_string().starts_with("job `nothing`: the job has no sink"));
+    /// ```
     pub fn new(name: &str) -> Job {
         Job { name: name.to_owned(), graph: Rc::new(RefCell::new(Graph::default())) }
     }
@@ -54,8 +61,10 @@ impl Job {
     ///
     /// ```
     /// # use millstream::prelude::*;
-    /// # let job = Job::new("doc");
-    /// let squares = job.source("numbers", generator(1_000_000, |n| n * n));
+    /// let job = Job::new("doc");
+    /// job.source("squares", generator(1_000, |n| n * n)).sink("nowhere", discard());
+    /// assert_eq!(job.run(Config::new().cores(2))?.records_in, 1_000);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn source<T, S>(&self, name: &str, source: S) -> Stream<T, Identity<T, FromSource>>
     where
@@ -80,6 +89,16 @@ impl Job {
     }
 
     /// Runs the job to the end of its input.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, numbers) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(numbers.take(), [1, 2, 3]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     ///
     /// # Errors
     /// If the job or its settings are not well formed, the machine refuses what they need, a checkpoint cannot be
@@ -112,6 +131,19 @@ impl Job {
     }
 
     /// What to run on each core, for a host of one's own: the simulator's, for example.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::host::{RuntimeConfig, launch};
+    ///
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let (mains, control) = job.into_mains(&Config::new().cores(2))?;
+    /// assert_eq!(mains.len(), 2);
+    /// launch(&RuntimeConfig::default(), mains)?.join()?;
+    /// assert_eq!(control.metrics().sum(|shard| &shard.records_out), 10);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the job or its settings are not well formed.
@@ -210,9 +242,29 @@ impl Job {
 /// What runs on a core: its shard and, on the first, the coordinator.
 fn core_main(seed: ShardSeed, coordinator: Option<CoordinatorSeed>) -> CoreMain {
     Box::new(move |host| {
-        if let Some(coordinator) = coordinator {
-            host.spawn(Class::Records, Box::pin(coordinate(coordinator, host.clone())));
-        }
-        Box::pin(drive(seed, host))
+        Box::pin(async move {
+            let coordinated =
+                coordinator.map(|seed| started(&*host, Box::pin(coordinate(seed, host.clone()))));
+            drive(seed, host).await;
+            // It outlives all shards, and this core's other tasks with it.
+            if let Some(coordinated) = coordinated {
+                coordinated.await;
+            }
+        })
     })
+}
+
+/// Starts a task; what is returned is ready when the task has ended.
+fn started(host: &dyn Host, task: LocalFuture<()>) -> LocalFuture<()> {
+    let (bell, over) = (Arc::new(Bell::new()), Rc::new(Cell::new(false)));
+    let (ringing, ended) = (bell.clone(), over.clone());
+    host.spawn(
+        Class::Records,
+        Box::pin(async move {
+            task.await;
+            ended.set(true);
+            ringing.ring();
+        }),
+    );
+    Box::pin(async move { bell.wait(|| over.get()).await })
 }

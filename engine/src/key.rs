@@ -6,6 +6,14 @@
 use smallvec::SmallVec;
 
 /// Where a key is encoded: on the stack unless it is long.
+///
+/// ```
+/// use millstream::key::{Key, KeyBuf};
+///
+/// let mut out = KeyBuf::new();
+/// ("JFK".to_owned(), 7_u16).write(&mut out);
+/// assert_eq!(out[..], *b"\x03\0\0\0JFK\x07\0");
+/// ```
 pub type KeyBuf = SmallVec<[u8; 64]>;
 
 /// A type that streams can be keyed by.
@@ -31,7 +39,7 @@ pub type KeyBuf = SmallVec<[u8; 64]>;
 ///
 /// let route = Route { origin: *b"JFK", dest: *b"LAX" };
 /// let bytes = route.encoded(|bytes| bytes.to_vec());
-/// assert_eq!(Route::decode(&bytes), Some(route));
+/// assert_eq!(Key::decode(&bytes), Some(route));
 /// ```
 #[diagnostic::on_unimplemented(
     message = "`{Self}` cannot be a key",

@@ -3,6 +3,12 @@
 use millstream_storage::hash::stable_hash;
 
 /// The greatest possible maximum parallelism.
+///
+/// ```
+/// use millstream::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
+///
+/// assert_eq!(default_max_parallelism(1_000_000), MAX_KEY_GROUPS);
+/// ```
 pub const MAX_KEY_GROUPS: u32 = 32_768;
 
 /// The number of key groups of a job that does not set it: `clamp(next_power_of_two(1.5·cores), 128, 32768)`.
@@ -18,6 +24,16 @@ pub fn default_max_parallelism(cores: usize) -> u32 {
 }
 
 /// Places keys: hash → key group → core.
+///
+/// ```
+/// use millstream::key_group::Placement;
+///
+/// let placement = Placement::new(128, 2);
+/// assert_eq!(placement.groups(), 128);
+/// let hash = 200;
+/// assert_eq!(placement.group(hash), 200 % 128);
+/// assert_eq!(placement.owner(hash), 1, "the second core owns the groups from 64 on");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Placement {
     groups: u32,
@@ -70,6 +86,14 @@ impl Placement {
     }
 
     /// The core that owns an encoded key.
+    ///
+    /// ```
+    /// # use millstream::key::Key;
+    /// # use millstream::key_group::Placement;
+    /// let owner = |cores| "JFK".to_owned().encoded(|bytes| Placement::new(128, cores).owner_of_key(bytes));
+    /// assert_eq!(owner(1), 0);
+    /// assert!(owner(4) < 4);
+    /// ```
     pub fn owner_of_key(&self, encoded: &[u8]) -> usize {
         self.owner(stable_hash(encoded))
     }

@@ -4,6 +4,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// A counter with one writer: no locked instruction on the record path.
+///
+/// ```
+/// use millstream::metrics::Counter;
+///
+/// let counter = Counter::default();
+/// assert_eq!(counter.get(), 0);
+/// ```
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -28,6 +35,17 @@ impl Counter {
 }
 
 /// The counters of one core, on cache lines of their own.
+///
+/// ```
+/// use millstream::metrics::ShardMetrics;
+///
+/// /// The share of records that could not be decoded.
+/// fn poison(shard: &ShardMetrics) -> f64 {
+///     let (good, poison) = (shard.records_in.get(), shard.poison.get());
+///     poison as f64 / (good + poison).max(1) as f64
+/// }
+/// assert_eq!(poison(&ShardMetrics::default()), 0.0);
+/// ```
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub struct ShardMetrics {
@@ -44,6 +62,22 @@ pub struct ShardMetrics {
 }
 
 /// The counters of a job.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::metrics::{JobMetrics, Metrics};
+///
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", discard());
+/// let running = job.start(Config::new().cores(2))?;
+/// let metrics: Metrics = running.metrics().clone();
+/// running.wait()?;
+/// let by_core: Vec<u64> = metrics.shards().iter().map(|shard| shard.records_in.get()).collect();
+/// assert_eq!(by_core, [500, 500]);
+/// let of_job: &JobMetrics = metrics.job();
+/// assert_eq!(of_job.aborted.get(), 0);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Metrics {
     shards: Arc<[ShardMetrics]>,
@@ -82,9 +116,13 @@ impl Metrics {
     ///
     /// ```
     /// # use millstream::prelude::*;
-    /// # fn example(metrics: &millstream::metrics::Metrics) {
-    /// let read = metrics.sum(|shard| &shard.records_in);
-    /// # }
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(2))?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// assert_eq!(control.metrics().sum(|shard| &shard.records_in), 1_000);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn sum(&self, counter: impl Fn(&ShardMetrics) -> &Counter) -> u64 {
         self.shards.iter().map(|shard| counter(shard).get()).sum()

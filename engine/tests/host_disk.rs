@@ -3,6 +3,7 @@
 mod host_support;
 
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -193,6 +194,96 @@ both_hosts! {
             drop(file.write_at(0, bytes.into()));
         });
         assert!(std::fs::read(&path).unwrap() == expected);
+    }
+
+    fn more_direct_writes_than_a_ring_holds_may_be_under_way(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let file = host.disk().open(&path, OpenMode::CreateDirect).await.unwrap();
+            let piece = 4 * SECTOR;
+            let bytes = aligned(&pattern(400 * piece));
+            let write = |index: usize| {
+                let start = index * piece;
+                file.write_at(start as u64, bytes.slice(start..start + piece))
+            };
+            let under_way: Vec<_> = (0..400).rev().map(write).collect();
+            for write in under_way {
+                write.await.unwrap();
+            }
+            file.sync().await.unwrap();
+            assert_eq!(file.len().await.unwrap(), bytes.len() as u64);
+            assert!(std::fs::read(&path).unwrap() == *bytes);
+            assert!(file.read_at(1, bytes.len()).await.unwrap() == bytes[1..]);
+        });
+    }
+
+    fn a_direct_file_grows_on_after_and_during_a_sync(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let file = host.disk().open(&path, OpenMode::CreateDirect).await.unwrap();
+            let piece = 1 << 20;
+            let bytes = aligned(&pattern(20 * piece));
+            for index in 0..20 {
+                let start = index * piece;
+                let write = file.write_at(start as u64, bytes.slice(start..start + piece));
+                // Both have started: neither may undo what the other does.
+                let sync = file.sync();
+                write.await.unwrap();
+                sync.await.unwrap();
+                assert_eq!(file.len().await.unwrap(), (start + piece) as u64);
+            }
+            file.sync().await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == *bytes);
+        });
+    }
+
+    fn a_direct_file_keeps_no_room_behind_its_end(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        let own = path.clone();
+        run(kind, |host| async move {
+            let file = host.disk().open(&own, OpenMode::CreateDirect).await.unwrap();
+            file.write_at(0, pattern(3 << 20).into()).await.unwrap();
+            // Never synced.
+        });
+        let metadata = std::fs::metadata(&path).unwrap();
+        assert_eq!(metadata.len(), 3 << 20);
+        assert!(metadata.blocks() * 512 <= 4 << 20, "{} blocks", metadata.blocks());
+    }
+
+    fn dropped_writes_keep_their_bytes_until_they_are_done(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        let owner = Arc::new(pattern(16 << 20));
+        // SAFETY: the vector is not changed while the bytes live, and the owner keeps it.
+        let bytes = unsafe { SharedBytes::new(owner.clone(), owner.as_ptr(), owner.len()) };
+        let own = path.clone();
+        run(kind, |host| async move {
+            let file = host.disk().open(&own, OpenMode::CreateDirect).await.unwrap();
+            for start in (0..bytes.len()).step_by(64 << 10) {
+                drop(file.write_at(start as u64, bytes.slice(start..start + (64 << 10))));
+            }
+        });
+        assert_eq!(Arc::strong_count(&owner), 1);
+        assert!(std::fs::read(&path).unwrap() == *owner);
+    }
+
+    fn a_refused_direct_write_leaves_the_file_as_it_was(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let file = host.disk().open(&path, OpenMode::CreateDirect).await.unwrap();
+            let beyond = i64::MAX as u64 / SECTOR as u64 * SECTOR as u64;
+            let error = file.write_at(beyond, pattern(SECTOR).into()).await.expect_err("no file is as long");
+            assert!(error.to_string().starts_with(&format!("cannot write 4096 bytes at {beyond} of /")), "{error}");
+            assert_eq!(file.len().await.unwrap(), 0);
+            file.write_at(0, pattern(SECTOR).into()).await.unwrap();
+            file.write_at(0, Vec::new().into()).await.unwrap();
+            file.sync().await.unwrap();
+            assert!(std::fs::read(&path).unwrap() == pattern(SECTOR));
+        });
     }
 
     fn dropped_files_are_closed(kind) {

@@ -29,6 +29,7 @@ pub const BUGS: &[Bug] = &[
     bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),
     bug("no_commit_at_recovery", "the restored checkpoint's output is not committed again", "windows"),
     bug("aborted_epoch_forgotten", "the output of an aborted checkpoint is left out of the next", "files"),
+    bug("full_disk_skips", "what a full disk refused is not written again", "files"),
     bug("position_of_next_epoch", "the positions are those of a later record", "windows"),
     bug("timers_not_restored", "timers are left out of the checkpoint", "process"),
     bug("group_off_by_one", "keys are restored on the core of the next key group", "rescale"),

@@ -20,12 +20,46 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 /// A pending operation on this core. It may be dropped: the operation then still runs to its end, unobserved.
+///
+/// ```
+/// use millstream_storage::disk::{Io, block_on};
+///
+/// let length: Io<u64> = Box::pin(async { Ok(4096) });
+/// assert_eq!(block_on(length)?, 4096);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub type Io<T> = Pin<Box<dyn Future<Output = io::Result<T>>>>;
 
 /// Offsets and lengths of writes by [`OpenMode::CreateDirect`] are multiples of this, in bytes.
+///
+/// ```
+/// use millstream_storage::disk::{Disk, File, OpenMode, SECTOR, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # block_on(async {
+/// let file = StdDisk.open(&dir.path().join("blocks"), OpenMode::CreateDirect).await?;
+/// file.write_at(SECTOR as u64, vec![7; 2 * SECTOR].into()).await?;
+/// assert_eq!(file.len().await?, 3 * SECTOR as u64);
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub const SECTOR: usize = 4096;
 
 /// How a file is opened.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use millstream_storage::disk::{Disk, OpenMode, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("file");
+/// let open = |mode| block_on(StdDisk.open(&path, mode)).map(drop).map_err(|error| error.kind());
+/// assert_eq!(open(OpenMode::Read), Err(ErrorKind::NotFound));
+/// assert_eq!(open(OpenMode::Create), Ok(()));
+/// assert_eq!(open(OpenMode::CreateDirect), Err(ErrorKind::AlreadyExists));
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OpenMode {
     /// An existing file, to read.
@@ -38,6 +72,16 @@ pub enum OpenMode {
 }
 
 /// One name in a directory.
+///
+/// ```
+/// use millstream_storage::disk::{DirEntry, Disk, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("one"), "1")?;
+/// let entries = block_on(StdDisk.list(dir.path()))?;
+/// assert_eq!(entries, [DirEntry { name: "one".to_owned(), len: 1, is_dir: false }]);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct DirEntry {
     /// The name, without its directory.
@@ -49,6 +93,32 @@ pub struct DirEntry {
 }
 
 /// A file system as one core sees it.
+///
+/// How a file becomes whole and durable under its name, or is not there:
+///
+/// ```
+/// use std::rc::Rc;
+/// use millstream_storage::disk::{Disk, File, OpenMode, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().join("out");
+/// # block_on(async {
+/// let disk: Rc<dyn Disk> = Rc::new(StdDisk);
+/// let (pending, name) = (dir.join(".pending"), dir.join("one"));
+/// disk.create_dir_all(&dir).await?;
+/// let file = disk.open(&pending, OpenMode::Create).await?;
+/// file.write_at(0, b"contents".to_vec().into()).await?;
+/// file.sync().await?;
+/// disk.rename(&pending, &name).await?;
+/// disk.sync_dir(&dir).await?;
+/// assert_eq!(disk.list(&dir).await?[0].name, "one");
+/// disk.remove(&name).await?;
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
+///
+/// Two users of a directory exclude each other by the lock of a file in it; see [`Lease`].
 pub trait Disk {
     /// Opens a file.
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>>;
@@ -68,6 +138,24 @@ pub trait Disk {
 }
 
 /// An open file. Dropping it closes it.
+///
+/// ```
+/// use std::rc::Rc;
+/// use millstream_storage::disk::{Disk, File, OpenMode, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # block_on(async {
+/// let file: Rc<dyn File> = StdDisk.open(&dir.path().join("file"), OpenMode::Create).await?;
+/// file.write_at(4, b"body".to_vec().into()).await?;
+/// file.write_at(0, b"head".to_vec().into()).await?;
+/// file.sync().await?;
+/// assert_eq!(file.len().await?, 8);
+/// assert_eq!(file.read_at(2, 4).await?, b"adbo");
+/// assert_eq!(file.read_at(6, 100).await?, b"dy", "the file ends");
+/// # Ok::<(), std::io::Error>(())
+/// # })?;
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[expect(
     clippy::len_without_is_empty,
     reason = "asking for the length is I/O; nobody asks only whether it is zero"
@@ -84,7 +172,39 @@ pub trait File {
     fn sync(&self) -> Io<()>;
 }
 
+/// Whether an operation failed for lack of space or of open files: it may succeed later, and has changed nothing that
+/// a repetition does not overwrite.
+///
+/// ```
+/// # use millstream_storage::disk::lacks_room;
+/// assert!(lacks_room(&std::io::ErrorKind::StorageFull.into()));
+/// assert!(!lacks_room(&std::io::ErrorKind::NotFound.into()));
+/// ```
+pub fn lacks_room(error: &io::Error) -> bool {
+    const EMFILE: i32 = 24;
+    const ENFILE: i32 = 23;
+    let full = matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded);
+    let descriptors = matches!(error.raw_os_error(), Some(EMFILE | ENFILE));
+    // A host names the operation and the path in an error around the system's own.
+    let inner = error.get_ref().and_then(|error| error.source()).and_then(|error| error.downcast_ref());
+    full || descriptors || inner.is_some_and(lacks_room)
+}
+
 /// The exclusive lock of a file, held until dropped.
+///
+/// ```
+/// use std::io::ErrorKind;
+/// use millstream_storage::disk::{Disk, Lease, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("lock");
+/// let lease: Lease = block_on(StdDisk.lock(&path))?;
+/// let second = block_on(StdDisk.lock(&path)).map(|_| ());
+/// assert_eq!(second.unwrap_err().kind(), ErrorKind::WouldBlock);
+/// drop(lease);
+/// assert_eq!(block_on(StdDisk.lock(&path))?.path, path);
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub struct Lease {
     /// The locked file.
     pub path: PathBuf,
@@ -93,6 +213,16 @@ pub struct Lease {
 }
 
 /// A range of bytes kept alive by their owner, so that a write needs no copy.
+///
+/// ```
+/// use millstream_storage::disk::SharedBytes;
+///
+/// let page = SharedBytes::from(b"head, body".to_vec());
+/// let body = page.slice(6..10);
+/// drop(page);
+/// assert_eq!(body.as_slice(), b"body");
+/// assert_eq!(body.len(), 4);
+/// ```
 #[derive(Clone)]
 pub struct SharedBytes {
     // Keeps `start .. start + len` allocated.
@@ -112,6 +242,17 @@ impl SharedBytes {
     ///
     /// # Safety
     /// The range must stay allocated and unmodified for as long as `owner` or a clone of it lives.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use millstream_storage::disk::SharedBytes;
+    ///
+    /// let page = Arc::new(*b"page");
+    /// let (start, len) = (page.as_ptr(), page.len());
+    /// // SAFETY: the array stays where it is while the `Arc` lives, and nobody can change what an `Arc` shares.
+    /// let bytes = unsafe { SharedBytes::new(page, start, len) };
+    /// assert_eq!(bytes.as_slice(), b"page");
+    /// ```
     pub unsafe fn new(owner: Arc<dyn Any + Send + Sync>, start: *const u8, len: usize) -> SharedBytes {
         SharedBytes { _owner: owner, start, len }
     }

@@ -6,6 +6,23 @@ use std::path::{Path, PathBuf};
 use crate::store::TooLarge;
 
 /// A failed write, or something on disk that must not be used.
+///
+/// ```
+/// use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::error::{Damage, StoreError};
+/// use millstream_storage::manifest::{read_verified, write_atomically};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let path = dir.path().join("names");
+/// block_on(write_atomically(&StdDisk, dir.path(), "names", b"Ada, Grace"))?;
+/// let mut bytes = std::fs::read(&path)?;
+/// bytes[40] ^= 1;
+/// std::fs::write(&path, bytes)?;
+///
+/// let error = block_on(read_verified(&StdDisk, &path)).unwrap_err();
+/// assert!(matches!(error, StoreError::Damaged { damage: Damage::Checksum { .. }, .. }));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
     /// An operation of the disk failed.
@@ -45,6 +62,13 @@ pub enum StoreError {
 }
 
 /// How bytes differ from what was written.
+///
+/// ```
+/// use millstream_storage::error::Damage;
+///
+/// let damage = Damage::Truncated { found: 4096, expected: 16384 };
+/// assert_eq!(damage.to_string(), "the file ends after 4096 of 16384 bytes");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Damage {
     /// The first bytes are not those of this format.

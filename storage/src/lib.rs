@@ -11,6 +11,7 @@ pub mod disk;
 pub mod error;
 pub mod hash;
 mod index;
+pub mod inspect;
 mod log;
 pub mod manifest;
 mod memory;

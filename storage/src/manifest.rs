@@ -15,6 +15,18 @@ const ENVELOPE: usize = 32;
 /// Writes `bytes` to `name` in `dir` so that after a crash the file is either whole or as it was before:
 /// [`prepare`], then [`publish`].
 ///
+/// ```
+/// use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::manifest::{read_verified, write_atomically};
+///
+/// # let dir = tempfile::tempdir()?;
+/// for contents in [b"first", b"later"] {
+///     block_on(write_atomically(&StdDisk, dir.path(), "manifest", contents))?;
+///     assert_eq!(block_on(read_verified(&StdDisk, &dir.path().join("manifest")))?, contents);
+/// }
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
 /// # Errors
 /// If the disk refuses.
 pub async fn write_atomically(
@@ -28,6 +40,21 @@ pub async fn write_atomically(
 }
 
 /// Writes `bytes` under a temporary name, `<name>.tmp`, and syncs the file.
+///
+/// Who must do something between the two steps takes them one by one:
+///
+/// ```
+/// use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::manifest::{prepare, publish};
+///
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path();
+/// block_on(prepare(&StdDisk, dir, "manifest", b"contents"))?;
+/// assert!(dir.join("manifest.tmp").exists() && !dir.join("manifest").exists());
+/// block_on(publish(&StdDisk, dir, "manifest"))?;
+/// assert!(dir.join("manifest").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 ///
 /// # Errors
 /// If the disk refuses: `name` is as it was before. What a failed attempt leaves, the next one removes.

@@ -11,6 +11,15 @@ mod switch {
     }
 
     /// Switches a bug on for this thread, and all others off.
+    ///
+    /// ```
+    /// use millstream_storage::planted;
+    ///
+    /// planted::set(Some("no_delta_sync"));
+    /// assert!(planted::is("no_delta_sync") && planted!(no_delta_sync));
+    /// planted::set(None);
+    /// assert!(!planted!(no_delta_sync));
+    /// ```
     pub fn set(bug: Option<&'static str>) {
         BUG.set(bug);
     }
@@ -25,13 +34,29 @@ mod switch {
 pub use switch::{is, set};
 
 /// Whether this bug is on: never, without the feature `planted`.
+///
+/// ```
+/// use millstream_storage::planted;
+///
+/// assert!(!planted::is("no_delta_sync"));
+/// ```
 #[cfg(not(feature = "planted"))]
 #[inline(always)]
 pub const fn is(_: &str) -> bool {
     false
 }
 
-/// Whether the bug of this name is on: `if planted!(no_delta_sync) { … }`.
+/// Whether the bug of this name is on.
+///
+/// ```
+/// use millstream_storage::planted;
+///
+/// let mut synced = false;
+/// if !planted!(no_delta_sync) {
+///     synced = true;
+/// }
+/// assert!(synced);
+/// ```
 #[macro_export]
 macro_rules! planted {
     ($bug:ident) => {

@@ -20,6 +20,27 @@ const WRITE: usize = 512 << 10;
 const IN_FLIGHT: usize = 4;
 
 /// The delta of one epoch, to be written in the background. Made by [`Store::seal`](crate::store::Store::seal).
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::sealed::Sealed;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let dir = tempfile::tempdir()?;
+/// let mut store = Store::new(StoreConfig::new("counts", 1));
+/// let table = store.create_table(0, 0);
+/// store.put(table, stable_hash(b"JFK"), b"JFK", b"1")?;
+///
+/// let sealed: Sealed = store.seal(1);
+/// let bytes = sealed.bytes();
+/// // The store may go on meanwhile.
+/// let snapshot = block_on(sealed.write(Rc::new(StdDisk), dir.path().to_owned()))?;
+/// assert_eq!(snapshot.files[0].bytes, bytes);
+/// store.flushed(1, &snapshot);
+/// assert_eq!(store.seal(2).bytes(), 0, "nothing has changed");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Sealed {
     snapshot: StoreSnapshot,
     /// Shared with the store, on the same core: filling in headers elsewhere would race with its reads.

@@ -8,6 +8,27 @@ use serde::{Deserialize, Serialize};
 pub const FORMAT: u32 = 1;
 
 /// One store at one epoch: which files hold it, and which tables in them are alive.
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::snapshot::{DeltaFile, FORMAT, StoreSnapshot, TableEntry, file_name};
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let dir = tempfile::tempdir()?;
+///
+/// let mut store = Store::new(StoreConfig::new("counts", 1));
+/// let table = store.create_table(3, 0);
+/// store.put(table, stable_hash(b"JFK"), b"JFK", b"1")?;
+/// let snapshot: StoreSnapshot = block_on(store.seal(7).write(Rc::new(StdDisk), dir.path().to_owned()))?;
+///
+/// assert_eq!((snapshot.format, snapshot.epoch), (FORMAT, 7));
+/// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0 }]);
+/// let DeltaFile { name, bytes, .. } = &snapshot.files[0];
+/// assert_eq!(*name, file_name("counts", 7));
+/// assert_eq!(dir.path().join(name).metadata()?.len(), *bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct StoreSnapshot {
@@ -58,6 +79,11 @@ pub struct TableEntry {
 }
 
 /// The name of the file that a store writes for an epoch.
+///
+/// ```
+/// # use millstream_storage::snapshot::file_name;
+/// assert_eq!(file_name("counts", 7), "counts-0000000007.log");
+/// ```
 pub fn file_name(store: &str, epoch: u64) -> String {
     format!("{store}-{epoch:010}.log")
 }

@@ -5,6 +5,14 @@ use crate::log::{Address, Log};
 
 /// A table of a store: its keys are its own, and it is dropped as a whole. Valid for the store that gave it, until
 /// the table is dropped.
+///
+/// ```
+/// use millstream_storage::store::{Store, StoreConfig, TableId};
+///
+/// let mut store = Store::new(StoreConfig::new("counts", 1));
+/// let table: TableId = store.create_table(0, 0);
+/// assert_eq!(store.table(0, 0), Some(table));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TableId {
     /// Where the store keeps it.

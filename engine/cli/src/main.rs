@@ -1,8 +1,12 @@
 //! The `millstream` command.
 
+mod checkpoint;
 mod doctor;
+mod text;
 mod topic;
 
+use std::error::Error;
+use std::io;
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
@@ -19,23 +23,31 @@ struct Arguments {
 enum Command {
     /// Look at this machine: what the engine can use, what denies it, and which runtime `auto` chooses
     Doctor(doctor::Options),
+    /// Look at the checkpoints of a job
+    #[command(subcommand)]
+    Checkpoint(checkpoint::Command),
     /// Look at embedded topics, append to them, read them
     #[command(subcommand)]
     Topic(topic::Command),
 }
 
 fn main() -> ExitCode {
-    let outcome = match Arguments::parse().command {
-        Command::Doctor(options) => doctor::run(&options),
-        Command::Topic(command) => topic::run(&command),
+    let done = match Arguments::parse().command {
+        Command::Doctor(options) => doctor::run(&options).map_err(Into::into),
+        Command::Checkpoint(command) => checkpoint::run(&command),
+        Command::Topic(command) => topic::run(&command).map_err(Into::into),
     };
-    match outcome {
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         // The reader has seen enough.
-        Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => ExitCode::SUCCESS,
+        Err(error) if is_broken_pipe(&*error) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("millstream: {error}");
             ExitCode::FAILURE
         }
     }
+}
+
+fn is_broken_pipe(error: &(dyn Error + 'static)) -> bool {
+    error.downcast_ref::<io::Error>().is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
 }

@@ -122,6 +122,19 @@ impl Bell {
 
     /// Stops waiting: forgets the task, so that ringing costs little again. A ring that came before is remembered,
     /// and ends the next wait at once.
+    ///
+    /// ```
+    /// use std::task::{Context, Poll, Waker};
+    /// use millstream_ring::Bell;
+    ///
+    /// let bell = Bell::new();
+    /// let mut cx = Context::from_waker(Waker::noop());
+    /// assert_eq!(bell.poll_wait(&mut cx, || false), Poll::Pending);
+    /// // Work came by another way.
+    /// bell.disarm();
+    /// bell.ring();
+    /// assert_eq!(bell.poll_wait(&mut cx, || false), Poll::Pending, "who is awake is not rung");
+    /// ```
     pub fn disarm(&self) {
         // If it fails, the state is already `AWAKE`, or `RUNG`, which is for the next wait.
         let _ = self.state().compare_exchange(PARKED, AWAKE, Ordering::AcqRel, Ordering::Relaxed);
@@ -171,6 +184,22 @@ impl fmt::Debug for Bell {
 }
 
 /// What [`Bell::wait`] returns.
+///
+/// ```
+/// use std::task::{Context, Poll, Waker};
+/// use millstream_ring::{Bell, Wait};
+///
+/// fn is_over<F: FnMut() -> bool>(wait: &mut Wait<'_, F>) -> bool {
+///     let mut cx = Context::from_waker(Waker::noop());
+///     std::pin::Pin::new(wait).poll(&mut cx) == Poll::Ready(())
+/// }
+///
+/// let bell = Bell::new();
+/// let mut wait = bell.wait(|| false);
+/// assert!(!is_over(&mut wait));
+/// bell.ring();
+/// assert!(is_over(&mut wait));
+/// ```
 #[must_use = "a future does nothing unless awaited"]
 pub struct Wait<'a, F> {
     bell: &'a Bell,

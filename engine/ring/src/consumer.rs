@@ -28,6 +28,23 @@ use crate::sync::{Arc, Ordering};
 /// fn moved<T: Send>() {}
 /// moved::<millstream_ring::Consumer<std::rc::Rc<u64>>>();
 /// ```
+///
+/// ```
+/// use millstream_ring::{Consumer, ring};
+///
+/// /// Whether there will never be another item.
+/// fn is_done(consumer: &mut Consumer<u64>) -> bool {
+///     consumer.is_closed() && consumer.slots() == 0
+/// }
+///
+/// let (mut producer, mut consumer) = ring(8);
+/// producer.push_chunk(0..3);
+/// drop(producer);
+/// assert_eq!((consumer.capacity(), consumer.slots()), (8, 3));
+/// assert!(!is_done(&mut consumer));
+/// consumer.read_chunk(3).for_each(drop);
+/// assert!(is_done(&mut consumer));
+/// ```
 pub struct Consumer<T> {
     shared: Arc<Shared<T>>,
     /// The next index to pop: the truth, of which the shared one is a copy.

@@ -28,6 +28,21 @@ use crate::write_chunk::WriteChunk;
 /// fn moved<T: Send>() {}
 /// moved::<millstream_ring::Producer<std::rc::Rc<u64>>>();
 /// ```
+///
+/// ```
+/// use millstream_ring::{Producer, ring};
+///
+/// /// Fills the ring unless nobody listens.
+/// fn fill(producer: &mut Producer<u64>) -> usize {
+///     if producer.is_closed() { 0 } else { producer.push_chunk(0..) }
+/// }
+///
+/// let (mut producer, consumer) = ring(8);
+/// assert_eq!(fill(&mut producer), producer.capacity());
+/// assert_eq!(producer.slots(), 0);
+/// drop(consumer);
+/// assert_eq!(fill(&mut producer), 0);
+/// ```
 pub struct Producer<T> {
     shared: Arc<Shared<T>>,
     /// The next index to push: the truth, of which the shared one is a copy.

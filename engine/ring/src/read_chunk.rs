@@ -10,6 +10,20 @@ use crate::consumer::Consumer;
 ///
 /// When it is dropped, the producer gets the slots of the taken items back, all at once. Items not taken stay in
 /// the ring.
+///
+/// ```
+/// use millstream_ring::{ReadChunk, ring};
+///
+/// let (mut producer, mut consumer) = ring(8);
+/// producer.push_slice(&[1, 2, 3, 4, 5]);
+///
+/// let mut chunk: ReadChunk<'_, u64> = consumer.read_chunk(4);
+/// assert_eq!(chunk.as_slices().0, [1, 2, 3, 4]);
+/// assert_eq!(chunk.next(), Some(1));
+/// chunk.discard(2);
+/// drop(chunk);
+/// assert_eq!(consumer.pop(), Ok(4), "it was looked at, and stayed");
+/// ```
 #[must_use = "items are taken by iterating or `discard`; the others stay in the ring"]
 pub struct ReadChunk<'a, T> {
     consumer: &'a mut Consumer<T>,

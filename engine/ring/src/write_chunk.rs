@@ -8,6 +8,19 @@ use crate::producer::Producer;
 /// [`Producer::write_chunk`](crate::Producer::write_chunk).
 ///
 /// Dropped without [`commit`](WriteChunk::commit), its items are dropped: the consumer never sees them.
+///
+/// ```
+/// use millstream_ring::{WriteChunk, ring};
+///
+/// let (mut producer, mut consumer) = ring(8);
+/// let mut chunk: WriteChunk<'_, u64> = producer.write_chunk(4);
+/// chunk.extend([1, 2, 3].into_iter());
+/// assert_eq!(chunk.remaining(), 1);
+/// assert_eq!(chunk.push(4), Ok(()));
+/// assert_eq!(chunk.push(5), Err(5), "no slot was reserved for it");
+/// assert_eq!(chunk.commit(), 4);
+/// assert_eq!(consumer.slots(), 4);
+/// ```
 #[must_use = "items are shown to the consumer only by `commit`"]
 pub struct WriteChunk<'a, T> {
     producer: &'a mut Producer<T>,

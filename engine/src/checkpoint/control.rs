@@ -136,6 +136,11 @@ impl Line {
     pub(crate) fn is_ready(&mut self) -> bool {
         self.replies.slots() > 0 || (self.replies.is_closed() && !self.closed.get())
     }
+
+    /// Whether the core has ended. What it said before may still be read.
+    pub(crate) fn is_closed(&self) -> bool {
+        self.replies.is_closed()
+    }
 }
 
 impl Drop for Line {

@@ -86,6 +86,7 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
     let ending = coordinator.run().await;
     shared.end(ending);
     coordinator.order(&Order::Stop);
+    coordinator.all_gone().await;
 }
 
 impl Coordinator {
@@ -102,6 +103,12 @@ impl Coordinator {
 
     fn order(&mut self, order: &Order) {
         self.seed.lines.iter_mut().for_each(|line| line.order(order.clone()));
+    }
+
+    /// Waits until no core runs any more: the lease is not given back while somebody may still write.
+    async fn all_gone(&mut self) {
+        let CoordinatorSeed { lines, bell, .. } = &mut self.seed;
+        bell.wait(|| lines.iter().all(Line::is_closed)).await;
     }
 
     /// Reads the last checkpoint, and has the sinks finish what it had pre-committed. Also says whether the job
@@ -252,6 +259,11 @@ impl Coordinator {
     async fn checkpoint(&mut self, finished: bool) -> Result<Checkpointed> {
         let started = self.host.monotonic();
         let epoch = self.next_epoch;
+        if let Some(directory) = &self.directory
+            && let Err(error) = directory.claim(epoch).await
+        {
+            return self.abort(epoch, error);
+        }
         self.next_epoch += 1;
         self.order(&Order::Checkpoint(epoch));
         let shares = match self.gather(epoch, started.saturating_add(self.seed.timeout)).await? {
@@ -296,7 +308,10 @@ impl Coordinator {
                 Woken::Deadline => {
                     deadline = None;
                     let message = format!("checkpoint {epoch} took longer than {:?}", self.seed.timeout);
-                    failed = Some(Error::new(ErrorKind::Checkpoint, message));
+                    let error = Error::new(ErrorKind::Checkpoint, message);
+                    // Known now, although the next one waits until the last core has let go of this one.
+                    self.seed.shared.note_aborted(epoch, &error);
+                    failed = Some(error);
                 }
                 Woken::Reply(Reply::Prepared(of, parts)) if of == epoch => {
                     waiting -= 1;

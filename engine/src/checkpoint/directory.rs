@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! lease                   locked by the process that runs the job
+//! epoch                   the number of the last attempt, whatever became of it
 //! manifest-0000000012     a complete checkpoint
 //! data/                   the files of the stores, named by the manifests
 //! ```
@@ -17,7 +18,8 @@ use millstream_storage::planted;
 use crate::checkpoint::manifest::{FORMAT, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 
-const MANIFEST: &str = "manifest-";
+pub(super) const MANIFEST: &str = "manifest-";
+const EPOCH: &str = "epoch";
 
 /// Where the stores' files are.
 pub(crate) fn data_directory(checkpoints: &Path) -> PathBuf {
@@ -47,7 +49,7 @@ pub(crate) struct Contents {
     unfinished: Vec<String>,
     /// The files of the stores.
     data: Vec<String>,
-    /// The greatest epoch that any name here speaks of.
+    /// The greatest epoch that was attempted, or that any name here speaks of.
     highest_epoch: u64,
 }
 
@@ -95,10 +97,43 @@ impl Directory {
             .collect();
         // Names of manifests, of unfinished manifests and of state files all end with an epoch.
         let epochs = names.iter().chain(&data).filter_map(|name| epoch_in(name));
-        let highest_epoch = epochs.max().unwrap_or(0);
+        let highest_epoch = epochs.max().unwrap_or(0).max(self.last_attempt(&names).await?);
         let unfinished = |name: &&String| name.starts_with(MANIFEST) && name.ends_with(".tmp");
         let unfinished = names.iter().filter(unfinished).cloned().collect();
         Ok(Contents { manifests, unfinished, data, highest_epoch })
+    }
+
+    /// The number of the last attempt, 0 if there was none.
+    async fn last_attempt(&self, names: &[String]) -> Result<u64> {
+        if !names.iter().any(|name| name == EPOCH) {
+            return Ok(0);
+        }
+        let path = self.path.join(EPOCH);
+        let refuse = |what: String| {
+            let message = format!(
+                "{}: {what}; it holds the number of the last checkpoint attempt: if it is lost, remove it",
+                path.display()
+            );
+            Error::new(ErrorKind::Restore, message)
+        };
+        let bytes =
+            manifest::read_verified(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
+        let number = std::str::from_utf8(&bytes).ok().and_then(|text| text.parse().ok());
+        number.ok_or_else(|| refuse("it holds no number".to_owned()))
+    }
+
+    /// Makes durable that a checkpoint of this number is attempted, before it is: no later one gets the number, even
+    /// if the attempt leaves nothing behind.
+    ///
+    /// # Errors
+    /// If it cannot be written: the number is still free then.
+    pub(crate) async fn claim(&self, epoch: u64) -> Result<()> {
+        let bytes = epoch.to_string().into_bytes();
+        let written = manifest::write_atomically(&*self.disk, &self.path, EPOCH, &bytes).await;
+        written.map_err(|error| {
+            let message = format!("the number of checkpoint {epoch} was not recorded");
+            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        })
     }
 
     async fn list(&self, path: &Path) -> Result<Vec<String>> {
@@ -132,22 +167,14 @@ impl Directory {
     pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
         let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
         let path = self.path.join(name);
-        let refuse = |what: String| {
+        let manifest = read_manifest(&*self.disk, &path, epoch).await.map_err(|what| {
             let message = format!(
                 "{}: {what}; restore the file from a copy, or remove it to go back to the checkpoint before it \
                  (output since then would be repeated)",
                 path.display()
             );
             Error::new(ErrorKind::Restore, message)
-        };
-        let bytes =
-            manifest::read_verified(&*self.disk, &path).await.map_err(|error| refuse(error.to_string()))?;
-        let manifest: Manifest = serde_json::from_slice(&bytes)
-            .map_err(|error| refuse(format!("it is not a manifest of form {FORMAT}: {error}")))?;
-        if manifest.format != FORMAT || manifest.epoch != epoch {
-            let Manifest { format, epoch: found, .. } = manifest;
-            return Err(refuse(format!("it holds checkpoint {found} in form {format}")));
-        }
+        })?;
         Ok(Some(manifest))
     }
 
@@ -213,6 +240,21 @@ impl Directory {
             _ => Ok(()),
         }
     }
+}
+
+/// Reads and checks the manifest of an epoch.
+///
+/// # Errors
+/// What is wrong with it.
+pub(super) async fn read_manifest(disk: &dyn Disk, path: &Path, epoch: u64) -> Result<Manifest, String> {
+    let bytes = manifest::read_verified(disk, path).await.map_err(|error| error.to_string())?;
+    let manifest: Manifest = serde_json::from_slice(&bytes)
+        .map_err(|error| format!("it is not a manifest of form {FORMAT}: {error}"))?;
+    if manifest.format != FORMAT || manifest.epoch != epoch {
+        let Manifest { format, epoch: found, .. } = manifest;
+        return Err(format!("it holds checkpoint {found} in form {format}"));
+    }
+    Ok(manifest)
 }
 
 /// The number that a file's name ends with, before its extension.

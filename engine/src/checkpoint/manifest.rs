@@ -12,6 +12,27 @@ use crate::error::{Error, ErrorKind, Result};
 pub const FORMAT: u32 = 1;
 
 /// A complete checkpoint, by reference to the files that hold the state.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::checkpoint::manifest::{FORMAT, Manifest, Part, Schema, StepManifest};
+/// use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::manifest::read_verified;
+/// # let dir = tempfile::tempdir()?;
+///
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+/// job.run(Config::new().cores(2).checkpoints(dir.path()).checkpoint_at_end_only())?;
+///
+/// let bytes = block_on(read_verified(&StdDisk, &dir.path().join("manifest-0000000001")))?;
+/// let manifest: Manifest = serde_json::from_slice(&bytes)?;
+/// assert_eq!((manifest.format, manifest.epoch, manifest.finished), (FORMAT, 1, true));
+/// let StepManifest { schema: Schema { kind, .. }, parts } = &manifest.steps["numbers"];
+/// assert_eq!((kind.as_str(), parts.len()), ("source", manifest.shards));
+/// let Part { shard, store, .. } = &parts[1];
+/// assert_eq!((*shard, store), (1, &None));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Manifest {
     /// The version of this form.

@@ -4,6 +4,7 @@
 //! each core's share, writes the manifest, and only then tells the sinks to commit: a checkpoint is complete when
 //! its manifest is durable under its final name, and not before.
 
+pub mod inspect;
 pub mod manifest;
 
 pub(crate) mod control;

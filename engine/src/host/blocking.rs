@@ -1,14 +1,14 @@
 //! A file through blocking calls, past the page cache where it can be: for a helper thread.
 
-use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::fs::{File as Handle, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::ptr::NonNull;
 
 use millstream_storage::disk::{OpenMode, SECTOR};
+use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use super::aligned::{Aligned, is_aligned};
 use super::fault::{Named, name};
 use super::fs;
 
@@ -28,11 +28,16 @@ impl BlockingFile {
     pub(crate) fn open(path: PathBuf, mode: OpenMode) -> io::Result<BlockingFile> {
         let (verb, opened) = match mode {
             OpenMode::Read => ("open", Handle::open(&path).map(|handle| (handle, false))),
-            OpenMode::Create => ("create", create(&path, 0).map(|handle| (handle, false))),
+            OpenMode::Create => ("create", create(&path).map(|handle| (handle, false))),
             OpenMode::CreateDirect => ("create", create_direct(&path)),
         };
         let (handle, direct) = opened.named(verb, &path)?;
         Ok(BlockingFile { handle, path, direct })
+    }
+
+    /// The open file, its path, and whether the kernel takes whole sectors in aligned memory only.
+    pub(crate) fn into_parts(self) -> (Handle, PathBuf, bool) {
+        (self.handle, self.path, self.direct)
     }
 
     /// Its length in bytes.
@@ -74,7 +79,7 @@ impl BlockingFile {
     }
 
     fn write_all(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
-        if !self.direct || (bytes.as_ptr() as usize).is_multiple_of(SECTOR) {
+        if !self.direct || is_aligned(bytes) {
             return self.handle.write_all_at(bytes, offset);
         }
         let mut aligned = Aligned::new(bytes.len().min(CHUNK));
@@ -102,47 +107,18 @@ fn fill(handle: &Handle, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     Ok(done)
 }
 
-fn create(path: &Path, flags: i32) -> io::Result<Handle> {
-    OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).custom_flags(flags).open(path)
+fn create(path: &Path) -> io::Result<Handle> {
+    OpenOptions::new().read(true).write(true).create_new(true).mode(0o644).open(path)
 }
 
+// The flag is set on the open file: some file systems refuse it at opening before they create the file and some
+// after, and a name that was tried twice may be somebody else's.
 fn create_direct(path: &Path) -> io::Result<(Handle, bool)> {
-    match create(path, libc::O_DIRECT) {
-        Ok(handle) => Ok((handle, true)),
-        Err(error) if fs::refuses_direct(&error) => {
-            // Some file systems refuse before they create the file, some after.
-            let options =
-                OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o644).open(path);
-            Ok((options?, false))
-        }
+    let handle = create(path)?;
+    let flags = fcntl_getfl(&handle)?;
+    match fcntl_setfl(&handle, flags | OFlags::DIRECT).map_err(io::Error::from) {
+        Ok(()) => Ok((handle, true)),
+        Err(error) if fs::refuses_direct(&error) => Ok((handle, false)),
         Err(error) => Err(error),
-    }
-}
-
-/// Memory that starts at a multiple of [`SECTOR`].
-struct Aligned {
-    start: NonNull<u8>,
-    layout: Layout,
-}
-
-impl Aligned {
-    fn new(len: usize) -> Aligned {
-        let layout = Layout::from_size_align(len.max(SECTOR), SECTOR).expect("a length that fits in memory");
-        // SAFETY: the size is not zero.
-        let start = unsafe { alloc_zeroed(layout) };
-        let Some(start) = NonNull::new(start) else { handle_alloc_error(layout) };
-        Aligned { start, layout }
-    }
-
-    fn as_mut(&mut self) -> &mut [u8] {
-        // SAFETY: allocated and initialised with this size by `new`, and borrowed as long as the slice.
-        unsafe { std::slice::from_raw_parts_mut(self.start.as_ptr(), self.layout.size()) }
-    }
-}
-
-impl Drop for Aligned {
-    fn drop(&mut self) {
-        // SAFETY: allocated by `new` with this layout.
-        unsafe { dealloc(self.start.as_ptr(), self.layout) }
     }
 }

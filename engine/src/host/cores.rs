@@ -16,8 +16,23 @@ use super::{CoreMain, cpus, threads, uring};
 const IO_MEMORY: u64 = 4 << 20;
 /// glommio registers the same memory with each of its three rings, and each is charged.
 const RINGS: u64 = 3;
+/// What a core's ring for direct I/O is charged before Linux 5.12, in bytes: its queues, generously.
+const DIRECT_RING: u64 = 64 << 10;
 
 /// Cores that run. Dropping this leaves them running.
+///
+/// ```
+/// use millstream::host::{CoreMain, Cores, RuntimeConfig, RuntimeKind, launch};
+///
+/// let mains: Vec<CoreMain> = vec![Box::new(|_| Box::pin(async {})), Box::new(|_| Box::pin(async {}))];
+/// let cores: Cores = launch(&RuntimeConfig::default(), mains)?;
+/// match cores.fallback() {
+///     None => assert_eq!(cores.kind(), RuntimeKind::Uring),
+///     Some(denied) => assert_eq!(cores.kind(), RuntimeKind::Threads, "{denied}"),
+/// }
+/// cores.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 pub struct Cores {
     kind: RuntimeKind,
     fallback: Option<Denied>,
@@ -147,7 +162,8 @@ fn all_set_up(
 fn seats(config: &RuntimeConfig, cores: usize) -> Vec<Seat> {
     // Without the set of CPUs nothing can be pinned, and nothing needs to be.
     let allowed = if config.pin { cpus::allowed().unwrap_or_default() } else { Vec::new() };
-    let io_memory = probe::lockable(cores).map_or(IO_MEMORY, |bytes| IO_MEMORY.min(bytes / RINGS));
+    let io_memory = probe::lockable(cores)
+        .map_or(IO_MEMORY, |bytes| IO_MEMORY.min(bytes.saturating_sub(DIRECT_RING) / RINGS));
     let seat = |(core, cpu)| Seat { core, cpu, spin: config.spin, io_memory: io_memory as usize };
     cpus::places(cores, &allowed).into_iter().enumerate().map(seat).collect()
 }

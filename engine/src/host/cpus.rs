@@ -5,6 +5,12 @@ use std::io;
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 
 /// The CPUs that the calling thread may run on, ascending.
+///
+/// ```
+/// let cpus = millstream::host::cpus::allowed()?;
+/// assert!(!cpus.is_empty() && cpus.is_sorted());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn allowed() -> io::Result<Vec<usize>> {
     let set = sched_getaffinity(None)?;
     Ok((0..CpuSet::MAX_CPU).filter(|cpu| set.is_set(*cpu)).collect())

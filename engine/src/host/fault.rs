@@ -6,6 +6,21 @@ use std::path::{Path, PathBuf};
 /// An operating system error with the operation and the path it belongs to.
 ///
 /// It travels inside an [`io::Error`] of the same kind; the operating system's own error is its source.
+///
+/// ```
+/// # use millstream::host::{CoreMain, DiskError, RuntimeConfig, launch};
+/// let main: CoreMain = Box::new(|host| {
+///     Box::pin(async move {
+///         let error = host.disk().remove("/no/such/file".as_ref()).await.unwrap_err();
+///         let named = error.get_ref().and_then(|inner| inner.downcast_ref::<DiskError>());
+///         let named = named.expect("every error of the disk is named");
+///         assert_eq!(named.operation, "remove");
+///         assert_eq!(named.path.to_str(), Some("/no/such/file"));
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[error("cannot {operation} {}: {source}", path.display())]
 pub struct DiskError {

@@ -4,6 +4,7 @@
 //! implementations: `uring` (glommio: pinned executors, io_uring), `threads` (pinned plain threads, where io_uring
 //! is denied) and the simulator's. [`launch`] starts cores on one of the first two. The trait has no defaults: nothing of one world leaks into another.
 
+mod aligned;
 mod blocking;
 mod clock;
 mod cores;
@@ -32,9 +33,39 @@ pub use probe::Denied;
 pub use runtime::{HostError, RuntimeConfig, RuntimeKind, UnknownRuntime};
 
 /// A future that stays on its core.
+///
+/// ```
+/// use millstream::host::LocalFuture;
+/// use millstream_storage::disk::block_on;
+///
+/// let seven: LocalFuture<u32> = Box::pin(async { 7 });
+/// assert_eq!(block_on(seven), 7);
+/// ```
 pub type LocalFuture<T> = Pin<Box<dyn Future<Output = T>>>;
 
 /// How background work shares its core with the records.
+///
+/// ```
+/// # use std::cell::Cell;
+/// # use std::rc::Rc;
+/// # use millstream::host::{Class, CoreMain, RuntimeConfig, launch};
+/// let main: CoreMain = Box::new(|host| {
+///     Box::pin(async move {
+///         let (done, seen) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+///         for class in [Class::Records, Class::Background] {
+///             let done = done.clone();
+///             host.spawn(class, Box::pin(async move { done.set(done.get() + 1) }));
+///         }
+///         while done.get() < 2 {
+///             host.yield_now().await;
+///             seen.set(done.get());
+///         }
+///         assert_eq!(seen.get(), 2);
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Class {
     /// The shard's driver and what it waits for: file reads of sources, commits.
@@ -44,6 +75,28 @@ pub enum Class {
 }
 
 /// What one core offers to the shard that lives on it.
+///
+/// ```
+/// use std::rc::Rc;
+/// use std::time::Duration;
+/// use millstream::host::{Class, CoreMain, Host, RuntimeConfig, launch};
+///
+/// let main: CoreMain = Box::new(|host: Rc<dyn Host>| {
+///     Box::pin(async move {
+///         assert_eq!(host.core(), 0);
+///         let start = host.monotonic();
+///         host.sleep(Duration::from_millis(2)).await;
+///         assert!(host.monotonic() > start);
+///         host.spawn(Class::Background, Box::pin(async {}));
+///         host.yield_now().await;
+///         assert!(host.disk().list("/".as_ref()).await.is_ok());
+///         assert!(host.wall_millis() > 1_700_000_000_000, "after 2023");
+///         assert_ne!(host.random(), host.random());
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 pub trait Host {
     /// This core's index in the job, from 0.
     fn core(&self) -> usize;

@@ -8,6 +8,13 @@ use std::time::Duration;
 use super::probe::Denied;
 
 /// Which host runs the cores.
+///
+/// ```
+/// use millstream::host::RuntimeKind;
+///
+/// assert_eq!("threads".parse(), Ok(RuntimeKind::Threads));
+/// assert_eq!(RuntimeKind::default().to_string(), "auto");
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum RuntimeKind {
     /// io_uring where the machine allows it, else threads.
@@ -30,6 +37,13 @@ impl fmt::Display for RuntimeKind {
 }
 
 /// The name of no runtime.
+///
+/// ```
+/// use millstream::host::{RuntimeKind, UnknownRuntime};
+///
+/// let error: UnknownRuntime = "tokio".parse::<RuntimeKind>().unwrap_err();
+/// assert_eq!(error.to_string(), "there is no runtime `tokio`; choose auto, uring or threads");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("there is no runtime `{0}`; choose auto, uring or threads")]
 pub struct UnknownRuntime(pub String);
@@ -48,6 +62,14 @@ impl FromStr for RuntimeKind {
 }
 
 /// How the cores are run.
+///
+/// ```
+/// use millstream::host::{RuntimeConfig, RuntimeKind, launch};
+///
+/// let unpinned = RuntimeConfig { kind: RuntimeKind::Threads, pin: false, ..RuntimeConfig::default() };
+/// assert_eq!(launch(&unpinned, vec![Box::new(|_| Box::pin(async {}))])?.kind(), RuntimeKind::Threads);
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RuntimeConfig {
     /// Which host.
@@ -67,6 +89,16 @@ impl Default for RuntimeConfig {
 }
 
 /// Why the cores did not start, or did not end well.
+///
+/// ```
+/// use millstream::host::{CoreMain, HostError, RuntimeConfig, launch};
+///
+/// let main: CoreMain = Box::new(|_| Box::pin(async { panic!("no luck today") }));
+/// let error = launch(&RuntimeConfig::default(), vec![main])?.join().unwrap_err();
+/// assert!(matches!(error, HostError::Panicked { core: 0, .. }));
+/// assert_eq!(error.to_string(), "core 0 panicked: no luck today");
+/// # Ok::<(), HostError>(())
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum HostError {
     /// io_uring was demanded and is not to be had.

@@ -26,6 +26,18 @@ impl<T> Slots<T> {
         self.values[index] = Some(value);
     }
 
+    /// Stores a value and returns its index.
+    pub(crate) fn insert(&mut self, value: T) -> usize {
+        let index = self.reserve();
+        self.fill(index, value);
+        index
+    }
+
+    /// The value of an index. `None` if there is none.
+    pub(crate) fn get_mut(&mut self, index: usize) -> Option<&mut T> {
+        self.values.get_mut(index)?.as_mut()
+    }
+
     /// Takes a value out and frees its index. `None` if there is none.
     pub(crate) fn take(&mut self, index: usize) -> Option<T> {
         let value = self.values.get_mut(index)?.take();

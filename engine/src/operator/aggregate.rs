@@ -49,6 +49,14 @@ pub trait Aggregate: Clone + Send + 'static {
 }
 
 /// An aggregate that combines records of one type by a function; see `reduce`.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::aggregate::Reduce;
+///
+/// fn is_aggregate<A: Aggregate>() {}
+/// is_aggregate::<Reduce<u64, fn(&mut u64, &u64)>>();
+/// ```
 pub struct Reduce<T, F> {
     function: F,
     of: PhantomData<fn() -> T>,

@@ -50,6 +50,15 @@ use crate::time::Timestamp;
 ///         }
 ///     }
 /// }
+/// # let job = Job::new("doc");
+/// # let (sink, counts) = collect();
+/// # let numbers = job
+/// #     .source("numbers", from_vec(vec![7, 7]))
+/// #     .event_time(|_| 1_000, Watermarks::monotonous());
+/// # numbers.key_by(|n| *n).process("count", CountForAMinute).sink("counts", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(counts.take(), [(7, 2)]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub trait Process: Clone + Send + 'static {
     /// What the stream is keyed by.
@@ -82,6 +91,36 @@ pub trait Process: Clone + Send + 'static {
 type Check = fn(&[u8]) -> Result<()>;
 
 /// Collects the states of a process function.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// struct Seen { first: Value<i64>, last: Value<i64> }
+///
+/// #[derive(Clone)]
+/// struct Span;
+/// impl Process for Span {
+///     type Key = char;
+///     type In = (char, i64);
+///     type Out = (char, i64);
+///     type State = Seen;
+///     fn declare(&self, state: &mut Declare) -> Seen {
+///         Seen { first: state.value("first"), last: state.value("last") }
+///     }
+///     fn on_record(&mut self, (key, at): (char, i64), seen: &Seen, cx: &mut Context<'_, Self>) {
+///         let first = seen.first.load(cx).unwrap_or(at);
+///         seen.first.set(cx, &first);
+///         seen.last.set(cx, &at);
+///         cx.emit((key, at - first));
+///     }
+/// }
+/// # let job = Job::new("doc");
+/// # let (sink, spans) = collect();
+/// # let events = job.source("events", from_vec(vec![('a', 5), ('a', 9)]));
+/// # events.key_by(|event| event.0).process("span", Span).sink("spans", sink);
+/// # job.run(Config::new().cores(1))?;
+/// # assert_eq!(spans.take(), [('a', 0), ('a', 4)]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Declare {
     names: BTreeMap<u32, (String, String)>,
@@ -125,6 +164,52 @@ impl Declare {
 }
 
 /// What a process function sees of the world: the current key, the times, state and timers.
+///
+/// A visit is over when its visitor is silent for a second of event time: a record sets a timer, and takes back that of
+/// the one before it unless it came too late for the same visit.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// #[derive(Clone)]
+/// struct Visits;
+/// impl Process for Visits {
+///     type Key = char;
+///     type In = (i64, char);
+///     type Out = (char, Timestamp);
+///     type State = Value<i64>;
+///     fn declare(&self, state: &mut Declare) -> Value<i64> {
+///         state.value("over at")
+///     }
+///     fn on_record(&mut self, _: (i64, char), over_at: &Value<i64>, cx: &mut Context<'_, Self>) {
+///         let over = cx.time() + 1_000;
+///         if let Some(before) = over_at.load(cx)
+///             && cx.time() < before
+///         {
+///             cx.delete_timer_at(before);
+///         }
+///         over_at.set(cx, &over);
+///         cx.timer_at(over);
+///     }
+///     fn on_timer(&mut self, at: Timestamp, over_at: &Value<i64>, cx: &mut Context<'_, Self>) {
+///         assert!(cx.watermark() >= at && cx.processing_time() > at);
+///         if over_at.load(cx) == Some(at) {
+///             over_at.clear(cx);
+///         }
+///         cx.emit((*cx.key(), at));
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, visits) = collect();
+/// job.source("clicks", from_vec(vec![(0, 'a'), (900, 'a'), (2_500, 'a')]))
+///     .event_time(|click| click.0, Watermarks::monotonous())
+///     .key_by(|click| click.1)
+///     .process("visits", Visits)
+///     .sink("visits of", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(visits.take(), [('a', 1_900), ('a', 3_500)]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct Context<'a, P: Process> {
     pub(crate) key: &'a P::Key,
     pub(crate) key_bytes: &'a [u8],
@@ -181,6 +266,44 @@ impl<P: Process> Context<'_, P> {
 
     /// Calls [`Process::on_processing_timer`] for this key once the clock has reached `at`. Timers that are still
     /// pending when the input ends are dropped.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// /// Asks again when a question has no answer after a minute.
+    /// #[derive(Clone)]
+    /// struct AskAgain;
+    /// impl Process for AskAgain {
+    ///     type Key = u64;
+    ///     type In = (u64, bool);
+    ///     type Out = u64;
+    ///     type State = Value<i64>;
+    ///     fn declare(&self, state: &mut Declare) -> Value<i64> {
+    ///         state.value("again at")
+    ///     }
+    ///     fn on_record(&mut self, (_, is_answer): (u64, bool), again: &Value<i64>, cx: &mut Context<'_, Self>) {
+    ///         if is_answer && let Some(at) = again.take(cx) {
+    ///             cx.delete_processing_timer_at(at);
+    ///         } else if !is_answer {
+    ///             let at = cx.processing_time() + 60_000;
+    ///             again.set(cx, &at);
+    ///             cx.processing_timer_at(at);
+    ///         }
+    ///     }
+    ///     fn on_processing_timer(&mut self, _: Timestamp, _: &Value<i64>, cx: &mut Context<'_, Self>) {
+    ///         cx.emit(*cx.key());
+    ///     }
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, again) = collect();
+    /// job.source("talk", from_vec(vec![(7, false), (7, true)]))
+    ///     .key_by(|line| line.0)
+    ///     .process("ask again", AskAgain)
+    ///     .sink("questions", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert!(again.take().is_empty(), "the answer came in time");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn processing_timer_at(&mut self, at: Timestamp) {
         let set = self.backend.set_timer(Domain::Processing, at, self.key_bytes);
         self.note(set);

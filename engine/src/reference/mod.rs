@@ -34,6 +34,22 @@ pub(crate) type Compute<T> = Rc<dyn Fn(&Inputs) -> Vec<Event<T>>>;
 type Splits<T> = Rc<dyn Fn() -> Vec<Vec<T>>>;
 
 /// The input of a job: for each source, by name, the records of its splits.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::reference::Inputs;
+///
+/// let records = || vec![3, 1, 2];
+/// let job = Job::new("doc");
+/// let (sink, doubled) = collect();
+/// job.source("numbers", from_vec(records())).map(|n| 2 * n).sink("doubled", sink);
+///
+/// let inputs = Inputs::new().with("numbers", move || vec![records()]);
+/// let expected: Vec<i32> = job.expected("doubled", &inputs);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(doubled.take(), expected);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Default)]
 pub struct Inputs {
     sources: BTreeMap<String, Box<dyn Any>>,

@@ -13,14 +13,26 @@ use crate::time::Timestamp;
 /// Drops records and counts them.
 ///
 /// ```
-/// let sink = millstream::sink::discard();
-/// assert_eq!(sink.count(), 0);
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let sink = discard();
+/// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", sink.clone());
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(sink.count(), 1_000);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn discard() -> Discard {
     Discard { count: Arc::default() }
 }
 
 /// A sink that drops records. Made by [`discard`]; its clones share the count.
+///
+/// ```
+/// use millstream::sink::{Discard, discard};
+///
+/// let sink: Discard = discard();
+/// assert_eq!(sink.clone().count(), 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct Discard {
     count: Arc<AtomicU64>,

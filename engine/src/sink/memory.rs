@@ -20,8 +20,14 @@ use crate::time::Timestamp;
 /// another one.
 ///
 /// ```
-/// let (sink, collected) = millstream::sink::collect::<u64>();
-/// assert!(collected.take().is_empty());
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let (sink, collected) = collect();
+/// job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", sink);
+/// assert!(collected.take().is_empty(), "the job was not run yet");
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(collected.take(), [1, 2, 3]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn collect<T>() -> (Collect<T>, Collected<T>) {
     let shared = Arc::new(Mutex::new(Shared::default()));
@@ -29,6 +35,13 @@ pub fn collect<T>() -> (Collect<T>, Collected<T>) {
 }
 
 /// A sink into memory. Made by [`collect`].
+///
+/// ```
+/// use millstream::sink::{Collect, Collected, Sink, collect};
+///
+/// let (sink, _collected): (Collect<u64>, Collected<u64>) = collect();
+/// assert_eq!(sink.describe(), "memory");
+/// ```
 pub struct Collect<T> {
     shared: Arc<Mutex<Shared<T>>>,
 }
@@ -105,6 +118,18 @@ impl<T> Collected<T> {
     }
 
     /// A copy of what was committed since the last [`take`](Collected::take).
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, collected) = collect();
+    /// # job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(collected.snapshot(), [1, 2, 3]);
+    /// assert_eq!(collected.take(), [1, 2, 3]);
+    /// assert!(collected.snapshot().is_empty());
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn snapshot(&self) -> Vec<T>
     where
         T: Clone,

@@ -29,6 +29,64 @@ pub use stdout::{StdoutNdjson, stdout_ndjson};
 pub use topic::{TopicSink, topic_sink, topic_sink_with};
 
 /// A sink of records of type `T`.
+///
+/// A sink that counts what was committed. It keeps nothing that outlives the process, so there is nothing to recover:
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use std::mem;
+/// # use std::sync::Arc;
+/// # use std::sync::atomic::{AtomicU64, Ordering};
+/// # use millstream::prelude::*;
+/// use millstream::host::LocalFuture;
+/// use millstream::sink::{Prepared, Sink, SinkContext, Writer};
+/// use serde_json::Value as Json;
+///
+/// #[derive(Clone, Default)]
+/// struct Committed(Arc<AtomicU64>);
+///
+/// impl<T: 'static> Sink<T> for Committed {
+///     fn describe(&self) -> String {
+///         "a count of what was committed".to_owned()
+///     }
+///     fn recover(self, _: SinkContext, _: Vec<Prepared>) -> LocalFuture<Result<()>> {
+///         Box::pin(async { Ok(()) })
+///     }
+///     fn open(self, _: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
+///         let writer = Counting { committed: self.0, written: 0, prepared: BTreeMap::new() };
+///         Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<T>>) })
+///     }
+/// }
+///
+/// struct Counting { committed: Arc<AtomicU64>, written: u64, prepared: BTreeMap<u64, u64> }
+///
+/// impl<T> Writer<T> for Counting {
+///     fn write(&mut self, records: &mut Vec<T>, _: &[Timestamp]) -> Result<()> {
+///         self.written += records.drain(..).count() as u64;
+///         Ok(())
+///     }
+///     fn has_room(&self) -> bool {
+///         true
+///     }
+///     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>> {
+///         self.prepared.insert(epoch, mem::take(&mut self.written));
+///         Box::pin(async { Ok(Json::Null) })
+///     }
+///     fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>> {
+///         let later = self.prepared.split_off(&(epoch + 1));
+///         let now: u64 = mem::replace(&mut self.prepared, later).into_values().sum();
+///         self.committed.fetch_add(now, Ordering::Relaxed);
+///         Box::pin(async { Ok(()) })
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let committed = Committed::default();
+/// job.source("numbers", generator(1_000, |n| n)).sink("count", committed.clone());
+/// job.run(Config::new().cores(2))?;
+/// assert_eq!(committed.0.load(Ordering::Relaxed), 1_000);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Sink<T>: Clone + Send + 'static {
     /// What it writes to, in a few words, for messages and tools.
     fn describe(&self) -> String;
@@ -87,6 +145,11 @@ pub trait Writer<T> {
     fn has_room(&self) -> bool;
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Exhausted`](crate::ErrorKind::Exhausted) if the machine lacks room at the moment: the checkpoint is
+    /// aborted, the job goes on, and the pre-commit of the next epoch vouches for this one's records too. Any other
+    /// error ends the job.
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>>;
     /// Makes visible what was pre-committed under `epoch` and all earlier epochs. Called in the order of the epochs,
     /// one after the other.

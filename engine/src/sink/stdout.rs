@@ -20,11 +20,26 @@ use crate::time::Timestamp;
 ///
 /// What waits to be printed is kept in memory and in the checkpoint; for volume, write to files. A reader that is
 /// slower than the job holds up its core.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(3, |n| n)).sink("out", stdout_ndjson());
+/// assert_eq!(job.run(Config::new().cores(1))?.records_out, 3);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub fn stdout_ndjson() -> StdoutNdjson {
     StdoutNdjson
 }
 
 /// A sink to the standard output. Made by [`stdout_ndjson`].
+///
+/// ```
+/// use millstream::sink::{Sink, StdoutNdjson, stdout_ndjson};
+///
+/// let sink: StdoutNdjson = stdout_ndjson();
+/// assert_eq!(Sink::<u64>::describe(&sink), "standard output");
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct StdoutNdjson;
 

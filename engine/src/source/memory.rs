@@ -11,8 +11,13 @@ use crate::host::LocalFuture;
 /// The records of a vector, in its order, as one split.
 ///
 /// ```
-/// use millstream::source::from_vec;
-/// let words = from_vec(vec!["to", "be", "or", "not", "to", "be"]).splits(2);
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let (sink, words) = collect();
+/// job.source("words", from_vec(vec!["to", "be"])).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(words.take(), ["to", "be"]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn from_vec<T>(records: Vec<T>) -> VecSource<T> {
     VecSource { records: Arc::new(records), splits: 1 }
@@ -25,8 +30,13 @@ pub fn from_vec<T>(records: Vec<T>) -> VecSource<T> {
 /// it was stopped in.
 ///
 /// ```
-/// use millstream::source::generator;
-/// let squares = generator(1_000_000, |index| index * index);
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let (sink, squares) = collect();
+/// job.source("squares", generator(4, |index| index * index)).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(squares.take(), [0, 1, 4, 9]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn generator<T, F>(total: u64, record: F) -> Generator<F>
 where
@@ -36,6 +46,14 @@ where
 }
 
 /// A source that replays a vector. Made by [`from_vec`].
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::source::{Source, VecSource};
+///
+/// let source: VecSource<u64> = from_vec(vec![1, 2, 3]);
+/// assert_eq!(source.describe(), "a vector of 3 records");
+/// ```
 pub struct VecSource<T> {
     records: Arc<Vec<T>>,
     splits: usize,
@@ -43,6 +61,20 @@ pub struct VecSource<T> {
 
 impl<T> VecSource<T> {
     /// Deals the records to `splits` splits in turn; at least 1.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, out) = collect();
+    /// job.source("numbers", from_vec(vec![1, 2, 3, 4]).splits(2)).sink("out", sink);
+    /// let running = job.start(Config::new().cores(2))?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// let by_core: Vec<u64> = control.metrics().shards().iter().map(|shard| shard.records_in.get()).collect();
+    /// assert_eq!(by_core, [2, 2]);
+    /// assert_eq!(out.take().len(), 4);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn splits(mut self, splits: usize) -> VecSource<T> {
         self.splits = splits.max(1);
         self
@@ -80,6 +112,16 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for VecSource<T> {
 }
 
 /// A source that makes its records. Made by [`generator`].
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::source::{Generator, Source};
+///
+/// fn made<F: Fn(u64) -> u64 + Clone + Send + 'static>(source: &Generator<F>) -> String {
+///     source.describe()
+/// }
+/// assert_eq!(made(&generator(1_000, |n| n)), "a generator of 1000 records");
+/// ```
 #[derive(Clone)]
 pub struct Generator<F> {
     total: u64,

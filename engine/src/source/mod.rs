@@ -26,6 +26,68 @@ pub use memory::{Generator, VecSource, from_vec, generator};
 pub use topic::{TopicSource, topic, topic_with};
 
 /// A source of records of type `T`.
+///
+/// A source of one split, the numbers up to ten; it can go on from any of them:
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use std::mem;
+/// # use millstream::prelude::*;
+/// use millstream::host::LocalFuture;
+/// use millstream::source::{Fetched, Polled, Reader, Source, SourceContext};
+/// use serde_json::Value as Json;
+///
+/// #[derive(Clone)]
+/// struct Ten;
+///
+/// impl Source<u64> for Ten {
+///     fn describe(&self) -> String {
+///         "the numbers up to ten".to_owned()
+///     }
+///     fn poison(&self) -> Poison {
+///         Poison::Fail
+///     }
+///     fn open(self, cx: SourceContext) -> LocalFuture<Result<Box<dyn Reader<u64>>>> {
+///         let splits = if cx.owns(0) { vec!["ten".to_owned()] } else { Vec::new() };
+///         let next = cx.restored.get("ten").and_then(Json::as_u64).unwrap_or(1);
+///         let reader = Numbers { next, ended: splits.is_empty(), splits };
+///         Box::pin(async { Ok(Box::new(reader) as Box<dyn Reader<u64>>) })
+///     }
+/// }
+///
+/// struct Numbers { splits: Vec<String>, next: u64, ended: bool }
+///
+/// impl Reader<u64> for Numbers {
+///     fn splits(&self) -> &[String] {
+///         &self.splits
+///     }
+///     fn poll(&mut self, max: usize, out: &mut Fetched<u64>) -> Result<Polled> {
+///         if self.ended {
+///             return Ok(Polled::End);
+///         }
+///         let end = (self.next + max as u64).min(11);
+///         if self.next == end {
+///             self.ended = true;
+///             return Ok(Polled::SplitEnd(0));
+///         }
+///         out.records.extend(mem::replace(&mut self.next, end)..end);
+///         Ok(Polled::Split(0))
+///     }
+///     fn is_silent(&self, _: usize) -> bool {
+///         false
+///     }
+///     fn positions(&self) -> BTreeMap<String, Json> {
+///         self.splits.iter().map(|split| (split.clone(), self.next.into())).collect()
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, numbers) = collect();
+/// job.source("ten", Ten).sink("out", sink);
+/// job.run(Config::new().cores(2))?;
+/// assert_eq!(numbers.take(), (1..=10).collect::<Vec<_>>());
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Source<T>: Clone + Send + 'static {
     /// What it reads, in a few words, for messages and tools.
     fn describe(&self) -> String;
@@ -39,6 +101,21 @@ pub trait Source<T>: Clone + Send + 'static {
 }
 
 /// What to do about a record that cannot be decoded.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let file = dir.path().join("numbers.ndjson");
+/// std::fs::write(&file, "1\ntwo\n3\n").unwrap();
+/// let run = |poison| {
+///     let job = Job::new("doc");
+///     job.source("numbers", files::<u64>([&file]).poison(poison)).sink("nowhere", discard());
+///     job.run(Config::new().cores(1))
+/// };
+/// assert_eq!(run(Poison::Skip)?.poison, 1);
+/// assert_eq!(run(Poison::Fail).unwrap_err().kind(), ErrorKind::Source);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Poison {
     /// Stop the job with an error that shows the record and where it was found.
@@ -72,6 +149,17 @@ impl SourceContext {
 }
 
 /// What a poll found.
+///
+/// What a reader of two splits may answer, one poll after the other:
+///
+/// ```
+/// use millstream::source::Polled;
+///
+/// let first = [Polled::Split(0), Polled::Pending, Polled::Split(1), Polled::SplitEnd(1)];
+/// let then = [Polled::Split(0), Polled::SplitEnd(0), Polled::End];
+/// let ends = first.iter().chain(&then).filter(|answer| matches!(answer, Polled::SplitEnd(_)));
+/// assert_eq!(ends.count(), 2, "each split ends once");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Polled {
     /// Records or poison of this split (an index into [`Reader::splits`]) were appended.
@@ -85,6 +173,24 @@ pub enum Polled {
 }
 
 /// A record that could not be decoded.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::source::DeadLetter;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let file = dir.path().join("numbers.ndjson");
+///
+/// std::fs::write(&file, "1\ntwo\n3\n").unwrap();
+/// let job = Job::new("doc");
+/// let (sink, dead) = collect();
+/// let numbers = job.source("numbers", files::<u64>([&file]));
+/// numbers.dead_letters().sink("dead", sink);
+/// numbers.sink("nowhere", discard());
+/// job.run(Config::new().cores(1))?;
+/// let dead: Vec<DeadLetter> = dead.take();
+/// assert_eq!((dead[0].line, dead[0].offset, dead[0].record.as_str()), (Some(2), 2, "two"));
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct DeadLetter {
     /// The split it comes from.

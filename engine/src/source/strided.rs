@@ -54,8 +54,10 @@ impl<F> Strided<F> {
     ) -> Result<Strided<F>> {
         let splits = if cx.restored.is_empty() { splits } else { cx.restored.len() };
         let mut parts = (0..splits).map(|k| Part::new(k as u64, splits as u64, total)).collect::<Vec<_>>();
-        for (part, (name, json)) in parts.iter_mut().zip(&cx.restored) {
-            *part = restored(*part, json).ok_or_else(|| mismatch(what, name, part, json))?;
+        for part in parts.iter_mut().filter(|_| !cx.restored.is_empty()) {
+            let name = name(part);
+            let json = cx.restored.get(&name).unwrap_or(&Json::Null);
+            *part = restored(*part, json).ok_or_else(|| mismatch(what, &name, part, json))?;
         }
         let mine = parts.into_iter().enumerate().filter(|(index, _)| cx.owns(*index));
         let parts: Vec<Part> = mine.map(|(_, part)| part).collect();
@@ -64,7 +66,7 @@ impl<F> Strided<F> {
     }
 }
 
-/// Padded, so that names sort like numbers.
+/// Padded, so that names mostly sort like numbers for the eye.
 fn name(part: &Part) -> String {
     format!("{:05}", part.split)
 }

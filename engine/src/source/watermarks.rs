@@ -7,8 +7,22 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 /// A watermark strategy: made per split, inside the source, before splits are merged.
 ///
 /// ```
-/// use millstream::prelude::*;
-/// let marks = Watermarks::bounded(hours(2)).idle_after(secs(5));
+/// # use millstream::prelude::*;
+/// let late = |marks: Watermarks| {
+///     let job = Job::new("doc");
+///     let (sink, late) = collect();
+///     job.source("numbers", from_vec(vec![1_i64, 25, 2]))
+///         .event_time(|n| *n, marks.idle_after(secs(5)))
+///         .key_by(|_| 'k')
+///         .window(Tumbling::of(millis(10)))
+///         .reduce("sum", |sum, n| *sum += n)
+///         .late()
+///         .sink("late", sink);
+///     job.run(Config::new().cores(1)).map(|_| late.take())
+/// };
+/// assert_eq!(late(Watermarks::monotonous())?, [2]);
+/// assert!(late(Watermarks::bounded(millis(30)))?.is_empty());
+/// # Ok::<(), millstream::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Watermarks {

@@ -17,6 +17,47 @@ use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Stream, WindowedStream};
 
 /// A stream partitioned by key: records with equal keys meet on one core, in order.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::stream::Keyed;
+/// use millstream::stream::chain::Chain;
+///
+/// /// How many records each key has in each second, whatever they are.
+/// fn per_second<K, T, C, F>(records: Keyed<K, T, C, F>) -> Stream<u64>
+/// where
+///     K: Key,
+///     T: Clone + Send + 'static,
+///     C: Chain<Out = T>,
+///     F: Fn(&T) -> K + Clone + Send + 'static,
+/// {
+/// #     #[derive(Clone)]
+/// #     struct Count<T>(std::marker::PhantomData<fn() -> T>);
+/// #     impl<T: Clone + Send + 'static> Aggregate for Count<T> {
+/// #         type In = T;
+/// #         type Acc = u64;
+/// #         type Out = u64;
+/// #         fn add(&self, count: &mut u64, _: &T) {
+/// #             *count += 1;
+/// #         }
+/// #         fn finish(&self, count: &u64) -> u64 {
+/// #             *count
+/// #         }
+/// #     }
+///     let counts = records.window(Tumbling::of(secs(1))).aggregate("count", Count(Default::default()));
+///     counts.map(|count| count.value).stage("counts")
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, counts) = collect();
+/// let letters = job
+///     .source("letters", from_vec(vec![(1, 'a'), (2, 'a'), (1_001, 'a')]))
+///     .event_time(|letter| letter.0, Watermarks::monotonous());
+/// per_second(letters.key_by(|letter| letter.1)).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(counts.take(), [2, 1]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct Keyed<K, T, C, F>
 where
     C: Chain<Out = T>,
@@ -42,11 +83,16 @@ where
     /// ```
     /// # use millstream::prelude::*;
     /// # let job = Job::new("doc");
+    /// # let (sink, first) = collect();
     /// let hourly = job
     ///     .source("readings", from_vec(vec![(0_i64, 21_u64), (60_000, 22)]))
     ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)))
     ///     .key_by(|_| 0_u8)
     ///     .window(Tumbling::of(hours(1)).allow_late(minutes(1)));
+    /// hourly.reduce("first", |_, _| {}).map(|first| first.value).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(first.take(), [(0, 21)]);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
         WindowedStream { keyed: self, windows }

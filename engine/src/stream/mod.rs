@@ -29,6 +29,18 @@ pub use windowed::{FromWindow, WindowResults, WindowedStream};
 ///
 /// `C` is the chain of stateless steps that its records go through, inferred like the type of an iterator; a
 /// function that takes or returns streams can name `Stream<T>` after [`Stream::stage`].
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let (sink, out) = collect();
+/// let numbers = job.source("numbers", from_vec(vec![1, 2, 3]));
+/// let next: Stream<u64> = numbers.map(|n| n + 1).stage("next");
+/// next.sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(out.take(), [2, 3, 4]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct Stream<T, C = Origin<T>>
 where
     C: Chain<Out = T>,
@@ -45,6 +57,24 @@ where
 pub(crate) type Extra = Option<Rc<dyn std::any::Any>>;
 
 /// The tag of a stream that comes right out of a source.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::stream::FromSource;
+/// use millstream::stream::chain::Identity;
+///
+/// /// Every source of the job has the time of its records in the same place.
+/// fn timed(stream: Stream<(i64, char), Identity<(i64, char), FromSource>>) -> Stream<(i64, char)> {
+///     stream.event_time(|record| record.0, Watermarks::monotonous()).stage("timed")
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, out) = collect();
+/// timed(job.source("letters", from_vec(vec![(1, 'a')]))).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(out.take(), [(1, 'a')]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct FromSource;
 
 impl<T, C> Stream<T, C>
@@ -304,10 +334,19 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
     ///
     /// ```
     /// # use millstream::prelude::*;
-    /// # let job = Job::new("doc");
-    /// let readings = job
-    ///     .source("readings", from_vec(vec![(1_000, 21.5), (2_000, 21.7)]))
-    ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)));
+    /// let job = Job::new("doc");
+    /// let (sink, hottest) = collect();
+    /// job.source("readings", from_vec(vec![(1_000, 215_u64), (2_000, 217)]))
+    ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(5)))
+    ///     .map(|reading| reading.1)
+    ///     .key_by(|_| 'k')
+    ///     .window(Tumbling::of(minutes(1)))
+    ///     .reduce("hottest", |hottest, now| *hottest = (*hottest).max(*now))
+    ///     .map(|hottest| (hottest.window.end, hottest.value))
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(hottest.take(), [(60_000, 217)]);
+    /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn event_time<F>(self, time: F, marks: Watermarks) -> Stream<T, Identity<T, FromSource>>
     where

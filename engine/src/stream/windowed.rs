@@ -21,6 +21,32 @@ use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
 
 /// A keyed stream grouped by windows, to be aggregated.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::stream::WindowedStream;
+/// use millstream::stream::chain::Chain;
+///
+/// /// The greatest number of each key and window.
+/// fn greatest<C, F>(numbers: WindowedStream<char, u64, C, F>) -> Stream<u64>
+/// where
+///     C: Chain<Out = u64>,
+///     F: Fn(&u64) -> char + Clone + Send + 'static,
+/// {
+///     numbers.reduce("greatest", |most, n| *most = (*most).max(*n)).map(|w| w.value).stage("values")
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, most) = collect();
+/// let numbers = job
+///     .source("numbers", from_vec(vec![3_u64, 5, 4]))
+///     .event_time(|n| *n as i64, Watermarks::bounded(secs(1)))
+///     .key_by(|_| 'k');
+/// greatest(numbers.window(Tumbling::of(secs(1)))).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(most.take(), [5]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct WindowedStream<K, T, C, F>
 where
     C: Chain<Out = T>,
@@ -30,9 +56,48 @@ where
 }
 
 /// The tag of a stream that comes right out of windows over records of type `In`.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::stream::chain::Identity;
+/// use millstream::stream::{FromWindow, WindowResults};
+///
+/// type Sum = Windowed<char, i64>;
+/// /// `WindowResults`, spelled out.
+/// type Sums = Stream<Sum, Identity<Sum, FromWindow<u64>>>;
+///
+/// let same: fn(WindowResults<char, u64, i64>) -> Sums = |results| results;
+/// # let _ = same;
+/// ```
 pub struct FromWindow<In>(PhantomData<fn() -> In>);
 
 /// The results of a window over records of type `In`, and, on the side, its late records.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::stream::WindowResults;
+///
+/// /// The results without their windows, and the late records.
+/// fn split(results: WindowResults<char, i64, i64>) -> (Stream<i64>, Stream<i64>) {
+///     let late = results.late();
+///     (results.map(|sum| sum.value).stage("values"), late)
+/// }
+///
+/// let job = Job::new("doc");
+/// let ((sink, sums), (aside, late)) = (collect(), collect());
+/// let (in_time, too_late) = split(
+///     job.source("numbers", from_vec(vec![1_i64, 12, 3]))
+///         .event_time(|n| *n, Watermarks::monotonous())
+///         .key_by(|_| 'k')
+///         .window(Tumbling::of(millis(10)))
+///         .reduce("sum", |sum, n| *sum += n),
+/// );
+/// in_time.sink("sums", sink);
+/// too_late.sink("late", aside);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!((sums.take(), late.take()), (vec![1, 12], vec![3]));
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub type WindowResults<K, In, Out> = Stream<Windowed<K, Out>, Identity<Windowed<K, Out>, FromWindow<In>>>;
 
 /// The side output of a window.

@@ -191,7 +191,7 @@ fn a_failed_write_is_reported_with_its_path_by_whatever_comes_next() {
     let mut writer = open(&host);
     disk.fail(Fail::Writes);
     writer.write(&mut vec![1], &[0]).expect("only buffered");
-    let error = host.run(writer.pre_commit(1)).expect("no crash").expect_err("the disk is full");
+    let error = host.run(writer.pre_commit(1)).expect("no crash").expect_err("the write failed");
     assert!(
         error
             .to_string()
@@ -200,6 +200,45 @@ fn a_failed_write_is_reported_with_its_path_by_whatever_comes_next() {
     disk.fail(Fail::Nothing);
     writer.write(&mut vec![2], &[0]).expect_err("still failed");
     host.run(writer.pre_commit(2)).expect("no crash").expect_err("still failed");
+}
+
+#[test]
+fn a_full_disk_aborts_epochs_and_loses_nothing() {
+    let disk = MemDisk::with(&[]);
+    let host = TestHost::new(&disk);
+    let mut writer = open(&host);
+    pre_commit(&host, &mut writer, 1, &[1]);
+    host.run(writer.commit(1)).expect("no crash").expect("commits");
+    disk.fail(Fail::Full);
+    for epoch in [2, 3] {
+        writer.write(&mut vec![epoch], &[0]).expect("only buffered");
+        let error = host.run(writer.pre_commit(epoch)).expect("no crash").expect_err("the disk is full");
+        assert_eq!(error.kind(), ErrorKind::Exhausted, "{error}");
+    }
+    disk.fail(Fail::Nothing);
+    // The file learns of the space at its next attempt.
+    host.round();
+    pre_commit(&host, &mut writer, 4, &[4]);
+    host.run(writer.commit(4)).expect("no crash").expect("commits");
+    let lines: Vec<_> = disk.files("out").into_iter().map(|(_, text)| text).collect();
+    assert_eq!(lines, ["1\n", "2\n", "3\n", "4\n"]);
+}
+
+#[test]
+fn a_full_disk_stops_a_writer_with_too_much_to_write_until_there_is_space() {
+    let disk = MemDisk::with(&[]);
+    let host = TestHost::new(&disk);
+    let mut writer = open(&host);
+    disk.fail(Fail::Full);
+    while writer.has_room() {
+        writer.write(&mut vec![u64::MAX; 1 << 14], &[0; 1 << 14]).expect("only buffered");
+    }
+    (0..100).for_each(|_| host.round());
+    assert!(!writer.has_room());
+    disk.fail(Fail::Nothing);
+    host.woken.take();
+    host.until_woken();
+    assert!(writer.has_room());
 }
 
 #[test]
@@ -228,7 +267,7 @@ fn a_writer_without_room_is_asked_again_when_its_disk_fails() {
     host.woken.take();
     host.until_woken();
     assert!(writer.has_room(), "or nobody would ever learn of the failure");
-    writer.write(&mut vec![1], &[0]).expect_err("the disk is full");
+    writer.write(&mut vec![1], &[0]).expect_err("the write failed");
 }
 
 #[test]

@@ -14,6 +14,16 @@ use super::{DirEntry, Disk, File, Io, Lease, OpenMode, SharedBytes};
 /// The file system of `std`, without any concurrency: an operation is over before its future exists.
 ///
 /// For tools and tests. [`OpenMode::CreateDirect`] goes through the page cache.
+///
+/// ```
+/// use millstream_storage::disk::{Disk, OpenMode, StdDisk, block_on};
+///
+/// # let dir = tempfile::tempdir()?;
+/// std::fs::write(dir.path().join("file"), "text")?;
+/// let file = block_on(StdDisk.open(&dir.path().join("file"), OpenMode::Read))?;
+/// assert_eq!(block_on(file.read_at(0, 4))?, b"text");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StdDisk;
 

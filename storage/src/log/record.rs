@@ -1,8 +1,31 @@
 //! One record in the log: an 8-byte header, the key and the value, each padded with zeros to 8 bytes.
 
 /// The longest key, in bytes.
+///
+/// ```
+/// use millstream_storage::hash::stable_hash;
+/// use millstream_storage::store::{MAX_KEY, Store, StoreConfig};
+///
+/// let mut store = Store::new(StoreConfig::new("names", 1));
+/// let table = store.create_table(0, 0);
+/// for (bytes, fits) in [(MAX_KEY, true), (MAX_KEY + 1, false)] {
+///     let key = vec![b'k'; bytes];
+///     assert_eq!(store.put(table, stable_hash(&key), &key, b"value").is_ok(), fits);
+/// }
+/// ```
 pub const MAX_KEY: usize = (1 << 11) - 1;
 /// The longest value, in bytes.
+///
+/// ```
+/// use millstream_storage::hash::stable_hash;
+/// use millstream_storage::store::{MAX_VALUE, Store, StoreConfig, TooLarge};
+///
+/// let mut store = Store::new(StoreConfig::new("names", 1));
+/// let table = store.create_table(0, 0);
+/// let value = vec![0; MAX_VALUE + 1];
+/// let refused = store.put(table, stable_hash(b"key"), b"key", &value);
+/// assert_eq!(refused, Err(TooLarge { what: "value", bytes: value.len(), limit: MAX_VALUE }));
+/// ```
 pub const MAX_VALUE: usize = (1 << 20) - 1;
 
 /// Bytes of the header.
@@ -11,6 +34,13 @@ pub(crate) const HEADER: usize = 8;
 const TOMBSTONE: u32 = 1 << 31;
 
 /// A key or a value longer than the log takes.
+///
+/// ```
+/// use millstream_storage::store::TooLarge;
+///
+/// let refused = TooLarge { what: "key", bytes: 3_000, limit: 2_047 };
+/// assert!(refused.to_string().starts_with("a key of 3000 bytes is longer than the 2047 bytes"));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "a {what} of {bytes} bytes is longer than the {limit} bytes that the store takes; split it, or store a reference"

@@ -8,6 +8,24 @@ use crate::log::record;
 const TOGETHER: usize = 64;
 
 /// The keys of a batch, each encoded only while it is looked at.
+///
+/// A function from a position to a key will do, and a type of one's own need not copy:
+///
+/// ```
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// use millstream_storage::store::Keys;
+///
+/// struct Column<'a>(&'a [&'a str]);
+/// impl Keys for Column<'_> {
+///     fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R {
+///         f(self.0[position].as_bytes())
+///     }
+/// }
+///
+/// assert_eq!(Column(&["JFK", "LAX"]).with(1, |key| key[0]), b'L');
+/// assert_eq!((|n: usize| n.to_le_bytes()).with(1, |key| key[0]), 1);
+/// ```
 pub trait Keys {
     /// Calls `f` with the key at a position.
     fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R;
@@ -23,6 +41,22 @@ impl<K: AsRef<[u8]>, F: Fn(usize) -> K> Keys for F {
 
 impl Store {
     /// Whether prefetching pays: the table is larger than a core's own caches.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let keys = [b"JFK", b"LAX"];
+    /// let hashes = keys.map(|key| stable_hash(key));
+    /// if store.wants_prefetch(table) {
+    ///     hashes.iter().for_each(|hash| store.prefetch_index(table, *hash));
+    ///     hashes.iter().for_each(|hash| store.prefetch_record(table, *hash));
+    /// }
+    /// for (hash, key) in hashes.into_iter().zip(keys) {
+    ///     assert_eq!(store.get(table, hash, key), None);
+    /// }
+    /// ```
     #[inline]
     pub fn wants_prefetch(&self, table: TableId) -> bool {
         self.table_ref(table).outgrows_cache()
@@ -45,6 +79,23 @@ impl Store {
     /// [`Store::upsert`] for a batch, as fast as the memory allows: for each position of `hashes`, `keys` tells
     /// the key, and `change` is given the position, whether the key was absent (its value is `len` zero bytes then),
     /// and the value.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let keys = ["JFK", "LAX", "JFK"];
+    /// let hashes = keys.map(|key| stable_hash(key.as_bytes()));
+    /// let mut new_keys = 0;
+    /// store.upsert_batch(table, &hashes, &|position: usize| keys[position], 8, |_, is_new, count| {
+    ///     new_keys += usize::from(is_new);
+    ///     count[0] += 1;
+    /// })?;
+    /// assert_eq!(new_keys, 2);
+    /// assert_eq!(store.get(table, hashes[0], b"JFK").unwrap()[0], 2);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Store::upsert`]: the keys before the one that is too large were changed.

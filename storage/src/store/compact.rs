@@ -23,6 +23,27 @@ pub(super) struct Cursor {
 impl Store {
     /// Compacts when less than half of the log is alive: looks at records worth up to about `budget` bytes, and
     /// returns how many bytes it looked at. Zero says that there is nothing to do. Call it between batches.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let keys = || (0..50_000_u32).map(|n| n.to_le_bytes());
+    /// for key in keys() {
+    ///     store.put(table, stable_hash(&key), &key, &[0; 8])?;
+    /// }
+    /// for key in keys().skip(100) {
+    ///     store.remove(table, stable_hash(&key), &key);
+    /// }
+    /// let before = store.stats();
+    /// while store.maintain(64 << 10) > 0 {
+    ///     // Between two calls the store does its work.
+    /// }
+    /// assert!(store.stats().log_bytes < before.log_bytes / 2);
+    /// assert_eq!(store.len(table), 100);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn maintain(&mut self, budget: usize) -> usize {
         let mut done = 0;
         while done < budget && self.is_worth_compacting() {

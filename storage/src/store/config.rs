@@ -4,6 +4,14 @@ use crate::disk::SECTOR;
 use crate::log::Geometry;
 
 /// What a [`Store`](super::Store) is made with.
+///
+/// ```
+/// use millstream_storage::store::{Store, StoreConfig};
+///
+/// let small = StoreConfig { segment_bytes: 64 << 10, ..StoreConfig::new("counts-0", 17) };
+/// let mut store = Store::new(small);
+/// assert_eq!(store.seal(1).bytes(), 0);
+/// ```
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// Names its files: letters, digits, `-`, `_` and `.`; unique in its directory.
@@ -38,6 +46,13 @@ impl StoreConfig {
 }
 
 /// Sizes and counts of a store. All in bytes, but for `keys`, `tables` and `files`.
+///
+/// ```
+/// use millstream_storage::store::{Store, StoreConfig, StoreStats};
+///
+/// let stats: StoreStats = Store::new(StoreConfig::new("counts", 1)).stats();
+/// assert_eq!(stats, StoreStats::default());
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StoreStats {
     /// Live tables.

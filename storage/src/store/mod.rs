@@ -61,6 +61,13 @@ pub struct Store {
 impl Store {
     /// An empty store. It takes no memory until the first record.
     ///
+    /// ```
+    /// use millstream_storage::store::{Store, StoreConfig};
+    ///
+    /// let store = Store::new(StoreConfig::new("counts", 1));
+    /// assert_eq!(store.stats().memory_bytes, 0);
+    /// ```
+    ///
     /// # Panics
     /// If the configuration's sizes or name are outside their range.
     pub fn new(config: StoreConfig) -> Store {
@@ -89,11 +96,30 @@ impl Store {
     }
 
     /// As [`Store::meta`], to be changed.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// store.meta_mut().insert("watermark".to_owned(), "86400000".to_owned());
+    /// assert_eq!(store.meta()["watermark"], "86400000");
+    /// ```
     pub fn meta_mut(&mut self) -> &mut BTreeMap<String, String> {
         &mut self.meta
     }
 
     /// Sizes and counts, at a cost per table.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// store.put(table, stable_hash(b"JFK"), b"JFK", b"12345678")?;
+    /// let stats = store.stats();
+    /// assert_eq!((stats.tables, stats.keys), (1, 1));
+    /// assert!(stats.live_bytes > 0 && stats.live_bytes <= stats.log_bytes);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn stats(&self) -> StoreStats {
         let tables = || self.tables.iter().flatten();
         let index_bytes = tables().map(|table| table.index.bytes() as u64).sum();

@@ -19,6 +19,18 @@ impl Store {
     }
 
     /// The value of a key, to be changed within its length.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"JFK");
+    /// store.put(table, hash, b"JFK", &[1, 2])?;
+    /// store.get_mut(table, hash, b"JFK").unwrap()[1] += 5;
+    /// assert_eq!(store.get(table, hash, b"JFK"), Some(&[1, 7][..]));
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     #[inline]
     pub fn get_mut(&mut self, table: TableId, hash: u64, key: &[u8]) -> Option<&mut [u8]> {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
@@ -36,6 +48,18 @@ impl Store {
     }
 
     /// Sets the value of a key.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"JFK");
+    /// store.put(table, hash, b"JFK", b"Idlewild")?;
+    /// store.put(table, hash, b"JFK", b"John F. Kennedy")?;
+    /// assert_eq!(store.get(table, hash, b"JFK"), Some(&b"John F. Kennedy"[..]));
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     ///
     /// # Errors
     /// [`TooLarge`] for keys over [`MAX_KEY`] and values over [`MAX_VALUE`] bytes; the store is unchanged then.
@@ -68,6 +92,18 @@ impl Store {
     /// Gives `init` a value of `len` zero bytes if the key is absent, and `update` the value that it has, of
     /// whatever length, if it is present. Returns whether it was absent.
     ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"JFK");
+    /// let mut count = || store.upsert(table, hash, b"JFK", 1, |new| new[0] = 1, |old| old[0] += 1);
+    /// assert_eq!((count()?, count()?), (true, false));
+    /// assert_eq!(store.get(table, hash, b"JFK"), Some(&[2][..]));
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`Store::put`]; neither closure was called then.
     #[inline]
@@ -94,6 +130,18 @@ impl Store {
     }
 
     /// Removes a key. Returns whether it was present.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"JFK");
+    /// store.put(table, hash, b"JFK", b"1")?;
+    /// assert!(store.remove(table, hash, b"JFK"));
+    /// assert!(!store.remove(table, hash, b"JFK"));
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn remove(&mut self, table: TableId, hash: u64, key: &[u8]) -> bool {
         debug_assert_eq!(hash, stable_hash(key), "a key came with another key's hash");
         let Store { tables, log, appended_bytes, .. } = self;
@@ -116,6 +164,21 @@ impl Store {
     }
 
     /// Visits every key with its value, by ascending hash: an order that depends on nothing but the keys.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// for key in [b"JFK", b"LAX"] {
+    ///     store.put(table, stable_hash(key), key, b"1")?;
+    /// }
+    /// let mut keys = Vec::new();
+    /// store.for_each(table, |key, _| keys.push(key.to_vec()));
+    /// assert!(keys.is_sorted_by_key(|key| stable_hash(key)));
+    /// assert_eq!(keys.len(), 2);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn for_each(&self, table: TableId, mut visit: impl FnMut(&[u8], &[u8])) {
         let mut from = Some(0);
         while let Some(hash) = from {
@@ -125,6 +188,24 @@ impl Store {
 
     /// As [`Store::for_each`], from the keys with this hash on, and only about `limit` of them; returns where to go
     /// on. A table of any size can so be visited in steps; keys that are written in between may be missed.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// for n in 0..1_000_u32 {
+    ///     store.put(table, stable_hash(&n.to_le_bytes()), &n.to_le_bytes(), b"")?;
+    /// }
+    /// let (mut visited, mut steps, mut next) = (0, 0, Some(0));
+    /// while let Some(from) = next {
+    ///     next = store.for_each_from(table, from, 100, |_, _| visited += 1);
+    ///     steps += 1;
+    /// }
+    /// assert_eq!(visited, 1_000);
+    /// assert!(steps > 1);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn for_each_from(
         &self,
         table: TableId,

@@ -20,6 +20,28 @@ impl Store {
     /// become one, and the next checkpoint writes everything. [`Store::meta`] is kept of a single part only:
     /// how several go together is the owner's knowledge.
     ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path();
+    /// let config = StoreConfig::new("counts", 1);
+    /// let mut store = Store::new(config.clone());
+    /// let table = store.create_table(0, 0);
+    /// for key in [b"JFK", b"LAX"] {
+    ///     store.put(table, stable_hash(key), key, b"1")?;
+    /// }
+    /// let snapshot = block_on(store.seal(1).write(Rc::new(StdDisk), dir.to_owned()))?;
+    ///
+    /// let of_j = block_on(Store::restore(&StdDisk, dir, config, &[snapshot], |_, key| key[0] == b'J'))?;
+    /// let table = of_j.table(0, 0).expect("it was in the snapshot");
+    /// assert_eq!(of_j.len(table), 1);
+    /// assert_eq!(of_j.get(table, stable_hash(b"JFK"), b"JFK"), Some(&b"1"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Errors
     /// If a byte of any file is not as it was written, or a part is of another format. Nothing is used then.
     pub async fn restore(

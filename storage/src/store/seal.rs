@@ -27,6 +27,28 @@ impl Store {
     /// [`Store::flush_failed`] must tell the store. If neither did before the next seal, the write counts as
     /// failed, and its bytes are written again.
     ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let dir = dir.path();
+    /// let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"JFK");
+    /// store.put(table, hash, b"JFK", b"before")?;
+    /// let sealed = store.seal(1);
+    /// store.put(table, hash, b"JFK", b"after")?;
+    /// let snapshot = block_on(sealed.write(Rc::new(StdDisk), dir.to_owned()))?;
+    /// store.flushed(1, &snapshot);
+    ///
+    /// let config = StoreConfig::new("counts", 1);
+    /// let restored = block_on(Store::restore(&StdDisk, dir, config, &[snapshot], |_, _| true))?;
+    /// assert_eq!(restored.get(table, hash, b"JFK"), Some(&b"before"[..]));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
     /// # Panics
     /// If the epoch is not above that of every earlier seal, failed ones and the restored one included: the order
     /// of epochs is the order of the log.
@@ -78,6 +100,18 @@ impl Store {
 
     /// Tells the store that the write of `epoch` failed or was given up: its bytes go into the next checkpoint.
     /// Ignored if that seal was given up already.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// store.put(table, stable_hash(b"JFK"), b"JFK", b"1")?;
+    /// let first = store.seal(1).bytes();
+    /// store.flush_failed(1);
+    /// assert!(store.seal(2).bytes() >= first);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     pub fn flush_failed(&mut self, epoch: u64) {
         if let Some(failed) = self.in_flight.take_if(|flight| flight.epoch == epoch) {
             self.put_back(&failed);

@@ -6,6 +6,17 @@ use crate::table::Table;
 impl Store {
     /// The table of a state and a namespace, made if there is none. A namespace is a window slice, or 0.
     ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let other = store.create_table(0, 0);
+    /// let slice = store.create_table(7, 3_600_000);
+    /// assert_eq!(store.create_table(7, 3_600_000), slice);
+    /// assert_eq!(store.table(7, 3_600_000), Some(slice));
+    /// assert_eq!(store.table(7, 0), None);
+    /// ```
+    ///
     /// # Panics
     /// When 2^32 tables were made: numbers are not used twice, because old records may still carry them.
     pub fn create_table(&mut self, state: u32, namespace: i64) -> TableId {
@@ -36,12 +47,33 @@ impl Store {
     }
 
     /// The tables of a state, by ascending namespace.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// let (late, early) = (store.create_table(7, 20), store.create_table(7, 10));
+    /// assert_eq!(store.tables(7).collect::<Vec<_>>(), [(10, early), (20, late)]);
+    /// ```
     pub fn tables(&self, state: u32) -> impl Iterator<Item = (i64, TableId)> {
         let range = self.by_name.range((state, i64::MIN)..=(state, i64::MAX));
         range.map(|(&(_, namespace), &table)| (namespace, table))
     }
 
     /// Drops a table with all its keys. Its cost does not grow with them, but for giving memory back.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// store.put(table, stable_hash(b"JFK"), b"JFK", b"1")?;
+    /// assert_eq!(store.len(table), 1);
+    /// store.drop_table(table);
+    /// assert_eq!(store.table(0, 0), None);
+    /// assert_eq!(store.stats().live_bytes, 0);
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
+    /// ```
     ///
     /// # Panics
     /// If the table was dropped before.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::PathBuf;
 
 use millstream::host::RuntimeKind;
-use millstream::host::probe::{Facts, diagnose};
+use millstream::host::probe::{Facts, diagnose, probe_direct};
 use serde::Serialize;
 
 use costs::Costs;
@@ -50,6 +50,8 @@ struct Uring {
     allowed: bool,
     /// Cause and cure, if it is denied.
     denied: Option<String>,
+    /// Why direct I/O takes helper threads where the rest is allowed.
+    direct_denied: Option<String>,
     features: Vec<&'static str>,
     operations: usize,
     /// kernel.io_uring_disabled; none before Linux 6.6.
@@ -64,6 +66,7 @@ impl Uring {
         let support = verdict.as_ref().ok().cloned().unwrap_or_default();
         Uring {
             allowed: verdict.is_ok(),
+            direct_denied: probe_direct().err().map(|denied| denied.to_string()),
             denied: verdict.err().map(|denied| denied.to_string()),
             features: support.features,
             operations: support.operations,

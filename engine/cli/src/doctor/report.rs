@@ -5,6 +5,7 @@ use std::io::{self, Write};
 use super::Findings;
 use super::directory::Directory;
 use super::machine::{Cpu, Limits, Memory};
+use crate::text::size;
 
 /// Prints everything, the verdict last.
 pub fn print(findings: &Findings, output: &mut dyn Write) -> io::Result<()> {
@@ -84,6 +85,12 @@ fn uring(findings: &Findings) -> Vec<Option<String>> {
         Some(match &uring.denied {
             None => format!("allowed, {} operations", uring.operations),
             Some(denied) => format!("DENIED: {denied}"),
+        }),
+        uring.allowed.then(|| match &uring.direct_denied {
+            None => {
+                "direct I/O: a ring of each core's own, from the memory that the state lives in".to_owned()
+            }
+            Some(denied) => format!("direct I/O: helper threads: {denied}"),
         }),
         (!uring.features.is_empty()).then(|| uring.features.join(" ")),
         Some(format!("kernel.io_uring_disabled: {sysctl}; seccomp: {}", uring.seccomp)),
@@ -181,19 +188,4 @@ fn ranges(numbers: &[usize]) -> String {
         false => format!("{start}-{end}"),
     });
     texts.collect::<Vec<_>>().join(",")
-}
-
-fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut value = bytes as f64;
-    let mut unit = 0;
-    while value >= 1024.0 && unit + 1 < UNITS.len() {
-        value /= 1024.0;
-        unit += 1;
-    }
-    if value < 10.0 && unit > 0 {
-        format!("{value:.1} {}", UNITS[unit])
-    } else {
-        format!("{value:.0} {}", UNITS[unit])
-    }
 }

@@ -9,6 +9,13 @@ pub const MEMLOCK_NEEDED: u64 = 512 * 1024;
 const KERNEL_NEEDED: (u32, u32) = (5, 8);
 
 /// What denies io_uring. The text says how to cure it.
+///
+/// ```
+/// use millstream::host::probe::{Denied, MEMLOCK_NEEDED};
+///
+/// let denied = Denied::Memlock { limit: 64 << 10, needed: MEMLOCK_NEEDED };
+/// assert!(denied.to_string().contains("`ulimit -l unlimited`"));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Denied {
     /// The kernel is too old, or was built without io_uring.
@@ -76,6 +83,15 @@ fn sysctl_text(value: u8) -> String {
 
 /// The verdict on some facts: what io_uring offers here, or what denies it.
 ///
+/// ```
+/// use millstream::host::probe::{Attempt, Denied, Facts, Support, diagnose};
+///
+/// let mut facts = Facts::gather();
+/// facts.memlock.limit = None;
+/// facts.attempt = Attempt::Worked(Support { missing: vec!["accept"], ..Support::default() });
+/// assert!(matches!(diagnose(&facts), Err(Denied::Kernel { missing, .. }) if missing == ["accept"]));
+/// ```
+///
 /// # Errors
 /// The cause, with its cure.
 pub fn diagnose(facts: &Facts) -> Result<Support, Denied> {
@@ -92,7 +108,8 @@ pub fn diagnose(facts: &Facts) -> Result<Support, Denied> {
     }
 }
 
-fn refused(facts: &Facts, call: &'static str, errno: i32) -> Denied {
+/// What a system call's error means beside the facts.
+pub(super) fn refused(facts: &Facts, call: &'static str, errno: i32) -> Denied {
     let filtered = facts.seccomp == Seccomp::Filter;
     let old = facts.kernel().is_some_and(|version| version < KERNEL_NEEDED);
     match errno {

@@ -9,6 +9,13 @@ use rustix::process::{Resource, getrlimit};
 use rustix::system::uname;
 
 /// Everything that [`diagnose`](super::diagnose) looks at.
+///
+/// ```
+/// use millstream::host::probe::Facts;
+///
+/// let facts = Facts::gather();
+/// assert!(facts.kernel() > Some((4, 0)), "{} on {}", facts.seccomp, facts.release);
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Facts {
     /// The kernel's release, as `uname -r` prints it.
@@ -24,6 +31,13 @@ pub struct Facts {
 }
 
 /// The seccomp mode of this thread.
+///
+/// ```
+/// use millstream::host::probe::{Facts, Seccomp};
+///
+/// let here: Seccomp = Facts::gather().seccomp;
+/// assert!(["off", "filter", "unknown"].contains(&here.to_string().as_str()));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Seccomp {
     /// No system call is refused.
@@ -45,6 +59,13 @@ impl fmt::Display for Seccomp {
 }
 
 /// The limit of locked memory.
+///
+/// ```
+/// use millstream::host::probe::{Memlock, memlock};
+///
+/// let here: Memlock = memlock();
+/// assert!(here.limit.is_none_or(|bytes| bytes > 0 || here.exempt));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Memlock {
     /// The soft limit in bytes; `None` if unlimited.
@@ -54,6 +75,15 @@ pub struct Memlock {
 }
 
 /// The outcome of trying io_uring.
+///
+/// ```
+/// use millstream::host::probe::{Attempt, Facts, Support};
+///
+/// match Facts::gather().attempt {
+///     Attempt::Worked(Support { operations, .. }) => assert!(operations > 0),
+///     Attempt::Failed { call, errno } => assert!(errno > 0, "io_uring_{call} said so"),
+/// }
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Attempt {
     /// A ring was made, probed, and did nothing on demand.

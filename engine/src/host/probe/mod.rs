@@ -14,10 +14,39 @@ use std::io;
 
 /// Tries io_uring out: a ring, the operations that the engine needs, a request that does nothing.
 ///
+/// ```
+/// match millstream::host::probe::probe() {
+///     Ok(support) => assert!(support.missing.is_empty()),
+///     Err(denied) => eprintln!("io_uring is not used here: {denied}"),
+/// }
+/// ```
+///
 /// # Errors
 /// What denies it.
 pub fn probe() -> Result<Support, Denied> {
     diagnose(&Facts::gather())
+}
+
+/// Tries out what cores on io_uring make for direct I/O: a ring of their own. Without one their helper threads do
+/// that work.
+///
+/// ```
+/// use millstream::host::probe::{probe, probe_direct};
+/// if let Err(denied) = probe_direct() {
+///     eprintln!("direct I/O goes through helper threads: {denied}");
+/// } else {
+///     assert!(probe().is_ok());
+/// }
+/// ```
+///
+/// # Errors
+/// What denies it.
+pub fn probe_direct() -> Result<(), Denied> {
+    probe()?;
+    super::uring::try_direct_ring().map_err(|error| {
+        let errno = error.raw_os_error().unwrap_or(libc::EIO);
+        denied::refused(&Facts::gather(), "setup", errno)
+    })
 }
 
 /// What one of `cores` may lock in memory, in bytes; `None` if there is no limit.

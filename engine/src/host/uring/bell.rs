@@ -4,7 +4,7 @@
 //! waker of glommio's leaves its thread.
 
 use std::io;
-use std::os::fd::{FromRawFd, IntoRawFd, OwnedFd};
+use std::os::fd::{AsRawFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -26,16 +26,31 @@ impl Doorbell {
         // It fails only when nobody has answered 2^64 - 1 rings, which then are a ring already.
         let _ = rustix::io::write(&self.0, &1_u64.to_ne_bytes());
     }
+
+    /// The bell as a file of the executor's, for [`hear`].
+    pub(super) fn listen(&self) -> BufferedFile {
+        let own = self.0.try_clone().expect("a file descriptor for the bell of a core that is starting");
+        // SAFETY: `own` is a descriptor of our own, given away here; the file closes it.
+        unsafe { BufferedFile::from_raw_fd(own.into_raw_fd()) }
+    }
+}
+
+impl AsRawFd for Doorbell {
+    fn as_raw_fd(&self) -> RawFd {
+        self.0.as_raw_fd()
+    }
+}
+
+/// Waits until the bell was rung since it was last heard.
+pub(super) async fn hear(bell: &BufferedFile) {
+    bell.read_at(0, size_of::<u64>()).await.expect("reading an eventfd cannot fail");
 }
 
 /// Takes in the wakes of other threads each time the bell rings, until the core has finished.
 pub(super) async fn answer(bell: Arc<Doorbell>, scheduler: Rc<Scheduler>) {
-    let own = bell.0.try_clone().expect("a file descriptor for the bell of a core that is starting");
-    // SAFETY: `own` is a descriptor of our own, given away here; the file closes it.
-    let file = unsafe { BufferedFile::from_raw_fd(own.into_raw_fd()) };
+    let file = bell.listen();
     while !scheduler.finished() {
-        let rung = file.read_at(0, size_of::<u64>()).await;
-        rung.expect("reading an eventfd cannot fail");
+        hear(&file).await;
         // Whoever rang took the announcement of sleep with it. The task it left may have been taken in and finished
         // since, with every pump idle again: without a new announcement the next wake would find no sleeper.
         scheduler.remote().prepare_to_sleep();

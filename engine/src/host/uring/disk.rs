@@ -10,7 +10,9 @@ use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode};
 
 use super::direct::DirectFile;
 use super::file::UringFile;
+use super::helped::HelpedFile;
 use super::io_error;
+use super::ring::Ring;
 use crate::host::blocking::BlockingFile;
 use crate::host::fault::name;
 use crate::host::fs;
@@ -19,11 +21,13 @@ use crate::host::schedule::Scheduler;
 /// The file system as one core on io_uring sees it.
 pub(super) struct UringDisk {
     scheduler: Rc<Scheduler>,
+    // For direct I/O; helper threads do it where there is none.
+    ring: Option<Rc<Ring>>,
 }
 
 impl UringDisk {
-    pub(super) fn new(scheduler: Rc<Scheduler>) -> UringDisk {
-        UringDisk { scheduler }
+    pub(super) fn new(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) -> UringDisk {
+        UringDisk { scheduler, ring }
     }
 
     // Names are changed on the executor's helper thread: the kernel would do the same with a worker of its own.
@@ -38,8 +42,13 @@ impl Disk for UringDisk {
         let scheduler = self.scheduler.clone();
         if mode == OpenMode::CreateDirect {
             let opened = self.blocking(move || BlockingFile::open(path, mode));
+            let ring = self.ring.clone();
             return Box::pin(async move {
-                Ok(Rc::new(DirectFile::new(opened.await?, scheduler)) as Rc<dyn File>)
+                let file = opened.await?;
+                Ok(match ring {
+                    Some(ring) => Rc::new(DirectFile::new(file, ring, scheduler)) as Rc<dyn File>,
+                    None => Rc::new(HelpedFile::new(file, scheduler)),
+                })
             });
         }
         self.scheduler.operation(async move {

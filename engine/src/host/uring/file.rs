@@ -1,6 +1,5 @@
 //! Files in the page cache, through io_uring.
 
-use std::collections::VecDeque;
 use std::io;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -8,14 +7,12 @@ use std::rc::Rc;
 use glommio::io::BufferedFile;
 use millstream_storage::disk::{File, Io, SharedBytes};
 
-use super::io_error;
+use super::{io_error, window};
 use crate::host::fault::name;
 use crate::host::schedule::Scheduler;
 
 /// Bytes of one request to the kernel.
 const CHUNK: usize = 512 * 1024;
-/// Requests of one write that are under way at once: enough to keep a disk busy while the next is copied.
-const WINDOW: usize = 4;
 
 /// An open file. Operations share it; the last to let go closes it.
 pub(super) struct UringFile(Rc<Shared>);
@@ -100,27 +97,12 @@ impl Shared {
     }
 }
 
-// Writes chunk after chunk, a window of them at once.
 async fn write(shared: &Rc<Shared>, offset: u64, bytes: SharedBytes) -> io::Result<()> {
-    let mut under_way = VecDeque::with_capacity(WINDOW);
-    let mut outcome = Ok(());
-    for start in (0..bytes.len()).step_by(CHUNK) {
-        if under_way.len() == WINDOW {
-            outcome = under_way.pop_front().expect("the window is full").await;
-        }
-        if outcome.is_err() {
-            break;
-        }
-        let chunk = bytes.slice(start..bytes.len().min(start + CHUNK));
+    window::write(&shared.scheduler, bytes, CHUNK, |start, chunk| {
         let own = shared.clone();
-        let write = async move { own.write_chunk(offset + start as u64, chunk).await };
-        under_way.push_back(shared.scheduler.operation(write));
-    }
-    // Nothing is under way any more when this returns, after an error either.
-    for chunk in under_way {
-        outcome = outcome.and(chunk.await);
-    }
-    outcome
+        async move { own.write_chunk(offset + start, chunk).await }
+    })
+    .await
 }
 
 impl Drop for Shared {

@@ -13,7 +13,11 @@
 mod bell;
 mod direct;
 mod disk;
+mod extent;
 mod file;
+mod helped;
+mod ring;
+mod window;
 
 use std::io;
 use std::rc::Rc;
@@ -33,6 +37,7 @@ use super::seat::{CoreStart, Seat};
 use super::{Class, Host, LocalFuture, clock};
 use bell::Doorbell;
 use disk::UringDisk;
+use ring::Ring;
 
 /// How long records are worked on before glommio looks at its rings and background work has a turn.
 const SLICE: Duration = Duration::from_micros(200);
@@ -48,11 +53,13 @@ const PREEMPTION: Duration = Duration::from_secs(3600);
 const RECORD_SHARES: usize = 1000;
 const BACKGROUND_SHARES: usize = 200;
 
-/// Threads per core for what blocks: a long sync must not hold up a rename or a direct write.
+/// Threads per core for what blocks: a long sync of a directory must not hold up a rename.
 const HELPERS: usize = 2;
 
 /// Runs a core on this thread until its main future has ended.
 pub(crate) fn run(seat: &Seat, start: CoreStart) -> Option<String> {
+    // Before the executor, which locks memory as well. Without it direct I/O takes the helper threads.
+    let ring = Ring::new().ok().map(Rc::new);
     let executor = match build(seat) {
         Ok(executor) => executor,
         Err(error) => {
@@ -67,18 +74,23 @@ pub(crate) fn run(seat: &Seat, start: CoreStart) -> Option<String> {
             return None;
         }
     };
-    let ring = doorbell.clone();
-    let remote = Remote::new(Box::new(move || ring.ring()));
+    let bell = doorbell.clone();
+    let remote = Remote::new(Box::new(move || bell.ring()));
     let scheduler = Scheduler::new(remote.clone());
     // The first time a process parks, the kernel registers it for memory barriers, which takes some 20 ms. Parking
     // here once keeps that pause from the records.
     executor.run(async { Timer::new(Duration::from_micros(1)).await });
     let main = start.ready(remote)?;
     let seated = Seated::new(&scheduler);
-    let host: Rc<dyn Host> = Rc::new(UringHost::new(seat.core, &scheduler));
-    executor.run(drive(&scheduler, doorbell, host, main));
+    let host: Rc<dyn Host> = Rc::new(UringHost::new(seat.core, &scheduler, ring.clone()));
+    executor.run(drive(&scheduler, doorbell, ring, host, main));
     drop(seated);
     scheduler.panic_message()
+}
+
+/// Tries out the ring that each core makes for direct I/O.
+pub(super) fn try_direct_ring() -> io::Result<()> {
+    Ring::new().map(drop)
 }
 
 fn build(seat: &Seat) -> io::Result<LocalExecutor> {
@@ -94,7 +106,13 @@ fn build(seat: &Seat) -> io::Result<LocalExecutor> {
     builder.make().map_err(io_error)
 }
 
-async fn drive(scheduler: &Rc<Scheduler>, bell: Arc<Doorbell>, host: Rc<dyn Host>, main: super::CoreMain) {
+async fn drive(
+    scheduler: &Rc<Scheduler>,
+    bell: Arc<Doorbell>,
+    ring: Option<Rc<Ring>>,
+    host: Rc<dyn Host>,
+    main: super::CoreMain,
+) {
     let latency = Latency::NotImportant;
     let queue = |shares, name| executor().create_task_queue(Shares::Static(shares), latency, name);
     let records = queue(RECORD_SHARES, "records");
@@ -102,6 +120,9 @@ async fn drive(scheduler: &Rc<Scheduler>, bell: Arc<Doorbell>, host: Rc<dyn Host
     let spawn = "a queue that was made above and is never removed";
     let answer = glommio::spawn_local_into(bell::answer(bell.clone(), scheduler.clone()), records);
     let answer = answer.expect(spawn);
+    let reap = ring
+        .clone()
+        .map(|ring| glommio::spawn_local_into(ring::reap(ring, scheduler.clone()), records).expect(spawn));
     let records = glommio::spawn_local_into(pump_records(scheduler.clone()), records).expect(spawn);
     let background = glommio::spawn_local_into(pump_background(scheduler.clone()), background).expect(spawn);
     let heartbeat = glommio::spawn_local(beat(scheduler.clone()));
@@ -110,6 +131,10 @@ async fn drive(scheduler: &Rc<Scheduler>, bell: Arc<Doorbell>, host: Rc<dyn Host
     background.await;
     bell.ring();
     answer.await;
+    if let (Some(ring), Some(reap)) = (ring, reap) {
+        ring.ring();
+        reap.await;
+    }
     heartbeat.cancel().await;
 }
 
@@ -166,8 +191,8 @@ struct UringHost {
 }
 
 impl UringHost {
-    fn new(core: usize, scheduler: &Rc<Scheduler>) -> UringHost {
-        let disk = Rc::new(UringDisk::new(scheduler.clone()));
+    fn new(core: usize, scheduler: &Rc<Scheduler>, ring: Option<Rc<Ring>>) -> UringHost {
+        let disk = Rc::new(UringDisk::new(scheduler.clone(), ring));
         UringHost { core, started: Instant::now(), scheduler: scheduler.clone(), disk }
     }
 }

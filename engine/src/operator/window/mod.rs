@@ -10,6 +10,13 @@ use crate::time::{Timestamp, as_millis};
 pub(crate) use tumbling::TumblingOperator;
 
 /// A span of event time: `start` inclusive, `end` exclusive, in milliseconds.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let window: Window = Tumbling::of(secs(10)).window_of(12_345);
+/// assert_eq!(window, Window { start: 10_000, end: 20_000 });
+/// assert_eq!(window.max_timestamp(), 19_999);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Window {
     /// The first timestamp in it.
@@ -26,6 +33,22 @@ impl Window {
 }
 
 /// A result of a window, for one key.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// let job = Job::new("doc");
+/// let (sink, sums) = collect();
+/// job.source("numbers", from_vec(vec![1_i64, 2, 11]))
+///     .event_time(|n| *n, Watermarks::monotonous())
+///     .key_by(|_| 'k')
+///     .window(Tumbling::of(millis(10)))
+///     .reduce("sum", |sum, n| *sum += n)
+///     .filter(|sum: &Windowed<char, i64>| sum.window.start == 0)
+///     .sink("sums", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(sums.take(), [Windowed { key: 'k', window: Window { start: 0, end: 10 }, value: 3 }]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Windowed<K, V> {
     /// The key.
@@ -62,6 +85,13 @@ impl Tumbling {
     }
 
     /// Shifts the windows: with an offset of one hour, daily windows start at one o'clock UTC. May be negative.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let hour = 3_600_000;
+    /// let days = Tumbling::of(hours(24)).offset_millis(hour);
+    /// assert_eq!(days.window_of(0), Window { start: -23 * hour, end: hour });
+    /// ```
     pub fn offset_millis(mut self, offset: i64) -> Tumbling {
         self.offset = offset.rem_euclid(self.size);
         self
@@ -69,6 +99,25 @@ impl Tumbling {
 
     /// Keeps a window's state for this long after its end has been reached. A record that comes in this time
     /// updates the result, which is emitted again at once; one that comes later is late.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let results = |lateness| {
+    ///     let job = Job::new("doc");
+    ///     let (sink, sums) = collect();
+    ///     job.source("numbers", from_vec(vec![1_i64, 11, 2]))
+    ///         .event_time(|n| *n, Watermarks::monotonous())
+    ///         .key_by(|_| 'k')
+    ///         .window(Tumbling::of(millis(10)).allow_late(lateness))
+    ///         .reduce("sum", |sum, n| *sum += n)
+    ///         .map(|sum| sum.value)
+    ///         .sink("sums", sink);
+    ///     job.run(Config::new().cores(1).batch_size(1)).map(|_| sums.take())
+    /// };
+    /// assert_eq!(results(millis(0))?, [1, 11], "2 is late");
+    /// assert_eq!(results(millis(5))?, [1, 1 + 2, 11]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn allow_late(mut self, lateness: Duration) -> Tumbling {
         self.lateness = as_millis(lateness);
         self

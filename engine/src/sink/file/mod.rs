@@ -5,6 +5,9 @@
 //! hidden files sees each record exactly once, whatever crashed and however often. Names sort by epoch: for a key
 //! that is also the order of its records.
 //!
+//! A full disk aborts checkpoints, and loses nothing: what was not written waits in memory, up to some MiB; then the
+//! sink takes no more until there is space again.
+//!
 //! What a crash can leave behind, and what [`Sink::recover`] makes of it:
 //!
 //! | left behind | named by the restored checkpoint | becomes |
@@ -23,6 +26,7 @@ mod writer;
 
 use std::path::PathBuf;
 
+use millstream_storage::disk::lacks_room;
 use serde::{Deserialize, Serialize};
 
 use super::{Prepared, Sink, SinkContext, Writer};
@@ -35,13 +39,27 @@ use crate::host::LocalFuture;
 /// start from a checkpoint needs its own.
 ///
 /// ```
-/// let delays = millstream::sink::ndjson_dir("out/delays");
+/// # use millstream::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let out = dir.path().join("out");
+/// let job = Job::new("doc");
+/// job.source("numbers", from_vec(vec![1, 2, 3])).sink("out", ndjson_dir(&out));
+/// job.run(Config::new().cores(1).checkpoint_at_end_only())?;
+/// assert_eq!(std::fs::read_to_string(out.join("0000000001-000.ndjson")).unwrap(), "1\n2\n3\n");
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn ndjson_dir(path: impl Into<PathBuf>) -> NdjsonDir {
     NdjsonDir { dir: path.into() }
 }
 
 /// A sink into files. Made by [`ndjson_dir`].
+///
+/// ```
+/// use millstream::sink::{NdjsonDir, Sink, ndjson_dir};
+///
+/// let sink: NdjsonDir = ndjson_dir("out/delays");
+/// assert_eq!(Sink::<u64>::describe(&sink), "files in out/delays");
+/// ```
 #[derive(Clone, Debug)]
 pub struct NdjsonDir {
     dir: PathBuf,
@@ -98,5 +116,6 @@ pub(super) fn encode<T: Serialize>(record: &T, out: &mut Vec<u8>) -> Result<()> 
 
 /// An I/O error and the path it is about.
 fn failed(what: &str, path: &std::path::Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Sink, format!("{}: cannot {what}", path.display())).caused_by(error)
+    let kind = if lacks_room(&error) { ErrorKind::Exhausted } else { ErrorKind::Sink };
+    Error::new(kind, format!("{}: cannot {what}", path.display())).caused_by(error)
 }

@@ -3,15 +3,20 @@
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
-use millstream_storage::disk::{Disk, OpenMode};
+use millstream_storage::disk::{Io, OpenMode, SharedBytes};
+use millstream_storage::planted;
 
 use super::failed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
+
+/// How long to wait for space on a full disk, or for a free descriptor, before trying again.
+pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// The bytes of a shard that are not written yet, over all its files.
 pub(super) struct Backlog {
@@ -68,29 +73,35 @@ struct Shared {
     complete: bool,
     /// Written and synced, or given up.
     done: bool,
+    /// What the machine lacks at the moment to go on.
+    stalled: Option<String>,
     writer: Option<Waker>,
-    waiter: Option<Waker>,
+    waiters: Vec<Waker>,
+}
+
+impl Shared {
+    fn wake_waiters(&mut self) {
+        self.waiters.drain(..).for_each(Waker::wake);
+    }
 }
 
 impl Spool {
     /// Starts to write a new file.
-    pub(super) fn create(host: &dyn Host, path: PathBuf, backlog: Rc<Backlog>) -> Spool {
+    pub(super) fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
         let shared = Rc::new(RefCell::new(Shared::default()));
-        let (disk, far, far_backlog) = (host.disk(), shared.clone(), backlog.clone());
+        let far = Far { host: host.clone(), path, shared: shared.clone(), backlog: backlog.clone() };
         host.spawn(
             Class::Records,
             Box::pin(async move {
-                if let Err(error) = write_file(&*disk, &path, &far, &far_backlog).await {
-                    far_backlog.fail(&error);
+                if let Err(error) = far.write_file().await {
+                    far.backlog.fail(&error);
                 }
-                let mut far = far.borrow_mut();
-                far.done = true;
-                let waiter = far.waiter.take();
-                drop(far);
-                waiter.into_iter().for_each(Waker::wake);
+                let mut shared = far.shared.borrow_mut();
+                shared.done = true;
+                shared.wake_waiters();
             }),
         );
-        Spool { shared, backlog }
+        Rc::new(Spool { shared, backlog })
     }
 
     /// Appends bytes.
@@ -109,18 +120,21 @@ impl Spool {
     /// Waits until a complete file is durable.
     ///
     /// # Errors
-    /// If it cannot be written; it must be given up then.
-    pub(super) async fn durable(self) -> Result<()> {
+    /// [`ErrorKind::Exhausted`] if the machine lacks room to go on: it may be asked again. Otherwise the file cannot be
+    /// written, and must be given up.
+    pub(super) async fn durable(&self) -> Result<()> {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
             if shared.done {
-                return Poll::Ready(());
+                return Poll::Ready(self.backlog.check());
             }
-            shared.waiter = Some(cx.waker().clone());
+            if let Some(message) = &shared.stalled {
+                return Poll::Ready(Err(Error::new(ErrorKind::Exhausted, message.clone())));
+            }
+            shared.waiters.push(cx.waker().clone());
             Poll::Pending
         })
-        .await;
-        self.backlog.check()
+        .await
     }
 
     fn wake_writer(&self) {
@@ -129,33 +143,72 @@ impl Spool {
     }
 }
 
-/// Writes what comes until the file is complete, then syncs it: once, as after a failed sync nobody knows what a
-/// second one would vouch for.
-async fn write_file(disk: &dyn Disk, path: &Path, shared: &RefCell<Shared>, backlog: &Backlog) -> Result<()> {
-    let opened = disk.open(path, OpenMode::Create).await;
-    let file = opened.map_err(|error| failed("create it", path, error))?;
-    let mut offset = 0;
-    while let Some(chunk) = next_chunk(shared).await {
-        let bytes = chunk.len();
-        let written = file.write_at(offset, chunk.into()).await;
-        written.map_err(|error| failed(&format!("write {bytes} bytes at {offset}"), path, error))?;
-        offset += bytes as u64;
-        backlog.written(bytes);
-    }
-    file.sync().await.map_err(|error| failed("sync it", path, error))
+/// The far end: the task that writes the file.
+struct Far {
+    host: Rc<dyn Host>,
+    path: PathBuf,
+    shared: Rc<RefCell<Shared>>,
+    backlog: Rc<Backlog>,
 }
 
-/// Waits for the next chunk; `None` when the file is complete.
-async fn next_chunk(shared: &RefCell<Shared>) -> Option<Vec<u8>> {
-    poll_fn(|cx| {
-        let mut shared = shared.borrow_mut();
-        match shared.chunks.pop_front() {
-            None if !shared.complete => {
-                shared.writer = Some(cx.waker().clone());
-                Poll::Pending
+impl Far {
+    /// Writes what comes until the file is complete, then syncs it: once, as after a failed sync nobody knows what a
+    /// second one would vouch for.
+    async fn write_file(&self) -> Result<()> {
+        let disk = self.host.disk();
+        let file = self.with_room("create it", || disk.open(&self.path, OpenMode::Create)).await?;
+        let mut offset = 0;
+        while let Some(chunk) = self.next_chunk().await {
+            let chunk = SharedBytes::from(chunk);
+            let what = format!("write {} bytes at {offset}", chunk.len());
+            if planted!(full_disk_skips) {
+                let _ = file.write_at(offset, chunk.clone()).await;
+            } else {
+                self.with_room(&what, || file.write_at(offset, chunk.clone())).await?;
             }
-            chunk => Poll::Ready(chunk),
+            offset += chunk.len() as u64;
+            self.backlog.written(chunk.len());
         }
-    })
-    .await
+        file.sync().await.map_err(|error| failed("sync it", &self.path, error))
+    }
+
+    /// Repeats an operation for as long as the machine lacks room for it.
+    async fn with_room<T>(&self, what: &str, operation: impl Fn() -> Io<T>) -> Result<T> {
+        loop {
+            let error = match operation().await {
+                Ok(done) => {
+                    self.shared.borrow_mut().stalled = None;
+                    return Ok(done);
+                }
+                Err(error) => failed(what, &self.path, error),
+            };
+            if error.kind() != ErrorKind::Exhausted {
+                return Err(error);
+            }
+            self.stall(&error);
+            self.host.sleep(PAUSE).await;
+        }
+    }
+
+    /// Lets those who wait for the file know that it will take a while.
+    fn stall(&self, error: &Error) {
+        let mut shared = self.shared.borrow_mut();
+        shared.stalled = Some(error.to_string());
+        shared.wake_waiters();
+    }
+
+    /// Waits for the next chunk; `None` when the file is complete.
+    async fn next_chunk(&self) -> Option<Vec<u8>> {
+        poll_fn(|cx| {
+            let mut shared = self.shared.borrow_mut();
+            match shared.chunks.pop_front() {
+                None if !shared.complete => {
+                    shared.writer = Some(cx.waker().clone());
+                    Poll::Pending
+                }
+                chunk => Poll::Ready(chunk),
+            }
+        })
+        .await
+    }
 }

@@ -12,9 +12,9 @@ use serde::Serialize;
 use serde_json::{Value as Json, json};
 
 use super::names::{final_name, pending_name};
-use super::spool::{Backlog, Spool};
+use super::spool::{Backlog, PAUSE, Spool};
 use super::{Pending, PendingFile, encode, failed};
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::host::{Host, LocalFuture};
 use crate::sink::{SinkContext, Writer};
 use crate::time::Timestamp;
@@ -39,12 +39,19 @@ pub(super) struct FileWriter {
     /// The file of the epoch that will end with the next barrier, once there is a chunk of it.
     current: Option<Current>,
     records: u64,
-    prepared: Rc<RefCell<BTreeMap<u64, PendingFile>>>,
+    prepared: Rc<RefCell<BTreeMap<u64, Complete>>>,
+}
+
+/// A file that nothing is added to any more, durable or on its way there.
+#[derive(Clone)]
+struct Complete {
+    file: PendingFile,
+    spool: Rc<Spool>,
 }
 
 /// The file that is being written.
 struct Current {
-    spool: Spool,
+    spool: Rc<Spool>,
     name: String,
     bytes: u64,
 }
@@ -74,7 +81,7 @@ impl FileWriter {
         let current = self.current.get_or_insert_with(|| {
             let name = pending_name(self.first_epoch, self.seq, self.shard);
             self.seq += 1;
-            let spool = Spool::create(&*self.host, self.dir.join(&name), self.backlog.clone());
+            let spool = Spool::create(self.host.clone(), self.dir.join(&name), self.backlog.clone());
             Current { spool, name, bytes: 0 }
         });
         current.bytes += chunk.len() as u64;
@@ -89,7 +96,8 @@ impl FileWriter {
         } else {
             0
         };
-        let files = self.prepared.borrow().values().skip(skip).cloned().collect();
+        let files =
+            self.prepared.borrow().values().skip(skip).map(|complete| complete.file.clone()).collect();
         json!(Pending { dir: self.dir.display().to_string(), files })
     }
 }
@@ -114,19 +122,21 @@ impl<T: Serialize> Writer<T> for FileWriter {
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>> {
         self.flush();
         let records = mem::take(&mut self.records);
-        let spool = self.current.take().map(|Current { spool, name: pending, bytes }| {
-            let file = PendingFile { name: final_name(epoch, self.shard), pending, bytes, records };
-            self.prepared.borrow_mut().insert(epoch, file);
+        if let Some(Current { spool, name: pending, bytes }) = self.current.take() {
             spool.complete();
-            spool
-        });
+            let file = PendingFile { name: final_name(epoch, self.shard), pending, bytes, records };
+            self.prepared.borrow_mut().insert(epoch, Complete { file, spool });
+        }
         let pending = self.pending();
+        // Also the files of earlier epochs, which this one vouches for: the disk may have been full for them.
+        let spools: Vec<_> = self.prepared.borrow().values().map(|complete| complete.spool.clone()).collect();
         let (disk, dir, backlog) = (self.host.disk(), self.dir.clone(), self.backlog.clone());
         Box::pin(async move {
-            // An earlier epoch may have failed: this one would vouch for its files too.
             backlog.check()?;
-            if let Some(spool) = spool {
+            for spool in &spools {
                 spool.durable().await?;
+            }
+            if !spools.is_empty() {
                 sync_dir(&*disk, &dir).await?;
             }
             Ok(pending)
@@ -134,21 +144,35 @@ impl<T: Serialize> Writer<T> for FileWriter {
     }
 
     fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>> {
-        let (disk, dir, prepared) = (self.host.disk(), self.dir.clone(), self.prepared.clone());
+        let (host, dir, prepared) = (self.host.clone(), self.dir.clone(), self.prepared.clone());
         Box::pin(async move {
-            let files: Vec<_> =
-                prepared.borrow().range(..=epoch).map(|(of, file)| (*of, file.clone())).collect();
+            let files: Vec<_> = prepared
+                .borrow()
+                .range(..=epoch)
+                .map(|(of, complete)| (*of, complete.file.clone()))
+                .collect();
+            let disk = host.disk();
             for (_, file) in &files {
-                rename(&*disk, &dir, file).await?;
+                patiently(&*host, async || rename(&*disk, &dir, file).await).await?;
             }
             if !files.is_empty() {
-                sync_dir(&*disk, &dir).await?;
+                patiently(&*host, async || sync_dir(&*disk, &dir).await).await?;
             }
             // Only now may a checkpoint leave them out.
             let mut prepared = prepared.borrow_mut();
             files.iter().for_each(|(of, _)| drop(prepared.remove(of)));
             Ok(())
         })
+    }
+}
+
+/// Repeats an operation for as long as the machine lacks room for it.
+async fn patiently(host: &dyn Host, operation: impl AsyncFn() -> Result<()>) -> Result<()> {
+    loop {
+        match operation().await {
+            Err(error) if error.kind() == ErrorKind::Exhausted => host.sleep(PAUSE).await,
+            done => return done,
+        }
     }
 }
 

@@ -37,6 +37,21 @@ use reader::FileReader;
 use split::Split;
 
 /// The records of one file, or of all files in a directory. See [`files`].
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::source::file;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("numbers.ndjson");
+///
+/// std::fs::write(&path, "1\n2\n").unwrap();
+/// let job = Job::new("doc");
+/// let (sink, numbers) = collect();
+/// job.source("numbers", file::<u64>(&path)).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(numbers.take(), [1, 2]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub fn file<T>(path: impl Into<PathBuf>) -> FileSource<T> {
     files([path])
 }
@@ -48,10 +63,23 @@ pub fn file<T>(path: impl Into<PathBuf>) -> FileSource<T> {
 /// `.zst`).
 ///
 /// ```
-/// use millstream::source::{FileSource, Poison, files};
+/// # use millstream::prelude::*;
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let dir = dir.path();
 /// #[derive(serde::Deserialize)]
 /// struct Flight { carrier: String, dep_delay: Option<i32> }
-/// let flights: FileSource<Flight> = files(["flights/2012", "flights-2013.ndjson.gz"]).poison(Poison::Skip);
+///
+/// std::fs::write(dir.join("2012.ndjson"), r#"{"carrier": "UA", "dep_delay": 7}"#).unwrap();
+/// std::fs::write(dir.join("2013.ndjson"), r#"{"carrier": "AA", "dep_delay": null}"#).unwrap();
+/// let job = Job::new("doc");
+/// let (sink, delays) = collect();
+/// job.source("flights", files::<Flight>([dir]))
+///     .filter(|flight| flight.dep_delay.is_some())
+///     .map(|flight| flight.carrier)
+///     .sink("delayed", sink);
+/// assert_eq!(job.run(Config::new().cores(1))?.records_in, 2);
+/// assert_eq!(delays.take(), ["UA"]);
+/// # Ok::<(), millstream::Error>(())
 /// ```
 pub fn files<T>(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> FileSource<T> {
     FileSource {
@@ -64,6 +92,19 @@ pub fn files<T>(paths: impl IntoIterator<Item = impl Into<PathBuf>>) -> FileSour
 }
 
 /// A source of records of type `T` from files. Made by [`file()`] and [`files`].
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::source::{FileSource, Source, file};
+///
+/// let numbers: FileSource<u64> = file::<u64>("numbers.ndjson")
+///     .ndjson()
+///     .poison(Poison::Skip)
+///     .max_record(1 << 10)
+///     .read_size(64 << 10)
+///     .open_files(4);
+/// assert_eq!(numbers.describe(), "files numbers.ndjson");
+/// ```
 #[derive(Debug)]
 pub struct FileSource<T> {
     paths: Vec<PathBuf>,
@@ -94,6 +135,22 @@ impl<T> FileSource<T> {
 
     /// The files hold comma-separated values (RFC 4180, UTF-8), and begin with a header row that names the fields
     /// of `T`. Each record must have as many fields as the header row.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("flights.csv");
+    /// #[derive(serde::Deserialize)]
+    /// struct Flight { dest: String, dep_delay: Option<i32> }
+    ///
+    /// std::fs::write(&path, "dep_delay,dest\n,LAX\n-3,JFK\n").unwrap();
+    /// let job = Job::new("doc");
+    /// let (sink, flights) = collect();
+    /// job.source("flights", files::<Flight>([&path]).csv()).map(|f| (f.dest, f.dep_delay)).sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(flights.take(), [("LAX".to_owned(), None), ("JFK".to_owned(), Some(-3))]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn csv(mut self) -> FileSource<T> {
         self.format = Format::Csv;
         self
@@ -106,6 +163,19 @@ impl<T> FileSource<T> {
     }
 
     /// A longer record cannot be decoded: its bytes are dropped as they come. 16 MiB by default.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("words.ndjson");
+    /// std::fs::write(&path, "\"short\"\n\"not short at all\"\n").unwrap();
+    /// let words = files::<String>([&path]).max_record(10).poison(Poison::Skip);
+    /// let job = Job::new("doc");
+    /// job.source("words", words).sink("nowhere", discard());
+    /// let report = job.run(Config::new().cores(1))?;
+    /// assert_eq!((report.records_in, report.poison), (1, 1));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn max_record(mut self, bytes: usize) -> FileSource<T> {
         self.limits.max_record = bytes;
         self

@@ -42,6 +42,8 @@ pub enum Fail {
     #[default]
     Nothing,
     Writes,
+    /// Writes, for lack of space.
+    Full,
     Syncs,
 }
 
@@ -266,8 +268,10 @@ impl File for MemFile {
     fn write_at(&self, offset: u64, new: SharedBytes) -> Io<()> {
         let inode = self.inode.clone();
         self.state.operation(move |state| {
-            if state.fail.get() == Fail::Writes {
-                return Err(io::ErrorKind::StorageFull.into());
+            match state.fail.get() {
+                Fail::Writes => return Err(io::Error::other("the device is gone")),
+                Fail::Full => return Err(io::ErrorKind::StorageFull.into()),
+                Fail::Nothing | Fail::Syncs => {}
             }
             let (mut bytes, from) = (inode.bytes.borrow_mut(), offset as usize);
             let end = bytes.len().max(from + new.len());

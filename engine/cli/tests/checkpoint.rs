@@ -1,0 +1,97 @@
+//! `millstream checkpoint` on the checkpoints of a job.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use millstream::prelude::*;
+use tempfile::TempDir;
+
+/// Those of a job that has ended, with a thousand keys.
+fn checkpoints() -> TempDir {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let job = Job::new("tools");
+    job.source("numbers", generator(200_000, |n| n))
+        .key_by(|n: &u64| n % 1000)
+        .process("sums", Sums)
+        .sink("nowhere", discard());
+    let config = Config::new().cores(2).checkpoints(dir.path()).retained_checkpoints(1000);
+    job.run(config.checkpoint_every(millis(1))).expect("the job ends well");
+    dir
+}
+
+#[derive(Clone)]
+struct Sums;
+
+impl Process for Sums {
+    type Key = u64;
+    type In = u64;
+    type Out = u64;
+    type State = Value<u64>;
+    fn declare(&self, declare: &mut Declare) -> Value<u64> {
+        declare.value("sum")
+    }
+    fn on_record(&mut self, n: u64, sum: &Value<u64>, cx: &mut Context<'_, Self>) {
+        sum.update(cx, |sum| *sum += n);
+    }
+}
+
+fn millstream(dir: &Path, arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    command.arg("checkpoint").args(&arguments[..1]).arg(dir).args(&arguments[1..]);
+    command.output().expect("the program can be started")
+}
+
+#[track_caller]
+fn says(dir: &Path, arguments: &[&str], parts: &[&str]) -> String {
+    let output = millstream(dir, arguments);
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    for part in parts {
+        assert!(said.contains(part), "{arguments:?} should say {part:?}:\n{said}");
+    }
+    said
+}
+
+fn state_files(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir.join("data")).expect("the directory of state files");
+    entries.map(|entry| entry.expect("an entry").path()).collect()
+}
+
+#[test]
+fn checkpoints_are_listed_shown_verified_and_compared() {
+    let dir = checkpoints();
+    let listed = says(dir.path(), &["ls"], &["EPOCH", "tools", "finished"]);
+    let rows = listed.lines().count() - 1;
+    says(dir.path(), &["show"], &["job `tools`", "step `sums`: process", "sum", "1000", "has ended"]);
+    let verified = says(dir.path(), &["verify"], &["its manifest", "records in"]);
+    assert_eq!(verified.lines().filter(|line| line.contains("its manifest")).count(), rows, "{verified}");
+    assert!(verified.lines().all(|line| line.starts_with("ok ")), "{verified}");
+    if rows > 1 {
+        says(dir.path(), &["diff"], &["→", "shared", "sums"]);
+    }
+}
+
+#[test]
+fn damage_is_named_with_file_and_offset() {
+    let dir = checkpoints();
+    let file = state_files(dir.path()).into_iter().next().expect("a state file");
+    let mut bytes = fs::read(&file).expect("the file can be read");
+    bytes[100] ^= 1;
+    fs::write(&file, bytes).expect("the file can be written");
+    let output = millstream(dir.path(), &["verify"]);
+    let said = String::from_utf8_lossy(&output.stdout);
+    let named = said.lines().find(|line| line.starts_with("DAMAGED")).expect("damage is found");
+    assert!(named.contains(&file.display().to_string()) && named.contains("at byte 0"), "{named}");
+    assert!(!output.status.success());
+}
+
+#[test]
+fn what_is_not_there_is_said() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (arguments, part) in [(&["ls"][..], "holds no checkpoint"), (&["show", "7"], "holds no checkpoint")] {
+        let output = millstream(dir.path(), arguments);
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && said.contains(part), "{said}");
+    }
+}
