@@ -87,7 +87,7 @@ fn a_job_that_follows_goes_on_where_it_was_cancelled() {
             .sink("copies", sink);
         let running = job.start(config(round as usize % 2 + 1, dir.path())).expect("it starts");
         while read_if_any(&output).len() < 100 * round as usize {
-            assert!(!running.is_over(), "{:?}", running.wait());
+            assert!(!running.is_over(), "it follows until it is cancelled");
             block_on_thread(&signal);
         }
         running.cancel();

@@ -48,6 +48,78 @@
 //! # std::fs::remove_dir_all(&dir).ok();
 //! # Ok::<_, millstream_storage::topic::TopicError>(())
 //! ```
+//!
+//! Transactions, retention, and what else a topic can be asked:
+//! ```
+//! use std::rc::Rc;
+//! use millstream_storage::disk::{StdDisk, block_on};
+//! use millstream_storage::topic::{
+//!     Batch, BatchBuilder, Headers, Isolation, OpenTransaction, Outcome, PartitionStat, Place, Producer, Record,
+//!     Records, RecordsIter, Retention, Signal, TopicConfig, TopicError, TopicReader, TopicStat, TopicWriter,
+//!     Transaction,
+//! };
+//!
+//! # let dir = std::env::temp_dir().join(format!("millstream-topic-tour-{}", std::process::id()));
+//! block_on(async {
+//!     let disk = Rc::new(StdDisk);
+//!     let retention = Retention { max_age_millis: Some(1_000), max_bytes: None };
+//!     let config = TopicConfig::new(7).partitions(1).segment_bytes(1 << 20).retention(retention);
+//!     let mut writer = TopicWriter::open_or_create(disk.clone(), &dir, config).await?;
+//!     let signal: Signal = Signal::new();
+//!     writer.give(signal.clone());
+//!     let producer: Producer = writer.fence("sink", 1)?;
+//!     let (kept, lost): (Transaction, Transaction) = (writer.begin(&producer)?, writer.begin(&producer)?);
+//!     assert!(kept.number() < lost.number());
+//!     let mut builder = BatchBuilder::new();
+//!     builder.push(5, None, b"one", &[("trace", b"af01")]);
+//!     builder.push(6, None, b"two", &[]);
+//!     assert!(!builder.is_empty() && builder.bytes() > 6);
+//!     let batch: Batch = builder.finish();
+//!     assert!(batch.count() == 2 && batch.bytes() > 6);
+//!     writer.append_in(kept, 0, batch.clone())?;
+//!     writer.append_in(lost, 0, batch)?;
+//!     writer.prepare(kept, 1)?;
+//!     writer.abort(lost)?;
+//!     assert!(!writer.is_clean());
+//!     writer.flush().await?;
+//!     assert_eq!(signal.version(), 1);
+//!     signal.after(0).await;
+//!     signal.give();
+//!     drop(writer);
+//!
+//!     let mut writer = TopicWriter::open(disk.clone(), &dir).await?;
+//!     assert_eq!(writer.prepared("sink").len(), 1);
+//!     assert_eq!(writer.commit_prepared("sink", 1)?, Outcome::Committed);
+//!     writer.abort_all("sink")?;
+//!     let another = writer.begin(&producer)?;
+//!     writer.commit(another)?;
+//!     writer.retain(10_000).await?;
+//!     assert_eq!((writer.partitions(), writer.end(0), writer.dir()), (1, 4, dir.as_path()));
+//!     assert_eq!(writer.producers().collect::<Vec<_>>(), ["sink"]);
+//!     assert_eq!(writer.producer("sink"), Some((1, Some(1))));
+//!     assert!(writer.signal().version() > 0);
+//!     writer.close().await?;
+//!
+//!     let mut reader = TopicReader::open(disk, &dir, Isolation::Committed).await?;
+//!     assert_eq!((reader.partitions(), reader.range(0).await?), (1, 0..4));
+//!     let stat: TopicStat = reader.stat().await?;
+//!     let (partition, open): (&PartitionStat, Option<&OpenTransaction>) = (&stat.partitions[0], stat.open.first());
+//!     assert_eq!((partition.end, open), (4, None));
+//!     let mut cursor: millstream_storage::topic::Cursor = reader.seek(0, 0).await?;
+//!     let mut records: Records = reader.next(&mut cursor).await?.expect("a committed batch");
+//!     assert_eq!((cursor.partition(), cursor.offset()), (0, 2));
+//!     let mut iter: RecordsIter<'_> = records.iter();
+//!     let first: Record<'_> = iter.next().expect("two records");
+//!     let mut headers: Headers<'_> = first.headers;
+//!     assert_eq!(headers.next(), Some(("trace", &b"af01"[..])));
+//!     let place: Place = iter.place();
+//!     records.go_on(place);
+//!     assert_eq!((records.offset(), records.end_offset()), (1, 2));
+//!     Ok::<_, TopicError>(())
+//! })?;
+//! # std::fs::remove_dir_all(&dir).ok();
+//! # Ok::<_, millstream_storage::topic::TopicError>(())
+//! ```
 
 mod batch;
 mod config;
