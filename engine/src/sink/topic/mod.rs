@@ -41,10 +41,14 @@ type Key<T> = Arc<dyn Fn(&T, &mut Vec<u8>) + Send + Sync>;
 /// Writes records as JSON to the topic in a directory, exactly once. The topic is made if there is none.
 ///
 /// ```
-/// use millstream::sink::topic_sink;
-/// let alerts = topic_sink::<(String, u64)>("data/alerts").partitions(4).key_by(|alert, key| {
+/// use millstream::sink::{TopicSink, topic_sink};
+/// use millstream::topic::Retention;
+/// let alerts: TopicSink<(String, u64)> = topic_sink("data/alerts").partitions(4).key_by(|alert, key| {
+///     let alert: &(String, u64) = alert;
 ///     key.extend_from_slice(alert.0.as_bytes());
 /// });
+/// let alerts = alerts.producer("alerts").segment_bytes(1 << 20).retention(Retention::default());
+/// let told_of_commits = alerts.signal();
 /// ```
 pub fn topic_sink<T: Serialize>(dir: impl Into<PathBuf>) -> TopicSink<T> {
     topic_sink_with(dir, |record, out| {
@@ -53,6 +57,14 @@ pub fn topic_sink<T: Serialize>(dir: impl Into<PathBuf>) -> TopicSink<T> {
 }
 
 /// As [`topic_sink`], with a function that appends the encoding of a record to a buffer, or says why there is none.
+///
+/// ```
+/// use millstream::sink::topic_sink_with;
+/// let raw = topic_sink_with("data/raw", |record: &Vec<u8>, out| {
+///     out.extend_from_slice(record);
+///     Ok(())
+/// });
+/// ```
 pub fn topic_sink_with<T, F>(dir: impl Into<PathBuf>, encode: F) -> TopicSink<T>
 where
     F: Fn(&T, &mut Vec<u8>) -> Result<(), String> + Send + Sync + 'static,

@@ -37,6 +37,8 @@ type Decode<T> = Arc<dyn Fn(&Record<'_>) -> Result<T, String> + Send + Sync>;
 /// #[derive(serde::Deserialize)]
 /// struct Flight { carrier: String, dep_delay: Option<i32> }
 /// let flights: TopicSource<Flight> = topic("data/flights").follow().poison(Poison::Skip);
+/// let flights = flights.poll_every(std::time::Duration::from_millis(5)).woken_by(millstream::topic::Signal::new());
+/// let all_of_them = flights.uncommitted();
 /// ```
 pub fn topic<T: DeserializeOwned>(dir: impl Into<PathBuf>) -> TopicSource<T> {
     topic_with(dir, |record| {
