@@ -143,7 +143,7 @@ fn it_is_restored_within_the_limit_at_any_number_of_cores() {
             let reader = Reader::new(Rc::new(StdDisk), owner.dir.path().to_owned());
             let mut restored = Owner { store, table, reader, dir };
             let contents = restored.contents();
-            assert!(contents.keys().all(|key| found.get(key).is_none()));
+            assert!(contents.keys().all(|key| !found.contains_key(key)));
             found.extend(contents);
         }
         assert!(found == model, "on {cores} cores");
