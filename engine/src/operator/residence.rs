@@ -18,7 +18,7 @@ use crate::stage::{Event, Memory, StepContext};
 const MAINTENANCE: usize = 64 << 10;
 /// Batches that are read ahead to ask for their state.
 const AHEAD: usize = 4;
-/// Records worked on before memory is looked at again.
+/// Records worked on before memory is looked at again, at most.
 const PIECE: usize = 256;
 /// How long to wait after writing ahead has failed, and how often to try.
 const RETRY: Duration = Duration::from_millis(100);
@@ -60,8 +60,9 @@ impl Residence {
 impl<O: Operator> OperatorStage<O> {
     /// How many of the next `n` records can be worked on: none if their state was asked for.
     pub(super) fn present(&mut self, cursor: &Cursor<O::In>, n: usize) -> usize {
-        let n = n.min(PIECE);
-        if self.operator.store_ref().is_none_or(|store| store.is_resident()) {
+        let Some(store) = self.operator.store_ref() else { return n };
+        let n = n.min(PIECE).min(store.records_per_segment());
+        if store.is_resident() {
             return n;
         }
         let presence = self.operator.fetch(cursor.view(n));

@@ -150,6 +150,12 @@ impl Lines {
         crate::prefetch::read(self.pointer(self.home(hash)).cast());
     }
 
+    /// Asks the CPU for the heads of a hash's home line.
+    #[inline(always)]
+    pub(super) fn prefetch_heads(&self, hash: u64) {
+        crate::prefetch::read(self.heads_pointer(self.home(hash)).cast());
+    }
+
     /// The line and slot of the entry with this hash for which `is` holds.
     #[inline(always)]
     pub(super) fn find(&self, hash: u64, is: impl Fn(u64) -> bool) -> Option<(usize, usize)> {

@@ -137,12 +137,19 @@ impl Index {
     /// The candidates of many hashes, each as `locate` has it; null where there is none.
     #[inline(always)]
     pub(crate) fn candidates(&self, hashes: &[u64], out: &mut [*mut u8], locate: impl Fn(u64) -> *mut u8) {
-        let located = |address: Option<u64>| address.map_or(std::ptr::null_mut(), &locate);
+        let located = |lines: &Lines, hash: u64| match lines.candidate(hash) {
+            Some(address) => locate(address),
+            None => {
+                // Likely to be inserted.
+                lines.prefetch_heads(hash);
+                std::ptr::null_mut()
+            }
+        };
         let pairs = out.iter_mut().zip(hashes);
         // The same loop twice: the usual one need not ask for every hash whether the index is growing.
         match self.leaving {
-            None => pairs.for_each(|(out, &hash)| *out = located(self.lines.candidate(hash))),
-            Some(_) => pairs.for_each(|(out, &hash)| *out = located(self.candidate(hash))),
+            None => pairs.for_each(|(out, &hash)| *out = located(&self.lines, hash)),
+            Some(_) => pairs.for_each(|(out, &hash)| *out = located(self.array(hash).0, hash)),
         }
     }
 

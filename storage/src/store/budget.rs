@@ -69,6 +69,14 @@ impl Store {
         self.config.budget.is_none_or(|budget| self.memory_bytes() + segment <= budget)
     }
 
+    /// How many records of the usual size fill a segment: no more than these are to be worked on before
+    /// [`Store::has_room`] is asked again. At least one.
+    pub fn records_per_segment(&self) -> usize {
+        let keys: usize = self.tables.iter().flatten().map(|table| table.index.len()).sum();
+        let record = (self.log.live_bytes() / keys.max(1) as u64).max(1);
+        (self.config.segment_bytes as u64 / record).max(1) as usize
+    }
+
     /// Whether there is a limit of memory.
     pub fn is_limited(&self) -> bool {
         self.config.budget.is_some()
