@@ -1,4 +1,39 @@
 //! Reading evicted blocks back: many at a time, and no byte is given out before it was verified.
+//!
+//! ```
+//! use millstream_storage::read::{Fetched, Read, Reader};
+//! # use std::rc::Rc;
+//! # use millstream_storage::disk::{StdDisk, block_on};
+//! # use millstream_storage::hash::stable_hash;
+//! # use millstream_storage::store::{Store, StoreConfig};
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().to_owned();
+//! # let disk = Rc::new(StdDisk);
+//! # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+//! # let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+//! # let table = store.create_table(0, 0);
+//! # for n in 0..20_000_u32 {
+//! #     let key = n.to_le_bytes();
+//! #     store.put(table, stable_hash(&key), &key, &[0; 100])?;
+//! #     while n % 100 == 0 && (store.maintain(64 << 10) > 0 || !store.has_room()) {
+//! #         if let Some(spill) = store.spill() {
+//! #             block_on(spill.write(disk.clone(), dir.clone()))?;
+//! #         }
+//! #     }
+//! # }
+//!
+//! let wanted = stable_hash(&0_u32.to_le_bytes());
+//! assert!(!store.is_present(table, wanted), "the oldest key is on disk");
+//! let reader = Reader::new(disk, dir);
+//! let reads: Vec<Read> = store.take_reads();
+//! assert!(reads.iter().all(|read| read.bytes() % 4096 == 0));
+//! for read in &reads {
+//!     let fetched: Fetched = block_on(reader.perform(read))?;
+//!     store.admit(fetched);
+//! }
+//! assert!(store.is_present(table, wanted));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::cell::RefCell;
 use std::collections::VecDeque;

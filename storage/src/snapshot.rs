@@ -28,7 +28,7 @@ pub(crate) const PART_NUMBER: usize = size_of::<u32>();
 /// assert_eq!((snapshot.format, snapshot.epoch), (FORMAT, 7));
 /// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0, layout: Layout::PLAIN }]);
 /// let DeltaFile { name, bytes, .. } = &snapshot.files[0];
-/// assert_eq!(*name, file_name("counts", 7));
+/// assert_eq!(*name, file_name("counts", 7, 0));
 /// assert_eq!(dir.path().join(name).metadata()?.len(), *bytes);
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```

@@ -19,6 +19,34 @@ use crate::writer::{NewFile, write_file};
 /// Segments to be written in the background. Made by [`Store::spill`](crate::store::Store::spill).
 ///
 /// Dropped before its end it counts as failed.
+///
+/// ```
+/// use millstream_storage::spill::Spill;
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().to_owned();
+/// # let disk = Rc::new(StdDisk);
+/// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+/// # let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+/// # let table = store.create_table(0, 0);
+///
+/// # let mut next = 0_u32;
+/// # while store.has_room() {
+/// #     let key = next.to_le_bytes();
+/// #     store.put(table, stable_hash(&key), &key, &[0; 100])?;
+/// #     next += 1;
+/// # }
+/// let spill: Spill = store.spill().expect("the memory is used up");
+/// let bytes = spill.bytes();
+/// block_on(spill.write(disk, dir))?;
+/// while store.maintain(64 << 10) > 0 {}
+/// assert!(store.has_room() && store.evicted_bytes() > 0);
+/// assert_eq!(store.stats().written_bytes, bytes);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub struct Spill {
     name: String,
     store: u64,

@@ -15,6 +15,28 @@ const TOGETHER: usize = 16;
 const LEAST: u64 = 4;
 
 /// The index has outgrown the limit of memory.
+///
+/// ```
+/// use millstream_storage::store::OverBudget;
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+///
+/// let mut store = Store::new(StoreConfig { budget: Some(16 << 20), ..small });
+/// let table = store.create_table(0, 0);
+/// for n in 0..50_000_u32 {
+///     store.put(table, stable_hash(&n.to_le_bytes()), &n.to_le_bytes(), &[0; 100])?;
+/// }
+/// assert_eq!(store.check_budget(), Ok(()));
+/// assert!(store.least_bytes() < store.wanted_bytes(), "less would do, if most of the log was evicted");
+///
+/// store.set_budget(Some(100 << 10));
+/// let refused: OverBudget = store.check_budget().unwrap_err();
+/// assert!(refused.index > 100 << 10);
+/// store.set_budget(None);
+/// assert!(!store.is_limited() && store.check_budget().is_ok());
+/// # Ok::<(), millstream_storage::store::TooLarge>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "the index takes {index} bytes, which leaves too little of a budget of {budget} bytes for records: keys are \
@@ -236,6 +258,32 @@ impl Store {
     }
 
     /// How many spills in a row have failed.
+    ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let dir = tempfile::tempdir()?;
+    /// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+    /// # let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+    /// # let table = store.create_table(0, 0);
+    /// # let mut next = 0_u32;
+    /// while store.has_room() {
+    ///     let key = next.to_le_bytes();
+    ///     store.put(table, stable_hash(&key), &key, &[0; 100])?;
+    ///     next += 1;
+    /// }
+    /// let spill = store.spill().expect("the memory is used up");
+    /// assert!(store.is_writing());
+    /// drop(spill);
+    /// assert_eq!(store.failed_spills(), 1);
+    ///
+    /// let again = store.spill().expect("it is still to be written");
+    /// block_on(again.write(Rc::new(StdDisk), dir.path().to_owned()))?;
+    /// assert_eq!((store.failed_spills(), store.is_writing()), (0, false));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn failed_spills(&mut self) -> u32 {
         self.settle_spill();
         self.failed_spills

@@ -15,6 +15,57 @@
 //! assert_eq!(store.get(table, stable_hash(b"JFK"), b"JFK").unwrap()[0], 2);
 //! # Ok::<(), millstream_storage::store::TooLarge>(())
 //! ```
+//!
+//! # More state than memory
+//!
+//! With a budget the oldest records go to disk, and only the index stays in memory. Whoever works on keys asks for
+//! their records first, and writes ahead and evicts between batches.
+//!
+//! ```
+//! use std::rc::Rc;
+//! use millstream_storage::disk::{StdDisk, block_on};
+//! use millstream_storage::hash::stable_hash;
+//! use millstream_storage::read::Reader;
+//! use millstream_storage::store::{Presence, Store, StoreConfig};
+//! # let dir = tempfile::tempdir()?;
+//! # let dir = dir.path().to_owned();
+//!
+//! let (disk, budget) = (Rc::new(StdDisk), 1 << 20);
+//! let small = StoreConfig { segment_bytes: 64 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+//! let mut store = Store::new(StoreConfig { budget: Some(budget), ..small });
+//! let table = store.create_table(0, 0);
+//! for n in 0..20_000_u32 {
+//!     let (key, hash) = (n.to_le_bytes(), stable_hash(&n.to_le_bytes()));
+//!     assert!(store.is_present(table, hash), "a new key is not on disk");
+//!     store.put(table, hash, &key, &[1; 100])?;
+//!     while n % 100 == 0 && (store.maintain(64 << 10) > 0 || !store.has_room()) {
+//!         if let Some(spill) = store.spill() {
+//!             block_on(spill.write(disk.clone(), dir.clone()))?;
+//!         }
+//!     }
+//! }
+//! assert!(!store.is_resident() && store.memory_bytes() <= budget);
+//! assert!(store.evicted_bytes() > budget);
+//!
+//! // A checkpoint writes what is not yet on disk, and names all of it.
+//! let snapshot = block_on(store.seal(1).write(disk.clone(), dir.clone()))?;
+//! store.flushed(1, &snapshot);
+//!
+//! // The first keys are on disk. As many reads as memory allows may be under way at a time.
+//! let reader = Reader::new(disk, dir);
+//! let wanted = [0, 1, 2].map(|n: u32| stable_hash(&n.to_le_bytes()));
+//! while store.missing(table, wanted) != (Presence { covered: wanted.len(), complete: true }) {
+//!     for read in store.take_reads() {
+//!         match block_on(reader.perform(&read)) {
+//!             Ok(fetched) => store.admit(fetched),
+//!             Err(error) => store.refuse(&read, error)?,
+//!         }
+//!     }
+//! }
+//! assert!(store.may_ask(), "nothing is under way");
+//! assert_eq!(store.get(table, wanted[2], &2_u32.to_le_bytes()), Some(&[1; 100][..]));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod batch;
 mod budget;
@@ -144,10 +195,25 @@ impl Store {
     /// earlier time than the last one changes nothing.
     ///
     /// ```
+    /// # use millstream_storage::{expiry::{UNTIL, set_until}, hash::stable_hash, snapshot::Layout};
     /// # use millstream_storage::store::{Store, StoreConfig};
-    /// # let mut store = Store::new(StoreConfig::new("doc", 1));
-    /// store.set_clock(1_767_225_600_000);
-    /// store.maintain(1 << 20);
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// let table = store.create_table_of(0, 0, Layout { parts: false, expires: true });
+    /// assert!(store.layout(table).expires);
+    /// let keys = || (0..50_000_u32).map(|n| n.to_le_bytes());
+    /// for key in keys() {
+    ///     let mut value = [0; UNTIL];
+    ///     set_until(&mut value, 1_000);
+    ///     store.put(table, stable_hash(&key), &key, &value)?;
+    /// }
+    /// for key in keys().skip(100) {
+    ///     store.remove(table, stable_hash(&key), &key);
+    /// }
+    /// assert_eq!(store.len(table), 100);
+    /// store.set_clock(1_000);
+    /// while store.maintain(64 << 10) > 0 {}
+    /// assert_eq!(store.len(table), 0, "nobody had to remove them");
+    /// # Ok::<(), millstream_storage::store::TooLarge>(())
     /// ```
     pub fn set_clock(&mut self, now: i64) {
         self.clock = self.clock.max(now);

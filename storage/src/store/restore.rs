@@ -48,7 +48,7 @@ impl Store {
     /// }
     /// let snapshot = block_on(store.seal(1).write(Rc::new(StdDisk), dir.to_owned()))?;
     ///
-    /// let of_j = block_on(Store::restore(&StdDisk, dir, config, &[snapshot], |_, key| key[0] == b'J'))?;
+    /// let of_j = block_on(Store::restore(Rc::new(StdDisk), dir, config, &[snapshot], |_, key| key[0] == b'J'))?;
     /// let table = of_j.table(0, 0).expect("it was in the snapshot");
     /// assert_eq!(of_j.len(table), 1);
     /// assert_eq!(of_j.get(table, stable_hash(b"JFK"), b"JFK"), Some(&b"1"[..]));

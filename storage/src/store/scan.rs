@@ -16,6 +16,53 @@ pub(super) const STRETCH: usize = 256 << 10;
 const AHEAD: usize = 4;
 
 /// How far a visit is.
+///
+/// ```
+/// use millstream_storage::{read::Reader, store::{Scan, ScanStep}};
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let dir = tempfile::tempdir()?;
+/// # let dir = dir.path().to_owned();
+/// # let disk = Rc::new(StdDisk);
+/// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+/// # let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+/// # let table = store.create_table(0, 0);
+/// # for n in 0..20_000_u32 {
+/// #     let key = n.to_le_bytes();
+/// #     store.put(table, stable_hash(&key), &key, &[0; 100])?;
+/// #     while n % 100 == 0 && (store.maintain(64 << 10) > 0 || !store.has_room()) {
+/// #         if let Some(spill) = store.spill() {
+/// #             block_on(spill.write(disk.clone(), dir.clone()))?;
+/// #         }
+/// #     }
+/// # }
+///
+/// let reader = Reader::new(disk, dir);
+/// let (mut scan, mut visited) = (Scan::default(), 0);
+/// loop {
+///     match store.scan(table, &mut scan, 1_000, |_, _| visited += 1) {
+///         ScanStep::Done => break,
+///         ScanStep::More => {} // Other work may be done here.
+///         ScanStep::Fetch => {
+///             for read in store.take_reads() {
+///                 store.admit(block_on(reader.perform(&read))?);
+///             }
+///         }
+///     }
+/// }
+/// assert_eq!(visited, 20_000);
+///
+/// // The same, where nothing else is to be done meanwhile.
+/// block_on(store.visit_all(&reader, table, |_, _| visited -= 1))?;
+/// assert_eq!(visited, 0);
+///
+/// // One that is given up.
+/// store.scan(table, &mut Scan::default(), 1, |_, _| {});
+/// store.end_scan();
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, Default)]
 pub struct Scan {
     sequence: u64,

@@ -50,7 +50,7 @@ impl Store {
     /// store.flushed(1, &snapshot);
     ///
     /// let config = StoreConfig::new("counts", 1);
-    /// let restored = block_on(Store::restore(&StdDisk, dir, config, &[snapshot], |_, _| true))?;
+    /// let restored = block_on(Store::restore(Rc::new(StdDisk), dir, config, &[snapshot], |_, _| true))?;
     /// assert_eq!(restored.get(table, hash, b"JFK"), Some(&b"before"[..]));
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
