@@ -223,8 +223,26 @@ impl Config {
     /// The memory that the keyed state of one core may take, in bytes. What does not fit is kept in the directory of
     /// the checkpoints, and read back before it is needed; where nothing can be evicted in time, input waits. Keys are
     /// always indexed in memory, with 15 to 30 bytes each, and so are timers: the index must fit. A limit below some
-    /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest.
+    /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest. Lists, maps
+    /// and timelines are not evicted: a step that has one keeps all of its state in memory, whatever the limit.
     /// Default: no limit.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let directory = tempfile::tempdir().unwrap();
+    /// let job = Job::new("doc");
+    /// let (sink, sums) = collect();
+    /// job.source("numbers", generator(10_000, |n| n))
+    ///     .event_time(|n| *n as Timestamp, Watermarks::monotonous())
+    ///     .key_by(|n| n % 5_000)
+    ///     .window(Tumbling::of(secs(10)))
+    ///     .reduce("sums", |sum, n| *sum += n)
+    ///     .map(|sum| sum.value)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1).checkpoints(directory.path()).memory_per_core(256 << 10))?;
+    /// assert_eq!(sums.take().len(), 5_000);
+    /// # Ok::<(), Error>(())
+    /// ```
     pub fn memory_per_core(mut self, bytes: u64) -> Config {
         self.memory = Some(bytes);
         self

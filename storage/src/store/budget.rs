@@ -93,6 +93,12 @@ impl Store {
 
     /// How many records of the usual size fill a segment: no more than these are to be worked on before
     /// [`Store::has_room`] is asked again. At least one.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// let store = Store::new(StoreConfig::new("counts", 1));
+    /// assert!(store.has_room() && store.records_per_segment() >= 1);
+    /// ```
     pub fn records_per_segment(&self) -> usize {
         let keys: usize = self.tables.iter().flatten().map(|table| table.index.len()).sum();
         let record = (self.log.live_bytes() / keys.max(1) as u64).max(1);
