@@ -102,16 +102,22 @@ impl Shard {
         metrics.most_state_bytes.set(metrics.most_state_bytes.get().max(sum(|of| of.used)));
         metrics.evicted_bytes.set(sum(|of| of.evicted));
         let (least, wanted) = (sum(|of| of.least), sum(|of| of.wanted.max(of.least)));
-        for (i, of_stage) in &of {
+        let share = |of_stage: &Memory| {
             let more = of_stage.wanted.saturating_sub(of_stage.least);
-            let share = if wanted <= memory {
+            if wanted <= memory {
                 of_stage.least + more + (memory - wanted) / of.len() as u64
             } else if least <= memory {
                 of_stage.least + part(memory - least, more, wanted - least)
             } else {
                 part(memory, of_stage.least, least)
-            };
-            self.stages[*i].set_memory(share);
+            }
+        };
+        // Who has more than its share gives it up as fast as it can be written: until then the others do with less.
+        let over: u64 = of.iter().map(|(_, memory)| memory.used.saturating_sub(share(memory))).sum();
+        let spare = |of: &Memory| share(of).saturating_sub(of.used.max(of.least));
+        let free: u64 = of.iter().map(|(_, memory)| spare(memory)).sum();
+        for (i, memory) in &of {
+            self.stages[*i].set_memory(share(memory) - part(over.min(free), spare(memory), free));
         }
     }
 

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::disk::Disk;
 use crate::error::StoreError;
-use crate::log::pending::Ranges;
+use crate::log::pending::{Range, Ranges};
 use crate::planted;
 use crate::snapshot::StoreSnapshot;
 use crate::spill::Ticket;
@@ -69,8 +69,11 @@ impl Sealed {
                 Ok(file) => snapshot.files.push(file),
                 // Not written, so it is written here, in its place in the log: before all that came later.
                 Err(failed) => {
-                    let all = failed.iter().chain(ranges.iter());
-                    ranges = Rc::new(all.map(|(at, range)| (*at, range.clone())).collect());
+                    // A write that was given up may still read them: their headers are placed in a copy.
+                    let again =
+                        failed.iter().map(|(at, range)| (*at, Range { shared: true, ..range.clone() }));
+                    ranges =
+                        Rc::new(again.chain(ranges.iter().map(|(at, range)| (*at, range.clone()))).collect());
                 }
             }
         }

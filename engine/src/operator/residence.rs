@@ -110,7 +110,8 @@ impl<O: Operator> OperatorStage<O> {
     /// If no room can be made.
     pub(super) fn has_memory(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.memory.short = false;
-        if !self.is_short_of_memory() {
+        // Nothing can be evicted in the middle of a visit, which adds nothing to the state: it is brought to its end.
+        if self.operator.is_visiting() || !self.is_short_of_memory() {
             return Ok(true);
         }
         self.maintain(cx)?;
