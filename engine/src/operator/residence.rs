@@ -122,6 +122,10 @@ impl<O: Operator> OperatorStage<O> {
                 && !waits
                 && !store.is_writing()
             {
+                if store.is_held() {
+                    self.memory.retry_at = Some(cx.now.monotonic.saturating_add(RETRY));
+                    return Ok(false);
+                }
                 let (used, wanted) = (store.memory_bytes(), store.least_bytes());
                 let message = format!(
                     "its state takes {used} bytes, of which nothing can be evicted; allow more memory than {wanted} \

@@ -97,6 +97,15 @@ impl Log {
         slot != self.tail.slot && unshared && segment.durable == segment.end
     }
 
+    /// Whether a write of some segment is still under way, so that it cannot be evicted.
+    pub(crate) fn is_shared(&self) -> bool {
+        let shared = |slot: u32| {
+            let memory = self.segment(slot).memory.as_ref();
+            slot != self.tail.slot && memory.is_some_and(|memory| Arc::strong_count(memory) > 1)
+        };
+        self.resident().any(|(_, slot)| shared(slot))
+    }
+
     /// Gives the memory of an evictable segment up. `parts` say where it lies on disk, without a gap.
     pub(crate) fn evict(&mut self, slot: u32, parts: Vec<Part>) {
         debug_assert!(self.is_evictable(slot), "a segment was evicted that is not durable");

@@ -116,6 +116,18 @@ impl Store {
         self.spilling.is_some() || self.in_flight.is_some()
     }
 
+    /// Whether a write that was given up has not ended yet, and so holds memory that could else be evicted. Nobody tells
+    /// when it has: ask again.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// let store = Store::new(StoreConfig::new("counts", 1));
+    /// assert!(!store.is_held());
+    /// ```
+    pub fn is_held(&self) -> bool {
+        self.log.is_shared()
+    }
+
     /// Whether the budget can hold the indexes and a few segments at all.
     ///
     /// # Errors

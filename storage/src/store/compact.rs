@@ -63,9 +63,11 @@ impl Store {
     pub fn maintain(&mut self, budget: usize) -> usize {
         self.settle_spill();
         let mut done = self.evict();
-        while done < budget && self.scanning.is_none() && self.is_worth_compacting() {
+        // What moves to the tail takes memory, a segment at most before it is looked at again.
+        let piece = self.config.segment_bytes;
+        while done < budget && self.scanning.is_none() && self.has_room() && self.is_worth_compacting() {
             let Some(cursor) = self.compaction_cursor() else { break };
-            let looked_at = self.compact(cursor, budget - done);
+            let looked_at = self.compact(cursor, piece.min(budget - done));
             if looked_at == 0 {
                 break;
             }
