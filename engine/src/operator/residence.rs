@@ -178,7 +178,7 @@ impl<O: Operator> OperatorStage<O> {
 
     /// What memory the store takes.
     pub(super) fn memory_of_store(&self) -> Option<Memory> {
-        let store = self.operator.store_ref().filter(|_| O::FETCHES)?;
+        let store = self.operator.store_ref().filter(|store| O::FETCHES && store.is_limited())?;
         Some(Memory {
             used: store.memory_bytes(),
             least: store.least_bytes(),

@@ -271,7 +271,8 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn set_memory(&mut self, bytes: u64) {
-        if let Some(store) = self.operator.store().filter(|_| O::FETCHES) {
+        // A store that was opened without a limit holds what cannot be evicted.
+        if let Some(store) = self.operator.store().filter(|store| O::FETCHES && store.is_limited()) {
             store.set_budget(Some(bytes));
             self.memory.limited = true;
         }
