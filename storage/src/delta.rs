@@ -33,7 +33,7 @@ impl DeltaReader {
         expected: &DeltaFile,
     ) -> Result<DeltaReader, StoreError> {
         let path = dir.join(&expected.name);
-        let file = disk.open(&path, OpenMode::Read).await.map_err(StoreError::io("open", &path))?;
+        let file = disk.open(&path, OpenMode::ReadDirect).await.map_err(StoreError::io("open", &path))?;
         let found = file.len().await.map_err(StoreError::io("measure", &path))?;
         let wrong = |at, damage| Err(StoreError::damaged(&path, at, damage));
         match found.cmp(&expected.bytes) {

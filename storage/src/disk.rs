@@ -64,6 +64,9 @@ pub const SECTOR: usize = 4096;
 pub enum OpenMode {
     /// An existing file, to read.
     Read,
+    /// An existing file, to read past the page cache where the file system allows it: for what is read once, or is
+    /// not to take memory that nobody has accounted for.
+    ReadDirect,
     /// A new file, to write through the page cache; fails if the name is taken.
     Create,
     /// A new file, to write in whole sectors past the page cache where the file system allows it; fails if the

@@ -28,6 +28,7 @@ impl BlockingFile {
     pub(crate) fn open(path: PathBuf, mode: OpenMode) -> io::Result<BlockingFile> {
         let (verb, opened) = match mode {
             OpenMode::Read => ("open", Handle::open(&path).map(|handle| (handle, false))),
+            OpenMode::ReadDirect => ("open", open_direct(&path)),
             OpenMode::Create => ("create", create(&path).map(|handle| (handle, false))),
             OpenMode::CreateDirect => ("create", create_direct(&path)),
         };
@@ -114,7 +115,14 @@ fn create(path: &Path) -> io::Result<Handle> {
 // The flag is set on the open file: some file systems refuse it at opening before they create the file and some
 // after, and a name that was tried twice may be somebody else's.
 fn create_direct(path: &Path) -> io::Result<(Handle, bool)> {
-    let handle = create(path)?;
+    direct(create(path)?)
+}
+
+fn open_direct(path: &Path) -> io::Result<(Handle, bool)> {
+    direct(Handle::open(path)?)
+}
+
+fn direct(handle: Handle) -> io::Result<(Handle, bool)> {
     let flags = fcntl_getfl(&handle)?;
     match fcntl_setfl(&handle, flags | OFlags::DIRECT).map_err(io::Error::from) {
         Ok(()) => Ok((handle, true)),

@@ -13,7 +13,7 @@ use super::{DirEntry, Disk, File, Io, Lease, OpenMode, SharedBytes};
 
 /// The file system of `std`, without any concurrency: an operation is over before its future exists.
 ///
-/// For tools and tests. [`OpenMode::CreateDirect`] goes through the page cache.
+/// For tools and tests. [`OpenMode::CreateDirect`] and [`OpenMode::ReadDirect`] go through the page cache.
 ///
 /// ```
 /// use millstream_storage::disk::{Disk, OpenMode, StdDisk, block_on};
@@ -36,7 +36,7 @@ fn done<T: 'static>(result: io::Result<T>) -> Io<T> {
 impl Disk for StdDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let opened = match mode {
-            OpenMode::Read => fs::File::open(path),
+            OpenMode::Read | OpenMode::ReadDirect => fs::File::open(path),
             OpenMode::Create | OpenMode::CreateDirect => {
                 OpenOptions::new().read(true).write(true).create_new(true).open(path)
             }

@@ -38,10 +38,10 @@ struct Shared {
 }
 
 impl DirectFile {
-    /// A file that was just created.
-    pub(super) fn new(file: BlockingFile, ring: Rc<Ring>, scheduler: Rc<Scheduler>) -> DirectFile {
+    /// A file that was just created, or is only read. `len` is its length.
+    pub(super) fn new(file: BlockingFile, len: u64, ring: Rc<Ring>, scheduler: Rc<Scheduler>) -> DirectFile {
         let (handle, path, direct) = file.into_parts();
-        let extent = Extent::new(direct);
+        let extent = Extent::new(len, direct);
         DirectFile(Rc::new(Shared { handle: Some(handle), path, direct, extent, ring, scheduler }))
     }
 }
@@ -173,15 +173,18 @@ impl Shared {
             let at = offset + bytes.len() as u64;
             let skip = (at % SECTOR as u64) as usize;
             let wanted = CHUNK.min((end - at) as usize + skip).next_multiple_of(SECTOR);
-            let mut memory = Aligned::new(wanted);
+            let mut memory = self.ring.memory(wanted);
             let read = opcode::Read::new(self.target(), memory.as_mut().as_mut_ptr(), wanted as u32);
             // SAFETY: the memory does not move with its owner, and nobody reads it meanwhile.
             let (count, memory) = unsafe { self.run(read.offset(at - skip as u64).build(), memory).await };
             let count = count?.min(skip + (end - at) as usize);
+            if count > skip {
+                bytes.extend_from_slice(&memory.as_slice()[skip..count]);
+            }
+            self.ring.give_back(memory);
             if count <= skip {
                 break;
             }
-            bytes.extend_from_slice(&memory.as_slice()[skip..count]);
         }
         Ok(bytes)
     }
