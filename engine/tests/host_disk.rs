@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use host_support::run;
 use millstream::host::DiskError;
-use millstream_storage::disk::{DirEntry, Disk, OpenMode, SECTOR, SharedBytes};
+use millstream_storage::disk::{Buffer, DirEntry, Disk, OpenMode, SECTOR, SharedBytes};
 use tempfile::TempDir;
 
 // Under the build directory, which lies on a disk; the system's temporary directory may lie in memory.
@@ -79,6 +79,31 @@ both_hosts! {
             for (at, len, read) in reads {
                 let end = bytes.len().min(at + len);
                 assert!(read.await.unwrap() == bytes[at..end], "{len} bytes at {at}");
+            }
+        });
+    }
+
+    fn whole_sectors_are_read_into_a_buffer_in_any_order_and_up_to_the_end(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let disk = host.disk();
+            let bytes = pattern(3 * 1024 * 1024 + 5);
+            write(&disk, &path, OpenMode::Create, bytes.clone()).await;
+            for mode in [OpenMode::Read, OpenMode::ReadDirect] {
+                let file = disk.open(&path, mode).await.unwrap();
+                assert_eq!(file.len().await.unwrap(), bytes.len() as u64);
+                // Longer than one request to the kernel, and all three under way at once.
+                let size = 1536 * 1024;
+                let starts = [size, 0, 2 * size];
+                let reads = starts.map(|start| file.read_into(start as u64, Buffer::new(size)));
+                for (start, read) in starts.into_iter().zip(reads) {
+                    let (buffer, read) = read.await.unwrap();
+                    assert_eq!(read, size.min(bytes.len() - start));
+                    assert!(buffer.as_slice()[..read] == bytes[start..start + read]);
+                }
+                let (_, read) = file.read_into(8 << 20, Buffer::new(SECTOR)).await.unwrap();
+                assert_eq!(read, 0, "there is nothing behind the end");
             }
         });
     }

@@ -107,6 +107,39 @@ impl Drop for Pages {
     }
 }
 
+/// Memory that a read fills, as the kernel takes it: it begins with a page.
+///
+/// ```
+/// use millstream_storage::disk::{Buffer, SECTOR};
+///
+/// let mut buffer = Buffer::new(SECTOR);
+/// buffer.as_mut_slice()[7] = 1;
+/// assert_eq!(buffer.as_slice()[6..9], [0, 1, 0]);
+/// ```
+pub struct Buffer(Pages);
+
+impl Buffer {
+    /// `len` zero bytes.
+    ///
+    /// # Panics
+    /// If `len` is zero, or memory is exhausted.
+    pub fn new(len: usize) -> Buffer {
+        Buffer(Pages::zeroed(len, false))
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the memory is initialised, as long as that, and nobody else's; changing it takes `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len) }
+    }
+
+    /// The bytes, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `&mut self` excludes other borrows.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), self.0.len) }
+    }
+}
+
 fn layout(len: usize, align: usize) -> Layout {
     Layout::from_size_align(len, align)
         .expect("a power of two aligns it, and its length fits the address space")

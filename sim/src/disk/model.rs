@@ -220,7 +220,7 @@ impl Model {
         bytes: &[u8],
         site: Site,
     ) -> io::Result<Reply> {
-        if matches!(mode, OpenMode::Read | OpenMode::ReadDirect) {
+        if mode.only_reads() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is open to read"));
         }
         let aligned = offset.is_multiple_of(SECTOR as u64) && bytes.len().is_multiple_of(SECTOR);

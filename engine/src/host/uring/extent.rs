@@ -50,7 +50,7 @@ pub(super) enum Leave {
 
 impl Extent {
     /// A file of this length; `grows` if room may be given ahead of its writes.
-    pub(super) fn new(len: u64, grows: bool) -> Extent {
+    pub(super) fn new(grows: bool, len: u64) -> Extent {
         Extent {
             reach: Cell::new(len),
             written: Cell::new(len),
