@@ -4,6 +4,7 @@
 //! and its threads stop when it is told to. One conductor gives the processes the same work in turn, round after
 //! round: what the machine does meanwhile falls on all of them.
 
+mod cage;
 pub mod engine;
 mod goals;
 mod hash_map;

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command as Program, Stdio};
 use std::time::Duration;
 
+use super::cage::Cage;
 use super::wire::{Command, Reply};
 use crate::report::Outcome;
 
@@ -15,6 +16,7 @@ const PATIENCE: u32 = 300;
 pub(super) struct Process {
     pub(super) engine: String,
     child: Child,
+    cage: Option<Cage>,
     input: Option<ChildStdin>,
     output: BufReader<ChildStdout>,
 }
@@ -26,7 +28,13 @@ impl Process {
         let mut child = program.spawn()?;
         let input = child.stdin.take();
         let output = BufReader::new(child.stdout.take().ok_or("the process has no output")?);
-        Ok(Process { engine: engine.to_owned(), child, input, output })
+        Ok(Process { engine: engine.to_owned(), child, cage: None, input, output })
+    }
+
+    /// Holds the process to so many bytes of memory, its files in the page cache included.
+    pub(super) fn confine(&mut self, bytes: u64) -> std::io::Result<()> {
+        self.cage = Some(Cage::of(self.child.id(), bytes)?);
+        Ok(())
     }
 
     /// Has a command done. `None` if the engine cannot do it.
@@ -80,5 +88,6 @@ impl Drop for Process {
         // Engines may take long to close, and nothing of theirs is needed any more.
         let _ = self.child.kill();
         let _ = self.child.wait();
+        drop(self.cage.take());
     }
 }
