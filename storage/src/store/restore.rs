@@ -280,7 +280,7 @@ fn second_hash(seed: u64, key: &[u8], size: usize) -> u64 {
 }
 
 /// Checks what a snapshot says before any file is opened.
-fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
+pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
     if part.format != snapshot::FORMAT {
         let (found, known) = (part.format, snapshot::FORMAT);
         let reason = format!(
