@@ -91,7 +91,10 @@ impl<'a> Replay<'a> {
                     record.map_err(|(at, damage)| StoreError::damaged(&path, offset + at as u64, damage))?;
                 let Some(table) = self.tables.get(&header.table) else { continue };
                 let (key, value) = delta::key_and_value(block, at, header);
-                visit(Record { table, key, value: (!header.is_tombstone()).then_some(value) });
+                let value = (!header.is_tombstone()).then_some(value);
+                let checked = table.layout.check(key.len(), value.map(<[u8]>::len));
+                checked.map_err(|damage| StoreError::damaged(&path, offset + at as u64, damage))?;
+                visit(Record { table, key, value });
             }
             return Ok(Some(block.len() as u64));
         }

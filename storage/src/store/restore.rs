@@ -219,7 +219,8 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
             index += 1;
             for record in delta::records(block) {
                 let (at, header) = record.map_err(|(at, damage)| damaged(&path, offset, at, damage))?;
-                self.enter(address + at as u64, header);
+                self.enter(address + at as u64, header)
+                    .map_err(|damage| damaged(&path, offset, at, damage))?;
             }
             if self.checks.is_some() {
                 self.store.evict();
@@ -231,13 +232,14 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
     }
 
     /// Replays one record.
-    fn enter(&mut self, address: Address, header: record::Header) {
+    fn enter(&mut self, address: Address, header: record::Header) -> Result<(), Damage> {
         let Store { tables, by_id, log, .. } = &mut self.store;
         let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
-        let Some(table) = table else { return };
+        let Some(table) = table else { return Ok(()) };
+        table.layout.check(header.key_len(), (!header.is_tombstone()).then_some(header.value_len()))?;
         if !(self.owns)(table.state, table.layout.owner(log.key(address))) {
             self.skipped = true;
-            return;
+            return Ok(());
         }
         let hash = log.hash(address);
         let check = self.checks.map(|seed| second_hash(seed, log.key(address), header.size()));
@@ -271,6 +273,7 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
                 }
             }
         }
+        Ok(())
     }
 }
 

@@ -2,6 +2,44 @@
 //! [`JsonReader`]. Every file is verified before anything of it is given out, and is read from its beginning to its end;
 //! in memory there is as much at a time as the reader is allowed, and at least what one key has. What had expired when
 //! the checkpoint was taken is left out.
+//!
+//! ```
+//! use std::rc::Rc;
+//! use millstream::checkpoint::inspect::Checkpoints;
+//! use millstream::prelude::*;
+//! use millstream_storage::disk::{StdDisk, block_on};
+//!
+//! #[derive(Clone)]
+//! struct Count;
+//! impl Process for Count {
+//!     type Key = char;
+//!     type In = char;
+//!     type Out = ();
+//!     type State = Value<u64>;
+//!     fn declare(&self, state: &mut Declare) -> Value<u64> {
+//!         state.value("seen")
+//!     }
+//!     fn on_record(&mut self, _: char, seen: &Value<u64>, cx: &mut Context<'_, Self>) {
+//!         seen.update(cx, |n| *n += 1);
+//!     }
+//! }
+//!
+//! let dir = tempfile::tempdir()?;
+//! let job = Job::new("doc");
+//! job.source("letters", from_vec(vec!['a', 'a'])).key_by(|c| *c).process("count", Count).sink("out", discard());
+//! job.run(Config::new().cores(1).checkpoints(dir.path()).checkpoint_at_end_only())?;
+//!
+//! let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
+//! let manifest = block_on(checkpoints.manifest(1))?;
+//! let mut typed = checkpoints.state::<char, Value<u64>>(&manifest, "count", "seen")?;
+//! let entry = block_on(typed.next())?.expect("a letter was seen");
+//! assert_eq!((entry.key, entry.item), ('a', 2));
+//!
+//! let mut json = checkpoints.json(&manifest, None, "seen")?;
+//! let entry = block_on(json.next())?.expect("a letter was seen");
+//! assert_eq!(serde_json::to_string(&entry)?, r#"{"key":"a","value":2}"#);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 mod decode;
 mod encode;

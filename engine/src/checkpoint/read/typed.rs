@@ -19,9 +19,9 @@ use crate::time::Timestamp;
 /// use millstream::checkpoint::read::Kept;
 /// use millstream::state::Map;
 ///
-/// fn item<S: Kept>(of: impl Fn() -> S::Item) -> S::Item { of() }
-/// let (shop, visits) = item::<Map<String, u64>>(|| ("bakery".to_owned(), 7));
-/// assert_eq!((shop.as_str(), visits), ("bakery", 7));
+/// type Item = <Map<String, u64> as Kept>::Item;
+/// let (shop, visits): Item = ("bakery".to_owned(), 7);
+/// # assert_eq!((shop.as_str(), visits), ("bakery", 7));
 /// ```
 pub trait Kept {
     /// What there is of each entry: the value, and before it the place in a list, the key in a map, the time, or the end
