@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use host_support::run;
 use millstream::host::DiskError;
-use millstream_storage::disk::{DirEntry, Disk, OpenMode, SECTOR, SharedBytes};
+use millstream_storage::disk::{Buffer, DirEntry, Disk, OpenMode, SECTOR, SharedBytes};
 use tempfile::TempDir;
 
 // Under the build directory, which lies on a disk; the system's temporary directory may lie in memory.
@@ -52,13 +52,59 @@ both_hosts! {
             let disk = host.disk();
             let bytes = pattern(1_500_001);
             write(&disk, &path, OpenMode::Create, bytes.clone()).await;
-            let file = disk.open(&path, OpenMode::Read).await.unwrap();
-            assert_eq!(file.len().await.unwrap(), bytes.len() as u64);
-            assert!(file.read_at(0, bytes.len()).await.unwrap() == bytes);
-            assert_eq!(file.read_at(3, 10).await.unwrap(), bytes[3..13]);
-            assert_eq!(file.read_at(1_500_000, 10).await.unwrap(), bytes[1_500_000..]);
-            assert_eq!(file.read_at(9_999_999, 10).await.unwrap(), [0_u8; 0]);
-            assert_eq!(file.read_at(5, 0).await.unwrap(), [0_u8; 0]);
+            for mode in [OpenMode::Read, OpenMode::ReadDirect] {
+                let file = disk.open(&path, mode).await.unwrap();
+                assert_eq!(file.len().await.unwrap(), bytes.len() as u64);
+                assert!(file.read_at(0, bytes.len()).await.unwrap() == bytes);
+                assert_eq!(file.read_at(3, 10).await.unwrap(), bytes[3..13]);
+                assert_eq!(file.read_at(4090, 20).await.unwrap(), bytes[4090..4110]);
+                assert_eq!(file.read_at(1_500_000, 10).await.unwrap(), bytes[1_500_000..]);
+                assert_eq!(file.read_at(9_999_999, 10).await.unwrap(), [0_u8; 0]);
+                assert_eq!(file.read_at(5, 0).await.unwrap(), [0_u8; 0]);
+            }
+        });
+    }
+
+    fn many_direct_reads_are_under_way_at_once(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let disk = host.disk();
+            let bytes = pattern(4 << 20);
+            write(&disk, &path, OpenMode::Create, bytes.clone()).await;
+            let file = disk.open(&path, OpenMode::ReadDirect).await.unwrap();
+            // More than the ring holds, some of them within sectors and across memory that is used again.
+            let places = (0..1000).map(|index| (index * 4099 % (4 << 20), 1 + index * 37 % 20_000));
+            let reads: Vec<_> = places.map(|(at, len)| (at, len, file.read_at(at as u64, len))).collect();
+            for (at, len, read) in reads {
+                let end = bytes.len().min(at + len);
+                assert!(read.await.unwrap() == bytes[at..end], "{len} bytes at {at}");
+            }
+        });
+    }
+
+    fn whole_sectors_are_read_into_a_buffer_in_any_order_and_up_to_the_end(kind) {
+        let place = directory();
+        let path = place.path().join("file");
+        run(kind, |host| async move {
+            let disk = host.disk();
+            let bytes = pattern(3 * 1024 * 1024 + 5);
+            write(&disk, &path, OpenMode::Create, bytes.clone()).await;
+            for mode in [OpenMode::Read, OpenMode::ReadDirect] {
+                let file = disk.open(&path, mode).await.unwrap();
+                assert_eq!(file.len().await.unwrap(), bytes.len() as u64);
+                // Longer than one request to the kernel, and all three under way at once.
+                let size = 1536 * 1024;
+                let starts = [size, 0, 2 * size];
+                let reads = starts.map(|start| file.read_into(start as u64, Buffer::new(size)));
+                for (start, read) in starts.into_iter().zip(reads) {
+                    let (buffer, read) = read.await.unwrap();
+                    assert_eq!(read, size.min(bytes.len() - start));
+                    assert!(buffer.as_slice()[..read] == bytes[start..start + read]);
+                }
+                let (_, read) = file.read_into(8 << 20, Buffer::new(SECTOR)).await.unwrap();
+                assert_eq!(read, 0, "there is nothing behind the end");
+            }
         });
     }
 
@@ -139,6 +185,7 @@ both_hosts! {
             let disk = host.disk();
             let errors = [
                 ("open", disk.open(&path, OpenMode::Read).await.err()),
+                ("open", disk.open(&path, OpenMode::ReadDirect).await.err()),
                 ("rename to", disk.rename(&path, &path.with_extension("new")).await.err()),
                 ("remove", disk.remove(&path).await.err()),
                 ("sync directory", disk.sync_dir(&path).await.err()),

@@ -1,39 +1,63 @@
 //! Reading a delta file back: no byte is given out before it was verified.
 
+use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
-use crate::disk::{Disk, File, OpenMode};
+use crate::disk::{Buffer, Disk, File, Io, OpenMode, SECTOR};
 use crate::error::{Damage, StoreError};
 use crate::log::block::{self, Header, Identity};
 use crate::log::record;
 use crate::planted;
 use crate::snapshot::DeltaFile;
+use crate::writer::yield_once;
 
-/// Bytes read at a time, and at least a block.
-const READ: usize = 1 << 20;
+/// Bytes of one read, but for those of a smaller file: large enough for the disk, small enough to stay in a core's cache
+/// while they are verified.
+const READ: usize = 512 << 10;
+/// Reads under way at a time.
+const IN_FLIGHT: usize = 4;
 
-/// A delta file, block by block.
+/// A delta file, block by block, with reads under way ahead of the block that is looked at.
 pub(crate) struct DeltaReader {
     file: Rc<dyn File>,
     path: PathBuf,
     expected: DeltaFile,
     /// What the next block must say of itself.
     next: Identity,
-    /// Bytes of the file from `chunk_start` on.
-    chunk: Vec<u8>,
-    chunk_start: u64,
+    /// Reads that are under way, in the order of the file, and where the next one begins.
+    under_way: VecDeque<Io<(Buffer, usize)>>,
+    asked: u64,
+    /// What is read of the file from the next block on: the rest of a buffer, unless something was carried.
+    chunk: Option<Chunk>,
+    /// A block, or its beginning, that lies in more than one buffer.
+    carried: Vec<u8>,
+    spare: Option<Buffer>,
+}
+
+/// What a read has brought.
+struct Chunk {
+    buffer: Buffer,
+    /// Its bytes up to the first were looked at; those from the second on are not of the file.
+    from: usize,
+    end: usize,
+}
+
+impl Chunk {
+    fn rest(&self) -> &[u8] {
+        &self.buffer.as_slice()[self.from..self.end]
+    }
 }
 
 impl DeltaReader {
-    /// Opens the file and checks its length.
+    /// Opens the file, checks its length, and begins to read.
     pub(crate) async fn open(
         disk: &dyn Disk,
         dir: &Path,
         expected: &DeltaFile,
     ) -> Result<DeltaReader, StoreError> {
         let path = dir.join(&expected.name);
-        let file = disk.open(&path, OpenMode::Read).await.map_err(StoreError::io("open", &path))?;
+        let file = disk.open(&path, OpenMode::ReadDirect).await.map_err(StoreError::io("open", &path))?;
         let found = file.len().await.map_err(StoreError::io("measure", &path))?;
         let wrong = |at, damage| Err(StoreError::damaged(&path, at, damage));
         match found.cmp(&expected.bytes) {
@@ -43,14 +67,20 @@ impl DeltaReader {
             }
             std::cmp::Ordering::Equal => {}
         }
-        let next = Identity {
-            store: expected.store_id,
-            epoch: expected.epoch,
-            offset: 0,
-            index: 0,
-            part: expected.part,
+        let &DeltaFile { store_id: store, epoch, part, .. } = expected;
+        let mut reader = DeltaReader {
+            file,
+            path,
+            expected: expected.clone(),
+            next: Identity { store, epoch, offset: 0, index: 0, part },
+            under_way: VecDeque::with_capacity(IN_FLIGHT),
+            asked: 0,
+            chunk: None,
+            carried: Vec::new(),
+            spare: None,
         };
-        Ok(DeltaReader { file, path, expected: expected.clone(), next, chunk: Vec::new(), chunk_start: 0 })
+        reader.read_ahead();
+        Ok(reader)
     }
 
     /// The file.
@@ -58,8 +88,14 @@ impl DeltaReader {
         &self.path
     }
 
+    /// What the snapshot says of it.
+    pub(crate) fn file(&self) -> &DeltaFile {
+        &self.expected
+    }
+
     /// The next block, verified, with its place in the file; `None` at the end.
     pub(crate) async fn next_block(&mut self) -> Result<Option<(u64, &[u8])>, StoreError> {
+        self.carried.clear();
         let offset = self.next.offset;
         if offset == self.expected.bytes {
             let (found, expected) = (u64::from(self.next.index), u64::from(self.expected.blocks));
@@ -78,34 +114,78 @@ impl DeltaReader {
         self.fill(block::HEADER).await?;
         let header = self.header();
         check_lengths(&header, self.expected.bytes - offset).map_err(|damage| self.damaged(damage))?;
-        self.fill(header.len as usize).await?;
-        check_block(self.unread(), self.next).map_err(|damage| self.damaged(damage))?;
+        let len = header.len as usize;
+        self.fill(len).await?;
+        check_block(&self.unread()[..len], self.next).map_err(|damage| self.damaged(damage))?;
         self.next.offset += u64::from(header.len);
         self.next.index += 1;
-        let start = (offset - self.chunk_start) as usize;
-        Ok(Some((offset, &self.chunk[start..start + header.len as usize])))
+        if !self.carried.is_empty() {
+            return Ok(Some((offset, &self.carried)));
+        }
+        let chunk = self.chunk.as_mut().expect("`fill` provided a block");
+        chunk.from += len;
+        Ok(Some((offset, &chunk.buffer.as_slice()[chunk.from - len..chunk.from])))
     }
 
     /// Makes `len` bytes from the next block's start available.
     async fn fill(&mut self, len: usize) -> Result<(), StoreError> {
-        let offset = self.next.offset;
-        if offset + len as u64 <= self.chunk_start + self.chunk.len() as u64 {
+        if self.unread().len() >= len {
             return Ok(());
         }
-        let left = usize::try_from(self.expected.bytes - offset).unwrap_or(usize::MAX);
-        let wanted = READ.max(len).min(left);
-        let read = self.file.read_at(offset, wanted).await.map_err(StoreError::io("read", &self.path))?;
-        self.chunk = read;
-        self.chunk_start = offset;
-        if self.chunk.len() < wanted {
-            let found = offset + self.chunk.len() as u64;
-            return Err(self.damaged(Damage::Truncated { found, expected: self.expected.bytes }));
+        while self.carried.len() < len {
+            if self.chunk.as_ref().is_none_or(|chunk| chunk.rest().is_empty()) {
+                self.next_chunk().await?;
+            }
+            let chunk = self.chunk.as_mut().expect("it was just read");
+            let missing = len - self.carried.len();
+            if self.carried.is_empty() && chunk.rest().len() >= missing {
+                return Ok(());
+            }
+            let part = chunk.rest().len().min(missing);
+            self.carried.extend_from_slice(&chunk.rest()[..part]);
+            chunk.from += part;
         }
         Ok(())
     }
 
+    /// Waits for the next read.
+    async fn next_chunk(&mut self) -> Result<(), StoreError> {
+        self.spare = self.chunk.take().map(|chunk| chunk.buffer);
+        self.read_ahead();
+        // A read that was begun gets on its way when other tasks of the core have run.
+        yield_once().await;
+        let read = self.under_way.pop_front().expect("blocks do not reach beyond the file's end");
+        let (buffer, end) = read.await.map_err(StoreError::io("read", &self.path))?;
+        let read_before = self.next.offset + self.carried.len() as u64;
+        let wanted = (self.expected.bytes - read_before).min(buffer.as_slice().len() as u64);
+        if (end as u64) < wanted {
+            let found = read_before + end as u64;
+            return Err(self.damaged(Damage::Truncated { found, expected: self.expected.bytes }));
+        }
+        self.chunk = Some(Chunk { buffer, from: 0, end: wanted as usize });
+        self.read_ahead();
+        Ok(())
+    }
+
+    /// Keeps as many reads under way as may be.
+    fn read_ahead(&mut self) {
+        while self.under_way.len() < IN_FLIGHT && self.asked < self.expected.bytes {
+            let left = self.expected.bytes - self.asked;
+            let len = left.min(READ as u64).next_multiple_of(SECTOR as u64);
+            let fits = |buffer: &Buffer| buffer.as_slice().len() as u64 == len;
+            let buffer = self.spare.take().filter(fits).unwrap_or_else(|| Buffer::new(len as usize));
+            self.under_way.push_back(self.file.read_into(self.asked, buffer));
+            self.asked += len;
+        }
+    }
+
+    /// What is available from the next block's start on.
     fn unread(&self) -> &[u8] {
-        &self.chunk[(self.next.offset - self.chunk_start) as usize..]
+        match &self.chunk {
+            _ if !self.carried.is_empty() => &self.carried,
+            Some(chunk) => chunk.rest(),
+            None => &[],
+        }
     }
 
     fn header(&self) -> Header {

@@ -8,6 +8,7 @@
 
 mod std_disk;
 
+pub use crate::memory::Buffer;
 pub use std_disk::{StdDisk, block_on};
 
 use std::any::Any;
@@ -64,11 +65,26 @@ pub const SECTOR: usize = 4096;
 pub enum OpenMode {
     /// An existing file, to read.
     Read,
+    /// An existing file, to read in whole sectors past the page cache where the file system allows it: for what is
+    /// read once, by [`File::read_into`], and for what is not to take memory that nobody has accounted for.
+    ReadDirect,
     /// A new file, to write through the page cache; fails if the name is taken.
     Create,
     /// A new file, to write in whole sectors past the page cache where the file system allows it; fails if the
     /// name is taken.
     CreateDirect,
+}
+
+impl OpenMode {
+    /// Whether the file must exist, and is only read.
+    ///
+    /// ```
+    /// use millstream_storage::disk::OpenMode;
+    /// assert!(OpenMode::ReadDirect.only_reads() && !OpenMode::Create.only_reads());
+    /// ```
+    pub fn only_reads(self) -> bool {
+        matches!(self, OpenMode::Read | OpenMode::ReadDirect)
+    }
 }
 
 /// One name in a directory.
@@ -141,7 +157,7 @@ pub trait Disk {
 ///
 /// ```
 /// use std::rc::Rc;
-/// use millstream_storage::disk::{Disk, File, OpenMode, StdDisk, block_on};
+/// use millstream_storage::disk::{Buffer, Disk, File, OpenMode, SECTOR, StdDisk, block_on};
 ///
 /// # let dir = tempfile::tempdir()?;
 /// # block_on(async {
@@ -152,6 +168,8 @@ pub trait Disk {
 /// assert_eq!(file.len().await?, 8);
 /// assert_eq!(file.read_at(2, 4).await?, b"adbo");
 /// assert_eq!(file.read_at(6, 100).await?, b"dy", "the file ends");
+/// let (buffer, read) = file.read_into(0, Buffer::new(SECTOR)).await?;
+/// assert_eq!(buffer.as_slice()[..read], *b"headbody");
 /// # Ok::<(), std::io::Error>(())
 /// # })?;
 /// # Ok::<(), std::io::Error>(())
@@ -165,6 +183,17 @@ pub trait File {
     fn len(&self) -> Io<u64>;
     /// Reads up to `len` bytes from `offset`: fewer only at the end of the file.
     fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>>;
+    /// Fills a buffer from `offset`, and tells how many bytes: fewer than it takes only at the end of the file. By
+    /// [`OpenMode::ReadDirect`] both the offset and the buffer's length are multiples of [`SECTOR`]. Where nothing
+    /// better is known, the bytes of [`File::read_at`] are copied.
+    fn read_into(&self, offset: u64, mut buffer: Buffer) -> Io<(Buffer, usize)> {
+        let read = self.read_at(offset, buffer.as_slice().len());
+        Box::pin(async move {
+            let bytes = read.await?;
+            buffer.as_mut_slice()[..bytes.len()].copy_from_slice(&bytes);
+            Ok((buffer, bytes.len()))
+        })
+    }
     /// Writes all of `bytes` at `offset`.
     fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()>;
     /// Makes the contents and the length durable. After an error nothing written to this file may be trusted,

@@ -8,7 +8,7 @@ use std::ptr::NonNull;
 
 /// The size and alignment of a huge page, in bytes.
 pub(crate) const HUGE_PAGE: usize = 2 << 20;
-/// Smaller pieces come from the allocator.
+/// Smaller pieces come from the allocator, unless a mapping is asked for.
 const MAP_FROM: usize = 128 << 10;
 /// Alignment of the smaller pieces: what direct I/O asks of a buffer.
 const PAGE: usize = 4096;
@@ -20,6 +20,8 @@ pub(crate) struct Pages {
     start: NonNull<u8>,
     len: usize,
     align: usize,
+    /// Whether it is a mapping of its own, or came from the allocator.
+    mapped: bool,
 }
 
 // SAFETY: `Pages` is plain memory that belongs to no thread; who may touch which bytes, and when, is the contract
@@ -34,14 +36,26 @@ impl Pages {
     /// # Panics
     /// If `len` is zero. Ends the process when memory is exhausted, as every allocation does.
     pub(crate) fn zeroed(len: usize, huge: bool) -> Pages {
+        Pages::new(len, huge, len >= MAP_FROM)
+    }
+
+    /// As [`Pages::zeroed`], a mapping of its own also if it is small: for memory that comes and goes under a limit,
+    /// which an allocator would keep in pieces.
+    pub(crate) fn mapped(len: usize, huge: bool) -> Pages {
+        Pages::new(len, huge, len >= PAGE)
+    }
+
+    fn new(len: usize, huge: bool, mapped: bool) -> Pages {
         assert!(len > 0, "memory of no bytes was asked for");
+        // Miri knows no mappings.
+        let mapped = mapped && !cfg!(miri);
         let align = match len {
             HUGE_PAGE.. => HUGE_PAGE,
             PAGE.. => PAGE,
             _ => 64,
         };
-        let start = if is_mapped(len) { map(len, align) } else { allocate(layout(len, align)) };
-        let pages = Pages { start, len, align };
+        let start = if mapped { map(len, align) } else { allocate(layout(len, align)) };
+        let pages = Pages { start, len, align, mapped };
         if huge {
             pages.advise_huge();
         }
@@ -59,7 +73,7 @@ impl Pages {
     pub(crate) fn give_back(&mut self, range: std::ops::Range<usize>) {
         let whole =
             range.start.is_multiple_of(PAGE) && range.end.is_multiple_of(PAGE) && range.end <= self.len;
-        if !is_mapped(self.len) || !whole || range.is_empty() {
+        if !self.mapped || !whole || range.is_empty() {
             return;
         }
         // SAFETY: the pages are ours, `&mut self` excludes other users, and plain bytes may become zeros.
@@ -71,7 +85,7 @@ impl Pages {
 
     /// Asks for huge pages. A kernel that has none leaves the memory as it is: slower, never wrong.
     pub(crate) fn advise_huge(&self) {
-        if is_mapped(self.len) && self.len >= HUGE_PAGE {
+        if self.mapped && self.len >= HUGE_PAGE {
             // SAFETY: the range is ours, and the advice does not change its contents.
             let _ = unsafe {
                 rustix::mm::madvise(self.as_ptr().cast(), self.len, rustix::mm::Advice::LinuxHugepage)
@@ -82,7 +96,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        if is_mapped(self.len) {
+        if self.mapped {
             // SAFETY: `map` made exactly this range, and nobody else unmaps it.
             let unmapped = unsafe { rustix::mm::munmap(self.as_ptr().cast(), self.len) };
             debug_assert!(unmapped.is_ok(), "a mapping could not be removed: {unmapped:?}");
@@ -93,9 +107,37 @@ impl Drop for Pages {
     }
 }
 
-/// Whether a piece of this length is a mapping of its own. Miri knows no mappings.
-fn is_mapped(len: usize) -> bool {
-    !cfg!(miri) && len >= MAP_FROM
+/// Memory that a read fills, as the kernel takes it: it begins with a page.
+///
+/// ```
+/// use millstream_storage::disk::{Buffer, SECTOR};
+///
+/// let mut buffer = Buffer::new(SECTOR);
+/// buffer.as_mut_slice()[7] = 1;
+/// assert_eq!(buffer.as_slice()[6..9], [0, 1, 0]);
+/// ```
+pub struct Buffer(Pages);
+
+impl Buffer {
+    /// `len` zero bytes.
+    ///
+    /// # Panics
+    /// If `len` is zero, or memory is exhausted.
+    pub fn new(len: usize) -> Buffer {
+        Buffer(Pages::zeroed(len, false))
+    }
+
+    /// The bytes.
+    pub fn as_slice(&self) -> &[u8] {
+        // SAFETY: the memory is initialised, as long as that, and nobody else's; changing it takes `&mut self`.
+        unsafe { std::slice::from_raw_parts(self.0.as_ptr(), self.0.len) }
+    }
+
+    /// The bytes, to be changed.
+    pub fn as_mut_slice(&mut self) -> &mut [u8] {
+        // SAFETY: as above, and `&mut self` excludes other borrows.
+        unsafe { std::slice::from_raw_parts_mut(self.0.as_ptr(), self.0.len) }
+    }
 }
 
 fn layout(len: usize, align: usize) -> Layout {

@@ -46,8 +46,9 @@ use crate::error::{Damage, StoreError};
 use crate::log::block::Identity;
 use crate::snapshot::DeltaFile;
 
-/// Files kept open, so that a read is mostly no more than a read.
-const OPEN: usize = 32;
+/// Files kept open, so that a read is mostly no more than a read: a core's share of the thousand that a process may
+/// have open by default.
+const OPEN: usize = 128;
 
 /// Blocks that a store needs from disk. Made by [`Store::take_reads`](crate::store::Store::take_reads), performed by
 /// [`Reader::perform`], and handed back to [`Store::admit`](crate::store::Store::admit).
@@ -85,7 +86,7 @@ type OpenFile = (Rc<DeltaFile>, Rc<dyn File>);
 pub struct Reader {
     disk: Rc<dyn Disk>,
     dir: PathBuf,
-    /// Most recently opened last.
+    /// Most recently used last.
     open: RefCell<VecDeque<OpenFile>>,
 }
 
@@ -114,13 +115,21 @@ impl Reader {
         Ok(Fetched { at: read.at, held: read.held, bytes })
     }
 
+    /// The open file of which this holds.
+    fn known(&self, is: impl Fn(&Rc<DeltaFile>) -> bool) -> Option<Rc<dyn File>> {
+        let mut open = self.open.borrow_mut();
+        let at = open.iter().rposition(|(known, _)| is(known))?;
+        let found = open.remove(at)?;
+        open.push_back(found.clone());
+        Some(found.1)
+    }
+
     async fn file(&self, wanted: &Rc<DeltaFile>, path: &Path) -> Result<Rc<dyn File>, StoreError> {
         let is = |known: &Rc<DeltaFile>| Rc::ptr_eq(known, wanted);
-        let known = self.open.borrow().iter().find(|(known, _)| is(known)).map(|(_, file)| file.clone());
-        if let Some(file) = known {
+        if let Some(file) = self.known(is) {
             return Ok(file);
         }
-        let opened = self.disk.open(path, OpenMode::Read).await;
+        let opened = self.disk.open(path, OpenMode::ReadDirect).await;
         let file = opened.map_err(StoreError::io("open", path))?;
         let mut open = self.open.borrow_mut();
         if open.len() >= OPEN {

@@ -29,7 +29,7 @@ pub(crate) const PART_NUMBER: usize = size_of::<u32>();
 /// let snapshot: StoreSnapshot = block_on(store.seal(7).write(Rc::new(StdDisk), dir.path().to_owned()))?;
 ///
 /// assert_eq!((snapshot.format, snapshot.epoch), (FORMAT, 7));
-/// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0, layout: Layout::PLAIN }]);
+/// assert_eq!(snapshot.tables, [TableEntry { id: 0, state: 3, namespace: 0, layout: Layout::PLAIN, keys: 1 }]);
 /// let DeltaFile { name, bytes, .. } = &snapshot.files[0];
 /// assert_eq!(*name, file_name("counts", 7, 0));
 /// assert_eq!(dir.path().join(name).metadata()?.len(), *bytes);
@@ -79,6 +79,10 @@ fn is_zero(part: &u32) -> bool {
     *part == 0
 }
 
+fn is_none(keys: &u64) -> bool {
+    *keys == 0
+}
+
 /// A live table.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -92,6 +96,9 @@ pub struct TableEntry {
     /// How its records are laid out. Plain ones need no mention.
     #[serde(default, skip_serializing_if = "Layout::is_plain")]
     pub layout: Layout,
+    /// How many keys it has: how large an index a restore makes. A wrong number costs time or memory, nothing else.
+    #[serde(default, skip_serializing_if = "is_none")]
+    pub keys: u64,
 }
 
 /// What a table's records are, as far as those must know who do not read the values: restore and compaction.

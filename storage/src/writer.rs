@@ -184,7 +184,7 @@ fn copy(from: &Pages, start: usize, end: usize) -> Arc<Pages> {
 }
 
 /// Lets other tasks of the core run.
-async fn yield_once() {
+pub(crate) async fn yield_once() {
     let mut yielded = false;
     poll_fn(|context| {
         if std::mem::replace(&mut yielded, true) {

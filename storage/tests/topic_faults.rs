@@ -46,7 +46,7 @@ impl FaultyDisk {
 impl Disk for FaultyDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let opening = match mode {
-            OpenMode::Read => StdDisk.open(path, mode),
+            OpenMode::Read | OpenMode::ReadDirect => StdDisk.open(path, mode),
             _ => self.then(|| StdDisk.open(path, mode)),
         };
         let (path, disk) = (path.to_owned(), self.clone());

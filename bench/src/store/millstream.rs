@@ -1,17 +1,14 @@
 //! Our store as an engine.
 
-use std::path::PathBuf;
-use std::rc::Rc;
 use std::time::{Duration, Instant};
 
 use millstream_storage::collection::{Owner, list, map};
-use millstream_storage::disk::{StdDisk, block_on};
 use millstream_storage::hash::stable_hash;
-use millstream_storage::read::Reader;
 use millstream_storage::snapshot::Layout;
 use millstream_storage::store::{Store, StoreConfig, TableId};
 
 use super::engine::{Engine, Scanned, Setup, State, add, key_bytes, number};
+use super::larger;
 use crate::report::Outcome;
 
 /// Keys hashed and handed over together, as a router hands on a batch.
@@ -26,21 +23,13 @@ pub(super) struct Millstream {
     epoch: u64,
     hashes: Vec<u64>,
     state: State,
-    /// Where state goes that is larger than memory.
-    evicted: Option<Evicted>,
 }
 
-/// What is not in memory. Reads and writes go one by one through the page cache, and the caller waits for them.
-struct Evicted {
-    dir: PathBuf,
-    reader: Reader,
-}
-
-pub(super) fn open(setup: &Setup) -> Option<Box<dyn Engine>> {
-    Some(Box::new(match setup.state {
-        State::LargeValues => Millstream::larger_than_memory(setup),
-        state => Millstream::of(state, setup.value_len),
-    }))
+pub(super) fn open(setup: &Setup) -> Outcome<Box<dyn Engine>> {
+    match setup.state {
+        State::LargeValues => larger::open(setup),
+        state => Ok(Box::new(Millstream::of(state, setup.value_len))),
+    }
 }
 
 impl Millstream {
@@ -52,23 +41,11 @@ impl Millstream {
         let mut store = Store::new(StoreConfig::new("bench", 1));
         let parts = matches!(state, State::Lists | State::Maps);
         let table = store.create_table_of(0, 0, Layout { parts, expires: false });
-        Millstream { store, table, value_len, epoch: 0, hashes: Vec::new(), state, evicted: None }
+        Millstream { store, table, value_len, epoch: 0, hashes: Vec::new(), state }
     }
 
-    fn larger_than_memory(setup: &Setup) -> Millstream {
-        let segment_bytes = if setup.budget < 128 << 20 { 64 << 10 } else { 2 << 20 };
-        let plain = StoreConfig::new("bench", 1);
-        let config = StoreConfig { budget: Some(setup.budget), segment_bytes, block_bytes: 4096, ..plain };
-        let mut larger = Millstream::of(State::LargeValues, setup.value_len);
-        larger.store = Store::new(config);
-        larger.table = larger.store.create_table(0, 0);
-        let reader = Reader::new(Rc::new(StdDisk), setup.dir.clone());
-        larger.evicted = Some(Evicted { dir: setup.dir.clone(), reader });
-        larger
-    }
-
-    /// Works on keys once they are in memory, as a stage does: in pieces, when not all of them fit at once.
-    fn present(
+    /// Works on keys as a stage does, batch by batch.
+    fn batches(
         &mut self,
         keys: &[u64],
         mut work: impl FnMut(&mut Millstream, &[u64], &[u64]) -> Outcome<()>,
@@ -76,45 +53,10 @@ impl Millstream {
         let mut hashes = std::mem::take(&mut self.hashes);
         for keys in keys.chunks(TOGETHER) {
             Millstream::hash(&mut hashes, keys);
-            self.make_room()?;
-            let (mut keys, mut rest) = (keys, &hashes[..]);
-            while !rest.is_empty() {
-                let presence = self.store.missing(self.table, rest.iter().copied());
-                if !presence.complete || presence.covered == 0 {
-                    self.read_evicted()?;
-                    continue;
-                }
-                let (now, later) = rest.split_at(presence.covered);
-                work(self, &keys[..now.len()], now)?;
-                (keys, rest) = (&keys[now.len()..], later);
-            }
+            self.store.maintain(MAINTENANCE);
+            work(self, keys, &hashes)?;
         }
         self.hashes = hashes;
-        Ok(())
-    }
-
-    fn make_room(&mut self) -> Outcome<()> {
-        self.store.maintain(MAINTENANCE);
-        let Some(evicted) = &self.evicted else { return Ok(()) };
-        let dir = evicted.dir.clone();
-        self.read_evicted()?;
-        loop {
-            if let Some(spill) = self.store.spill() {
-                block_on(spill.write(Rc::new(StdDisk), dir.clone()))?;
-            }
-            self.store.maintain(0);
-            if self.store.has_room() {
-                return Ok(());
-            }
-        }
-    }
-
-    fn read_evicted(&mut self) -> Outcome<()> {
-        let reads = self.store.take_reads();
-        let Some(evicted) = &self.evicted else { return Ok(()) };
-        for read in reads {
-            self.store.admit(block_on(evicted.reader.perform(&read))?);
-        }
         Ok(())
     }
 
@@ -136,7 +78,7 @@ impl Millstream {
 
 impl Engine for Millstream {
     fn update(&mut self, keys: &[u64]) -> Outcome<()> {
-        self.present(keys, |this, keys, hashes| {
+        self.batches(keys, |this, keys, hashes| {
             let change = |i: usize, _, value: &mut [u8]| add(value, keys[i]);
             let key = |i: usize| key_bytes(keys[i]);
             Ok(this.store.upsert_batch(this.table, hashes, &key, this.value_len, change)?)
@@ -145,7 +87,7 @@ impl Engine for Millstream {
 
     fn read(&mut self, keys: &[u64]) -> Outcome<u64> {
         let mut sum = 0;
-        self.present(keys, |this, keys, hashes| {
+        self.batches(keys, |this, keys, hashes| {
             let Millstream { store, table, .. } = this;
             for (keys, hashes) in keys.chunks(64).zip(hashes.chunks(64)) {
                 if store.wants_prefetch(*table) {
@@ -163,12 +105,7 @@ impl Engine for Millstream {
 
     fn scan(&mut self) -> Outcome<Scanned> {
         let mut scanned = Scanned::default();
-        let Millstream { store, table, evicted, .. } = self;
-        let see = |_: &[u8], value: &[u8]| scanned.see(number(value));
-        match evicted {
-            Some(evicted) => block_on(store.visit_all(&evicted.reader, *table, see))?,
-            None => store.for_each(*table, see),
-        }
+        self.store.for_each(self.table, |_, value| scanned.see(number(value)));
         Ok(scanned)
     }
 

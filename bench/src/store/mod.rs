@@ -8,6 +8,7 @@ pub mod engine;
 mod goals;
 mod hash_map;
 mod keys;
+mod larger;
 mod millstream;
 mod parts;
 mod probe;
@@ -41,7 +42,7 @@ pub const OURS: Roster = Roster { engines: &["millstream", "hashbrown"], open, c
 /// If the engine cannot be opened, or nobody knows it.
 pub fn open(setup: &Setup) -> Outcome<Option<Box<dyn Engine>>> {
     match setup.engine.as_str() {
-        "millstream" => Ok(millstream::open(setup)),
+        "millstream" => millstream::open(setup).map(Some),
         "hashbrown" => Ok(hash_map::open(setup)),
         other => Err(format!("there is no engine {other}").into()),
     }

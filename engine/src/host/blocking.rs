@@ -5,7 +5,7 @@ use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use millstream_storage::disk::{OpenMode, SECTOR};
+use millstream_storage::disk::{Buffer, OpenMode, SECTOR};
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
 use super::aligned::{Aligned, is_aligned};
@@ -28,6 +28,7 @@ impl BlockingFile {
     pub(crate) fn open(path: PathBuf, mode: OpenMode) -> io::Result<BlockingFile> {
         let (verb, opened) = match mode {
             OpenMode::Read => ("open", Handle::open(&path).map(|handle| (handle, false))),
+            OpenMode::ReadDirect => ("open", Handle::open(&path).and_then(past_cache)),
             OpenMode::Create => ("create", create(&path).map(|handle| (handle, false))),
             OpenMode::CreateDirect => ("create", create_direct(&path)),
         };
@@ -49,6 +50,16 @@ impl BlockingFile {
     pub(crate) fn read(&self, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let read = if self.direct { self.read_direct(offset, len) } else { self.read_cached(offset, len) };
         read.map_err(|error| name(format!("read {len} bytes at {offset} of"), &self.path, error))
+    }
+
+    /// Fills a buffer from `offset`, and tells how many bytes: fewer than it takes only at the end of the file. Past
+    /// the page cache both are whole sectors.
+    pub(crate) fn read_into(&self, offset: u64, mut buffer: Buffer) -> io::Result<(Buffer, usize)> {
+        let read = fill(&self.handle, offset, buffer.as_mut_slice());
+        let len = buffer.as_slice().len();
+        let read =
+            read.map_err(|error| name(format!("read {len} bytes at {offset} of"), &self.path, error))?;
+        Ok((buffer, read))
     }
 
     /// Writes all of `bytes` at `offset`; without a copy if they are aligned.
@@ -114,7 +125,10 @@ fn create(path: &Path) -> io::Result<Handle> {
 // The flag is set on the open file: some file systems refuse it at opening before they create the file and some
 // after, and a name that was tried twice may be somebody else's.
 fn create_direct(path: &Path) -> io::Result<(Handle, bool)> {
-    let handle = create(path)?;
+    past_cache(create(path)?)
+}
+
+fn past_cache(handle: Handle) -> io::Result<(Handle, bool)> {
     let flags = fcntl_getfl(&handle)?;
     match fcntl_setfl(&handle, flags | OFlags::DIRECT).map_err(io::Error::from) {
         Ok(()) => Ok((handle, true)),

@@ -1,7 +1,5 @@
 //! The end of a process, as the disk sees it: operations in flight, the page cache, locks and handles.
 
-use millstream_storage::disk::OpenMode;
-
 use super::model::Model;
 use super::op::{InFlight, Op};
 use crate::coverage::{Fault, Site};
@@ -49,7 +47,7 @@ impl Model {
     fn settle(&mut self, now: u64, op: &Op, site: Site, fate: u64, faults: &mut Random) {
         match (op, fate) {
             (_, 0) => self.trouble.hit(Fault::CrashUndone, site),
-            (Op::Write { inode, offset, bytes, mode }, 2) if *mode != OpenMode::Read => {
+            (Op::Write { inode, offset, bytes, mode }, 2) if !mode.only_reads() => {
                 self.trouble.hit(Fault::TornWrite, site);
                 let done = faults.index(bytes.len() + 1);
                 self.write_part(*inode, *offset as usize, &bytes[..done]);

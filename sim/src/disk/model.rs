@@ -143,7 +143,7 @@ impl Model {
     fn open(&mut self, now: u64, path: &Path, mode: OpenMode, site: Site) -> io::Result<Reply> {
         self.needs_descriptor(now, site)?;
         let inode = match mode {
-            OpenMode::Read => self.names.lookup(path)?,
+            OpenMode::Read | OpenMode::ReadDirect => self.names.lookup(path)?,
             OpenMode::Create | OpenMode::CreateDirect => {
                 if self.trouble.no_space(now, site, &mut self.random) {
                     return Err(error(ENOSPC));
@@ -220,7 +220,7 @@ impl Model {
         bytes: &[u8],
         site: Site,
     ) -> io::Result<Reply> {
-        if mode == OpenMode::Read {
+        if mode.only_reads() {
             return Err(io::Error::new(io::ErrorKind::PermissionDenied, "the file is open to read"));
         }
         let aligned = offset.is_multiple_of(SECTOR as u64) && bytes.len().is_multiple_of(SECTOR);

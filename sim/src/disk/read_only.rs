@@ -29,7 +29,7 @@ fn refuse<T: 'static>() -> Io<T> {
 
 impl Disk for ReadOnly {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
-        if mode != OpenMode::Read {
+        if !mode.only_reads() {
             return refuse();
         }
         let read = self.view.read(path);

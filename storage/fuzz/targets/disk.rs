@@ -38,8 +38,8 @@ impl Disk for MemoryDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let known = self.files.borrow().get(path).cloned();
         done(match (mode, known) {
-            (OpenMode::Read, Some(file)) => Ok(Rc::new(MemoryFile(file))),
-            (OpenMode::Read, None) => Err(ErrorKind::NotFound.into()),
+            (OpenMode::Read | OpenMode::ReadDirect, Some(file)) => Ok(Rc::new(MemoryFile(file))),
+            (OpenMode::Read | OpenMode::ReadDirect, None) => Err(ErrorKind::NotFound.into()),
             (_, Some(_)) => Err(ErrorKind::AlreadyExists.into()),
             (_, None) => {
                 self.put(path, Vec::new());

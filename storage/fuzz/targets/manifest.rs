@@ -31,7 +31,11 @@ pub fn snapshot(data: &[u8]) {
     assert_eq!(serde_json::from_slice::<StoreSnapshot>(&again).expect("it has just been written"), part);
     let disk = MemoryDisk::default();
     let dir = Path::new("dir");
-    for file in part.files.iter().take(8).filter(|file| file.bytes < 1 << 20) {
+    // How much memory the index takes is bounded by the lengths that the manifest tells.
+    if part.files.len() > 8 || part.files.iter().any(|file| file.bytes > 1 << 20) || part.tables.len() > 64 {
+        return;
+    }
+    for file in &part.files {
         disk.put(&dir.join(&file.name), vec![0; file.bytes as usize]);
     }
     if let Ok(mut replay) = Replay::new(&disk, dir, &part) {

@@ -36,7 +36,8 @@ pub fn config() -> StoreConfig {
 
 /// A snapshot of these files, which are the checkpoint's own and those that were written ahead after it.
 pub fn snapshot(files: &[(u64, u32)]) -> StoreSnapshot {
-    let table = |(id, layout): (u32, &Layout)| TableEntry { id, state: id, namespace: 0, layout: *layout };
+    let table =
+        |(id, layout): (u32, &Layout)| TableEntry { id, state: id, namespace: 0, layout: *layout, keys: 0 };
     let file = |(part, (bytes, blocks)): (u32, &(u64, u32))| DeltaFile {
         name: file_name("fuzz", 1, part),
         epoch: 1,

@@ -62,8 +62,9 @@ impl Fields {
         bytes
     }
 
+    /// Without a last one there would be no end to them.
     fn has_chunks(self) -> bool {
-        self.first != HEAD
+        self.first != HEAD && self.last != HEAD
     }
 
     /// The numbers of the chunks, in order. They may wrap around.

@@ -9,11 +9,11 @@ use std::pin::pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 
-use super::{DirEntry, Disk, File, Io, Lease, OpenMode, SharedBytes};
+use super::{Buffer, DirEntry, Disk, File, Io, Lease, OpenMode, SharedBytes};
 
 /// The file system of `std`, without any concurrency: an operation is over before its future exists.
 ///
-/// For tools and tests. [`OpenMode::CreateDirect`] goes through the page cache.
+/// For tools and tests. Everything goes through the page cache.
 ///
 /// ```
 /// use millstream_storage::disk::{Disk, OpenMode, StdDisk, block_on};
@@ -36,7 +36,7 @@ fn done<T: 'static>(result: io::Result<T>) -> Io<T> {
 impl Disk for StdDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let opened = match mode {
-            OpenMode::Read => fs::File::open(path),
+            OpenMode::Read | OpenMode::ReadDirect => fs::File::open(path),
             OpenMode::Create | OpenMode::CreateDirect => {
                 OpenOptions::new().read(true).write(true).create_new(true).open(path)
             }
@@ -76,6 +76,11 @@ impl File for StdFile {
 
     fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>> {
         done(read_at(&self.0, offset, len))
+    }
+
+    fn read_into(&self, offset: u64, mut buffer: Buffer) -> Io<(Buffer, usize)> {
+        let read = fill(&self.0, offset, buffer.as_mut_slice());
+        done(read.map(|read| (buffer, read)))
     }
 
     fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()> {
@@ -125,8 +130,15 @@ fn lock(path: &Path) -> io::Result<Lease> {
 
 fn read_at(file: &fs::File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
     let mut bytes = vec![0; len];
+    let filled = fill(file, offset, &mut bytes)?;
+    bytes.truncate(filled);
+    Ok(bytes)
+}
+
+/// Reads until the buffer is full or the file ends.
+fn fill(file: &fs::File, offset: u64, bytes: &mut [u8]) -> io::Result<usize> {
     let mut filled = 0;
-    while filled < len {
+    while filled < bytes.len() {
         match file.read_at(&mut bytes[filled..], offset + filled as u64) {
             Ok(0) => break,
             Ok(read) => filled += read,
@@ -134,8 +146,7 @@ fn read_at(file: &fs::File, offset: u64, len: usize) -> io::Result<Vec<u8>> {
             Err(error) => return Err(error),
         }
     }
-    bytes.truncate(filled);
-    Ok(bytes)
+    Ok(filled)
 }
 
 /// Runs a future whose operations never wait, such as those of [`StdDisk`].

@@ -85,10 +85,16 @@ impl Index {
         Index { lines: Lines::new(1, false), filled: 0, len: 0, leaving: None, checked: false }
     }
 
-    /// An index that keeps a second hash of every key, until [`Index::drop_checks`]: for a restore in which records
-    /// are evicted before it is known which of them are the newest.
-    pub(crate) fn checked() -> Index {
-        Index { lines: Lines::new(1, true), filled: 0, len: 0, leaving: None, checked: true }
+    /// An index that need not grow for so many keys. A `checked` one keeps a second hash of every key, until
+    /// [`Index::drop_checks`]: for a restore in which records are evicted before it is known which of them are the
+    /// newest.
+    pub(crate) fn sized(keys: usize, checked: bool) -> Index {
+        let mut lines = Lines::new(1, checked);
+        if keys > limit(1) {
+            let count = keys.div_ceil(13).saturating_mul(2).next_power_of_two();
+            lines = Lines::new(count, checked);
+        }
+        Index { lines, filled: 0, len: 0, leaving: None, checked }
     }
 
     pub(crate) fn drop_checks(&mut self) {
@@ -126,6 +132,14 @@ impl Index {
     #[inline(always)]
     pub(crate) fn prefetch(&self, hash: u64) {
         self.array(hash).0.prefetch(hash);
+    }
+
+    /// As [`Index::prefetch`], also what an insertion needs.
+    #[inline(always)]
+    pub(crate) fn prefetch_both(&self, hash: u64) {
+        let lines = self.array(hash).0;
+        lines.prefetch(hash);
+        lines.prefetch_heads(hash);
     }
 
     /// The address that is likely this hash's: to be prefetched, or checked.
@@ -207,7 +221,7 @@ impl Index {
     /// As [`Index::insert`], with the key's second hash.
     #[inline]
     pub(crate) fn insert_checked(&mut self, hash: u64, address: u64, check: Option<u64>) {
-        if self.leaving.is_some() || self.filled >= limit(&self.lines) {
+        if self.leaving.is_some() || self.filled >= limit(self.lines.count()) {
             self.make_room();
         }
         self.len += 1;
@@ -235,13 +249,13 @@ impl Index {
     #[cold]
     #[inline(never)]
     fn make_room(&mut self) {
-        if self.filled >= limit(&self.lines) {
+        if self.filled >= limit(self.lines.count()) {
             while self.leaving.is_some() {
                 self.move_lines();
             }
             let count = self.lines.count();
             // Many deleted slots need cleaning, not room.
-            let count = if self.len * 2 < limit(&self.lines) { count } else { count * 2 };
+            let count = if self.len * 2 < limit(self.lines.count()) { count } else { count * 2 };
             let mut lines = std::mem::replace(&mut self.lines, Lines::new(count, self.checked));
             lines.leave();
             self.leaving = Some(Box::new(Leaving { lines, moved: 0 }));
@@ -290,9 +304,9 @@ impl Index {
     }
 }
 
-/// How many slots may be filled: 13 of 16, where a search for an absent key still looks at about two lines.
-fn limit(lines: &Lines) -> usize {
-    lines.count() * SLOTS / 16 * 13 + lines.count() % 2 * 6
+/// How many slots of so many lines may be filled: 13 of 16, where a search for an absent key still looks at about two lines.
+fn limit(lines: usize) -> usize {
+    lines * SLOTS / 16 * 13 + lines % 2 * 6
 }
 
 #[cfg(test)]

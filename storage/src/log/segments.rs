@@ -59,7 +59,7 @@ impl Log {
     /// Small stores stay on small pages: their segment is touched page by page.
     fn new_memory(&self) -> Arc<Pages> {
         let segment = self.geometry.segment();
-        Arc::new(Pages::zeroed(segment, segment >= HUGE_PAGE && !self.order.is_empty()))
+        Arc::new(Pages::mapped(segment, segment >= HUGE_PAGE && !self.order.is_empty()))
     }
 
     fn new_slot(&mut self) -> u32 {

@@ -9,8 +9,9 @@ use crate::log::block;
 use crate::planted;
 use crate::spill::Spill;
 
-/// Segments that are written together at most: enough to make a file worth its sync.
-const TOGETHER: usize = 16;
+/// Bytes that are written together at most: enough to make a file worth its sync, and files so few that most of them
+/// can stay open to be read.
+const TOGETHER: usize = 16 << 20;
 /// A store needs as many segments besides its index: one to fill, one to write, one to evict, one to spare.
 const LEAST: u64 = 4;
 
@@ -217,14 +218,15 @@ impl Store {
         let (capacity, resident) = (self.capacity(budget), self.log.resident().count());
         // The newest half may still change where it lies; when memory is out, only the tail.
         let mutable = if self.has_room() { (capacity / 2).max(2) } else { 1 };
-        let count = resident.saturating_sub(mutable).min(TOGETHER.min(capacity / 4).max(1));
+        let together = (TOGETHER / self.config.segment_bytes).max(1);
+        let count = resident.saturating_sub(mutable).min(together.min(capacity / 4).max(1));
         let dirty: Vec<(u64, u32)> = {
             let (log, older) = (&self.log, resident.saturating_sub(mutable));
             let not_durable = |slot: &u32| log.segment(*slot).durable < log.segment(*slot).end;
             log.resident().take(older).filter(|(_, slot)| not_durable(slot)).take(count).collect()
         };
         // A few at a time: a sync for every segment would cost more than it frees.
-        let enough = (capacity / 8).clamp(1, TOGETHER);
+        let enough = (capacity / 8).clamp(1, together);
         if dirty.is_empty() || (dirty.len() < enough && self.memory_bytes() + self.headroom() <= budget) {
             return None;
         }

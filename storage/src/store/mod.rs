@@ -73,6 +73,7 @@ mod compact;
 mod config;
 mod fetch;
 mod files;
+mod load;
 mod operate;
 mod restore;
 mod scan;

@@ -4,24 +4,13 @@ use std::path::{Component, Path};
 use std::rc::Rc;
 
 use super::files::Span;
-use super::operate::{append, check_size};
-use super::{Scan, ScanStep, Store, StoreConfig, TableId, TooLarge};
-use crate::delta::{self, DeltaReader};
+use super::load::Loader;
+use super::{Store, StoreConfig, TableId};
+use crate::delta::DeltaReader;
 use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
-use crate::hash::stable_hash;
-use crate::index::Index;
-use crate::log::{Address, record};
-use crate::planted;
-use crate::read::Reader;
-use crate::snapshot::{self, DeltaFile, StoreSnapshot};
-
-/// Of the budget, what one of two stores may take while the keys of one are copied to the other.
-const HALF: u64 = 2;
-/// Keys that are copied before the copy is kept within its budget.
-const STEP: usize = 256;
-/// Bits of a second hash that hold the size of its record, in units of eight bytes.
-const SIZE_BITS: u32 = 20;
+use crate::log::record;
+use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 
 impl Store {
     /// The state of `parts` as far as `owns` says so of a state and a key. The files lie in `dir`.
@@ -64,81 +53,30 @@ impl Store {
         parts: &[StoreSnapshot],
         owns: impl Fn(u32, &[u8]) -> bool,
     ) -> Result<Store, StoreError> {
-        let reader = Reader::new(disk.clone(), dir.to_owned());
+        parts.iter().try_for_each(check)?;
         let epoch = parts.iter().map(|part| part.epoch).max().max(config.after_epoch);
-        let half = StoreConfig { budget: config.budget.map(|budget| budget / HALF), ..config.clone() };
-        let mut merged = Store::new(half.clone());
-        merged.last_epoch = epoch;
-        for part in parts {
-            let only = parts.len() == 1;
-            let config = if only { config.clone() } else { half.clone() };
-            let loader = Loader { store: Store::new(config), skipped: false, checks: None, owns: &owns };
-            let (mut store, whole) = loader.load(&*disk, dir, part).await?;
+        if let [part] = parts
+            && let Some(mut store) = adopt(&*disk, dir, &config, part, &owns).await?
+        {
             store.last_epoch = store.last_epoch.max(epoch);
-            if whole && only {
-                return Ok(store);
-            }
-            store.set_budget(half.budget);
-            merged.absorb(&mut store, &reader, &disk, dir).await?;
+            return Ok(store);
         }
+        let mut store = Store::new(config);
+        store.last_epoch = epoch;
+        let checks = checks(&store, parts);
+        let mut loader = Loader::new(store, checks, &owns);
+        for part in parts {
+            let tables = part.tables.iter().map(|table| Ok((table.id, loader.table_like(table)?)));
+            let tables = tables.collect::<Result<_, StoreError>>()?;
+            loader.set_tables(tables);
+            copy(&disk, dir, &mut loader, part).await?;
+        }
+        let mut store = loader.finish();
         if let [part] = parts {
-            merged.meta = part.meta.clone();
+            store.meta = part.meta.clone();
         }
-        merged.set_budget(config.budget);
-        merged.appended_bytes = 0;
-        Ok(merged)
-    }
-
-    /// Copies all keys of another store, none of which it has.
-    async fn absorb(
-        &mut self,
-        other: &mut Store,
-        reader: &Reader,
-        disk: &Rc<dyn Disk>,
-        dir: &Path,
-    ) -> Result<(), StoreError> {
-        for ((state, namespace), from) in other.by_name.clone() {
-            let layout = other.layout(from);
-            if let Some(table) = self.table(state, namespace)
-                && self.layout(table) != layout
-            {
-                let reason =
-                    format!("its parts differ in the layout of state {state}; they are of different jobs");
-                return Err(StoreError::Refused { store: self.config.name.clone(), reason });
-            }
-            let to = self.create_table_of(state, namespace, layout);
-            let mut scan = Scan::default();
-            loop {
-                let mut result = Ok(());
-                let step = other.scan(from, &mut scan, STEP, |key, value| {
-                    if result.is_ok() {
-                        result = self.enter_new(to, key, value);
-                    }
-                });
-                result?;
-                self.make_room(disk, dir).await?;
-                match step {
-                    ScanStep::Done => break,
-                    ScanStep::More => {}
-                    ScanStep::Fetch => {
-                        other.evict();
-                        other.perform_reads(reader).await?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Adds a key that is known to be absent.
-    fn enter_new(&mut self, table: TableId, key: &[u8], value: &[u8]) -> Result<(), TooLarge> {
-        check_size(&self.log, key.len(), value.len())?;
-        let Store { tables, log, appended_bytes, .. } = self;
-        let table = Store::table_mut(tables, table);
-        let new = append(log, appended_bytes, table.id, key, value.len());
-        log.value_mut(new).copy_from_slice(value);
-        table.enter(log, stable_hash(key), new);
-        Ok(())
+        store.appended_bytes = 0;
+        Ok(store)
     }
 
     /// Writes ahead and evicts until there is room.
@@ -155,131 +93,159 @@ impl Store {
     }
 }
 
-/// Reads one part into a store that adopts its files.
-struct Loader<'a, F> {
-    store: Store,
-    /// Whether a record was left out because its key is not owned.
-    skipped: bool,
-    /// The seed of the second hashes, if records are evicted before it is known which of them are the newest.
-    checks: Option<u64>,
-    owns: &'a F,
+/// The seed of second hashes, if not all of the parts is sure to stay in memory until it is loaded.
+fn checks(store: &Store, parts: &[StoreSnapshot]) -> Option<u64> {
+    let bytes: u64 = parts.iter().flat_map(|part| &part.files).map(|file| file.bytes).sum();
+    let budget = store.config.budget?;
+    (bytes > budget / 2).then_some(store.config.id)
+}
+
+/// The store of a part, with its files; nothing if not all of it is owned.
+async fn adopt(
+    disk: &dyn Disk,
+    dir: &Path,
+    config: &StoreConfig,
+    part: &StoreSnapshot,
+    owns: &impl Fn(u32, &[u8]) -> bool,
+) -> Result<Option<Store>, StoreError> {
+    let store = Store::new(config.clone());
+    let checks = checks(&store, std::slice::from_ref(part));
+    let mut loader = Loader::new(store, checks, owns);
+    let mut tables = Vec::with_capacity(part.tables.len());
+    for table in &part.tables {
+        let id = loader.store.insert_table(table.id, table.state, table.namespace, table.layout);
+        let index = loader.index(table.keys.min(most_keys(part)));
+        Store::table_mut(&mut loader.store.tables, id).index = index;
+        tables.push((table.id, id));
+    }
+    loader.set_tables(tables);
+    loader.store.next_table = part.next_table;
+    loader.store.last_epoch = Some(part.epoch);
+    loader.store.meta = part.meta.clone();
+    let mut files = Files::new(disk, dir, part).await?;
+    while let Some(mut reader) = files.next().await? {
+        if !adopt_file(&mut loader, part, &mut reader).await? {
+            return Ok(None);
+        }
+    }
+    let mut store = loader.finish();
+    store.log.seal();
+    store.drop_dead_files();
+    Ok(Some(store))
+}
+
+/// False if something is not owned.
+async fn adopt_file<F: Fn(u32, &[u8]) -> bool>(
+    loader: &mut Loader<'_, F>,
+    part: &StoreSnapshot,
+    reader: &mut DeltaReader,
+) -> Result<bool, StoreError> {
+    let path = reader.path().to_owned();
+    loader.store.files.begin(reader.file().clone());
+    let mut index = 0;
+    while let Some((offset, block)) = reader.next_block().await? {
+        if block.len() > loader.store.config.segment_bytes {
+            return Err(refused(part, format!("segments must have at least {} bytes", block.len())));
+        }
+        let store = &mut loader.store;
+        let (sequence, address) = store.log.adopt_block(block);
+        let start = store.log.offset_of(address);
+        let end = start + block.len() as u32;
+        store.files.extend(Span { sequence, start, end, offset, index });
+        store.log.count_durable(sequence, block.len() as u32);
+        index += 1;
+        let adopted = loader.adopt(block, address);
+        if !adopted.map_err(|(at, damage)| damaged(&path, offset, at, damage))? {
+            return Ok(false);
+        }
+        if loader.evicts() {
+            loader.store.evict();
+        }
+    }
+    loader.store.files.end();
+    loader.store.drop_dead_files();
+    Ok(true)
+}
+
+/// Copies what is owned of a part.
+async fn copy<F: Fn(u32, &[u8]) -> bool>(
+    disk: &Rc<dyn Disk>,
+    dir: &Path,
+    loader: &mut Loader<'_, F>,
+    part: &StoreSnapshot,
+) -> Result<(), StoreError> {
+    let mut files = Files::new(&**disk, dir, part).await?;
+    while let Some(mut reader) = files.next().await? {
+        let path = reader.path().to_owned();
+        while let Some((offset, block)) = reader.next_block().await? {
+            if block.len() > loader.store.config.segment_bytes {
+                return Err(refused(part, format!("segments must have at least {} bytes", block.len())));
+            }
+            loader.copy(block).map_err(|(at, damage)| damaged(&path, offset, at, damage))?;
+            if loader.evicts() {
+                loader.store.make_room(disk, dir).await?;
+            }
+        }
+    }
+    Ok(())
 }
 
 impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
-    /// Returns the store, and whether it holds the whole part.
-    async fn load(
-        mut self,
-        disk: &dyn Disk,
-        dir: &Path,
-        part: &StoreSnapshot,
-    ) -> Result<(Store, bool), StoreError> {
-        check(part)?;
-        let bytes: u64 = part.files.iter().map(|file| file.bytes).sum();
-        if self.store.config.budget.is_some_and(|budget| bytes > budget / 2) {
-            self.checks = Some(self.store.config.id);
+    /// The table that takes the records of one of a part.
+    fn table_like(&mut self, table: &TableEntry) -> Result<TableId, StoreError> {
+        let store = &mut self.store;
+        let known = store.table(table.state, table.namespace);
+        if known.is_some_and(|known| store.layout(known) != table.layout) {
+            let state = table.state;
+            let reason =
+                format!("its parts differ in the layout of state {state}; they are of different jobs");
+            return Err(StoreError::Refused { store: store.config.name.clone(), reason });
         }
-        for table in &part.tables {
-            let id = self.store.insert_table(table.id, table.state, table.namespace, table.layout);
-            if self.checks.is_some() {
-                Store::table_mut(&mut self.store.tables, id).index = Index::checked();
-            }
+        let made = store.create_table_of(table.state, table.namespace, table.layout);
+        if known.is_none() {
+            let index = self.index(0);
+            Store::table_mut(&mut self.store.tables, made).index = index;
         }
-        self.store.next_table = part.next_table;
-        self.store.last_epoch = Some(part.epoch);
-        self.store.meta = part.meta.clone();
-        for file in &part.files {
-            self.load_file(disk, dir, part, file).await?;
-        }
-        self.store.tables.iter_mut().flatten().for_each(|table| table.index.drop_checks());
-        self.store.log.seal();
-        self.store.drop_dead_files();
-        Ok((self.store, !self.skipped))
+        Ok(made)
+    }
+}
+
+/// The files of a part in their order, each opened while the one before it is read.
+struct Files<'a> {
+    disk: &'a dyn Disk,
+    dir: &'a Path,
+    files: std::slice::Iter<'a, DeltaFile>,
+    next: Option<DeltaReader>,
+}
+
+impl<'a> Files<'a> {
+    async fn new(
+        disk: &'a dyn Disk,
+        dir: &'a Path,
+        part: &'a StoreSnapshot,
+    ) -> Result<Files<'a>, StoreError> {
+        let mut files = Files { disk, dir, files: part.files.iter(), next: None };
+        files.open_next().await?;
+        Ok(files)
     }
 
-    async fn load_file(
-        &mut self,
-        disk: &dyn Disk,
-        dir: &Path,
-        part: &StoreSnapshot,
-        file: &DeltaFile,
-    ) -> Result<(), StoreError> {
-        let mut reader = DeltaReader::open(disk, dir, file).await?;
-        let path = reader.path().to_owned();
-        self.store.files.begin(file.clone());
-        let mut index = 0;
-        while let Some((offset, block)) = reader.next_block().await? {
-            if block.len() > self.store.config.segment_bytes {
-                return Err(refused(part, format!("segments must have at least {} bytes", block.len())));
-            }
-            let (sequence, address) = self.store.log.adopt_block(block);
-            let start = self.store.log.offset_of(address);
-            let end = start + block.len() as u32;
-            self.store.files.extend(Span { sequence, start, end, offset, index });
-            self.store.log.count_durable(sequence, block.len() as u32);
-            index += 1;
-            for record in delta::records(block) {
-                let (at, header) = record.map_err(|(at, damage)| damaged(&path, offset, at, damage))?;
-                self.enter(address + at as u64, header)
-                    .map_err(|damage| damaged(&path, offset, at, damage))?;
-            }
-            if self.checks.is_some() {
-                self.store.evict();
-            }
-        }
-        self.store.files.end();
-        self.store.drop_dead_files();
-        Ok(())
+    async fn next(&mut self) -> Result<Option<DeltaReader>, StoreError> {
+        let reader = self.next.take();
+        self.open_next().await?;
+        Ok(reader)
     }
 
-    /// Replays one record.
-    fn enter(&mut self, address: Address, header: record::Header) -> Result<(), Damage> {
-        let Store { tables, by_id, log, .. } = &mut self.store;
-        let table = by_id.get(&header.table).and_then(|slot| tables[*slot as usize].as_mut());
-        let Some(table) = table else { return Ok(()) };
-        table.layout.check(header.key_len(), (!header.is_tombstone()).then_some(header.value_len()))?;
-        if !(self.owns)(table.state, table.layout.owner(log.key(address))) {
-            self.skipped = true;
-            return Ok(());
-        }
-        let hash = log.hash(address);
-        let check = self.checks.map(|seed| second_hash(seed, log.key(address), header.size()));
-        let mut old_size = None;
-        // Of an evicted record two hashes are compared, of 92 bits together, one of them with a seed that nobody knows
-        // before the run: of a billion keys, two agree in one of 10^9 restores.
-        let found =
-            table.index.find_alike(hash, |other, known| match (log.is_evicted(other), known, check) {
-                (false, ..) => log.key_is(other, log.key(address)),
-                (true, Some(known), Some(check)) => {
-                    old_size = Some((known as usize & ((1 << SIZE_BITS) - 1)) * 8);
-                    known >> SIZE_BITS == check >> SIZE_BITS
-                }
-                (true, ..) => false,
-            });
-        let old = found.map(|(found, old)| {
-            let size = if log.is_evicted(old) { old_size.unwrap_or(0) } else { log.header(old).size() };
-            (found, old, size)
-        });
-        match (old, header.is_tombstone()) {
-            (None, false) => table.enter_checked(log, hash, address, check),
-            (Some((found, old, size)), false) => {
-                table.index.replace_checked(found, hash, address, check);
-                table.supersede_sized(log, old, size, address);
-            }
-            (found, true) => {
-                log.count_tombstone(address, header.size());
-                if let Some((found, old, size)) = found.filter(|_| !planted!(tombstones_ignored)) {
-                    table.index.remove(found);
-                    table.forget_sized(log, old, size);
-                }
-            }
+    async fn open_next(&mut self) -> Result<(), StoreError> {
+        if let Some(file) = self.files.next() {
+            self.next = Some(DeltaReader::open(self.disk, self.dir, file).await?);
         }
         Ok(())
     }
 }
 
-/// A second hash of a key, and the size of its record.
-fn second_hash(seed: u64, key: &[u8], size: usize) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed) << SIZE_BITS | (size as u64 / 8)
+/// More keys than a part can hold, by its length: a manifest may be wrong, and memory is taken for what it says.
+fn most_keys(part: &StoreSnapshot) -> u64 {
+    part.files.iter().map(|file| file.bytes).sum::<u64>() / record::size(1, 0) as u64
 }
 
 /// Checks what a snapshot says before any file is opened.
@@ -300,6 +266,12 @@ pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
         return Err(refused(
             part,
             format!("{:?} is not the name of a file; the manifest was tampered with", file.name),
+        ));
+    }
+    if part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.bytes)).is_none() {
+        return Err(refused(
+            part,
+            "its files are longer than any disk; the manifest was tampered with".into(),
         ));
     }
     let in_order = part.files.is_sorted_by(|a, b| (a.epoch, a.part) < (b.epoch, b.part));

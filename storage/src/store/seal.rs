@@ -9,6 +9,7 @@ use crate::planted;
 use crate::sealed::Sealed;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 use crate::spill::Ticket;
+use crate::table::Table;
 
 /// A seal whose outcome is not known yet.
 pub(super) struct InFlight {
@@ -161,7 +162,8 @@ impl Store {
     fn snapshot(&self, epoch: u64, folded_from: (u64, u32)) -> StoreSnapshot {
         let tables = self.by_id.iter().filter_map(|(&id, &slot)| {
             let table = self.tables[slot as usize].as_ref()?;
-            Some(TableEntry { id, state: table.state, namespace: table.namespace, layout: table.layout })
+            let &Table { state, namespace, layout, ref index, .. } = table;
+            Some(TableEntry { id, state, namespace, layout, keys: index.len() as u64 })
         });
         StoreSnapshot {
             format: snapshot::FORMAT,

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
-use millstream_storage::disk::{File, Io, SharedBytes};
+use millstream_storage::disk::{Buffer, File, Io, SharedBytes};
 
 use super::helper::Helper;
 use crate::host::blocking::BlockingFile;
@@ -29,6 +29,11 @@ impl File for ThreadFile {
     fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>> {
         let file = self.file.clone();
         self.helper.run(move || file.read(offset, len))
+    }
+
+    fn read_into(&self, offset: u64, buffer: Buffer) -> Io<(Buffer, usize)> {
+        let file = self.file.clone();
+        self.helper.run(move || file.read_into(offset, buffer))
     }
 
     fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()> {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use glommio::executor;
 use io_uring::squeue::Entry;
 use io_uring::{opcode, types};
-use millstream_storage::disk::{File, Io, SECTOR, SharedBytes};
+use millstream_storage::disk::{Buffer, File, Io, SECTOR, SharedBytes};
 
 use super::extent::{Extent, Leave};
 use super::ring::Ring;
@@ -38,10 +38,10 @@ struct Shared {
 }
 
 impl DirectFile {
-    /// A file that was just created.
-    pub(super) fn new(file: BlockingFile, ring: Rc<Ring>, scheduler: Rc<Scheduler>) -> DirectFile {
+    /// A file of this length, which nobody else makes longer.
+    pub(super) fn new(file: BlockingFile, len: u64, ring: Rc<Ring>, scheduler: Rc<Scheduler>) -> DirectFile {
         let (handle, path, direct) = file.into_parts();
-        let extent = Extent::new(direct);
+        let extent = Extent::new(direct, len);
         DirectFile(Rc::new(Shared { handle: Some(handle), path, direct, extent, ring, scheduler }))
     }
 }
@@ -56,6 +56,15 @@ impl File for DirectFile {
         let shared = self.0.clone();
         self.0.scheduler.operation(async move {
             let read = shared.read(offset, len).await;
+            read.map_err(|error| name(format!("read {len} bytes at {offset} of"), &shared.path, error))
+        })
+    }
+
+    fn read_into(&self, offset: u64, buffer: Buffer) -> Io<(Buffer, usize)> {
+        let shared = self.0.clone();
+        let len = buffer.as_slice().len();
+        self.0.scheduler.operation(async move {
+            let read = shared.read_into(offset, buffer).await;
             read.map_err(|error| name(format!("read {len} bytes at {offset} of"), &shared.path, error))
         })
     }
@@ -166,6 +175,25 @@ impl Shared {
         synced.map(|_| ())
     }
 
+    async fn read_into(self: &Rc<Self>, offset: u64, mut buffer: Buffer) -> io::Result<(Buffer, usize)> {
+        let mut done = 0;
+        loop {
+            let rest = &mut buffer.as_mut_slice()[done..];
+            // The kernel's lengths are 32 bits; what it does not take at once it is asked for again.
+            let wanted = rest.len().min(CHUNK) as u32;
+            let read = opcode::Read::new(self.target(), rest.as_mut_ptr(), wanted);
+            // SAFETY: the memory does not move with its owner, and nobody reads it meanwhile.
+            let (count, back) = unsafe { self.run(read.offset(offset + done as u64).build(), buffer).await };
+            buffer = back;
+            let count = count?;
+            done += count;
+            // A direct read that stops inside a sector is at the end.
+            if count == 0 || done == buffer.as_slice().len() || !count.is_multiple_of(self.unit()) {
+                return Ok((buffer, done));
+            }
+        }
+    }
+
     async fn read(self: &Rc<Self>, offset: u64, len: usize) -> io::Result<Vec<u8>> {
         let end = self.extent.len().min(offset.saturating_add(len as u64));
         let mut bytes = Vec::with_capacity(end.saturating_sub(offset) as usize);
@@ -173,15 +201,18 @@ impl Shared {
             let at = offset + bytes.len() as u64;
             let skip = (at % SECTOR as u64) as usize;
             let wanted = CHUNK.min((end - at) as usize + skip).next_multiple_of(SECTOR);
-            let mut memory = Aligned::new(wanted);
+            let mut memory = self.ring.memory(wanted);
             let read = opcode::Read::new(self.target(), memory.as_mut().as_mut_ptr(), wanted as u32);
             // SAFETY: the memory does not move with its owner, and nobody reads it meanwhile.
             let (count, memory) = unsafe { self.run(read.offset(at - skip as u64).build(), memory).await };
             let count = count?.min(skip + (end - at) as usize);
+            if count > skip {
+                bytes.extend_from_slice(&memory.as_slice()[skip..count]);
+            }
+            self.ring.give_back(memory);
             if count <= skip {
                 break;
             }
-            bytes.extend_from_slice(&memory.as_slice()[skip..count]);
         }
         Ok(bytes)
     }

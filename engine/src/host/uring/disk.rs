@@ -40,13 +40,17 @@ impl Disk for UringDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let path = fs::absolute(path);
         let scheduler = self.scheduler.clone();
-        if mode == OpenMode::CreateDirect {
-            let opened = self.blocking(move || BlockingFile::open(path, mode));
+        if matches!(mode, OpenMode::CreateDirect | OpenMode::ReadDirect) {
+            let opened = self.blocking(move || {
+                let file = BlockingFile::open(path, mode)?;
+                let len = file.len()?;
+                Ok((file, len))
+            });
             let ring = self.ring.clone();
             return Box::pin(async move {
-                let file = opened.await?;
+                let (file, len) = opened.await?;
                 Ok(match ring {
-                    Some(ring) => Rc::new(DirectFile::new(file, ring, scheduler)) as Rc<dyn File>,
+                    Some(ring) => Rc::new(DirectFile::new(file, len, ring, scheduler)) as Rc<dyn File>,
                     None => Rc::new(HelpedFile::new(file, scheduler)),
                 })
             });

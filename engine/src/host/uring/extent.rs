@@ -49,13 +49,13 @@ pub(super) enum Leave {
 }
 
 impl Extent {
-    /// An empty file; `grows` if room may be given ahead of its writes.
-    pub(super) fn new(grows: bool) -> Extent {
+    /// A file of this length; `grows` if room may be given ahead of its writes.
+    pub(super) fn new(grows: bool, len: u64) -> Extent {
         Extent {
-            reach: Cell::new(0),
-            written: Cell::new(0),
+            reach: Cell::new(len),
+            written: Cell::new(len),
             writes: Cell::new(0),
-            room: Cell::new(0),
+            room: Cell::new(len),
             grows: Cell::new(grows),
             torn: Cell::new(false),
             resizing: Cell::new(false),

@@ -7,7 +7,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 
 use glommio::executor;
-use millstream_storage::disk::{File, Io, SharedBytes};
+use millstream_storage::disk::{Buffer, File, Io, SharedBytes};
 
 use crate::host::blocking::BlockingFile;
 use crate::host::schedule::Scheduler;
@@ -39,6 +39,10 @@ impl File for HelpedFile {
 
     fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>> {
         self.run(move |file| file.read(offset, len))
+    }
+
+    fn read_into(&self, offset: u64, buffer: Buffer) -> Io<(Buffer, usize)> {
+        self.run(move |file| file.read_into(offset, buffer))
     }
 
     fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()> {

@@ -46,6 +46,9 @@ const SLICE: Duration = Duration::from_micros(200);
 /// core at rest next to nothing.
 const HEARTBEAT: Duration = Duration::from_millis(25);
 
+/// How long requests wait that the kernel has no memory for.
+const RETRY: Duration = Duration::from_millis(1);
+
 /// Longer than any slice: glommio never takes a queue off the core by its own clock.
 const PREEMPTION: Duration = Duration::from_secs(3600);
 
@@ -123,8 +126,10 @@ async fn drive(
     let reap = ring
         .clone()
         .map(|ring| glommio::spawn_local_into(ring::reap(ring, scheduler.clone()), records).expect(spawn));
-    let records = glommio::spawn_local_into(pump_records(scheduler.clone()), records).expect(spawn);
-    let background = glommio::spawn_local_into(pump_background(scheduler.clone()), background).expect(spawn);
+    let pump = pump_records(scheduler.clone(), ring.clone());
+    let in_background = pump_background(scheduler.clone(), ring.clone());
+    let records = glommio::spawn_local_into(pump, records).expect(spawn);
+    let background = glommio::spawn_local_into(in_background, background).expect(spawn);
     let heartbeat = glommio::spawn_local(beat(scheduler.clone()));
     scheduler.start_main(main, host);
     records.await;
@@ -150,30 +155,45 @@ async fn rest(rings: &NopSubmitter) {
     rings.run_nop().await.expect("doing nothing cannot fail");
 }
 
-async fn pump_records(scheduler: Rc<Scheduler>) {
+/// Hands requests to the kernel. Once it has no memory for them, later again.
+async fn hand_over(ring: Option<&Ring>) {
+    while ring.is_some_and(|ring| ring.submit().is_err()) {
+        Timer::new(RETRY).await;
+    }
+}
+
+async fn pump_records(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
     let rings = NopSubmitter::new();
     let mut since = Instant::now();
     while !scheduler.finished() {
+        // A look into memory: a busy core need not wait for the bell of its own ring.
+        ring.iter().for_each(|ring| ring.reap());
         match scheduler.pop(Class::Records) {
             Some(ready) => {
                 scheduler.run(ready);
                 if since.elapsed() < SLICE {
                     continue;
                 }
+                hand_over(ring.as_deref()).await;
                 rest(&rings).await;
             }
-            None => scheduler.idle(Class::Records).await,
+            None => {
+                // All that the tasks have asked for goes to the kernel at once.
+                hand_over(ring.as_deref()).await;
+                scheduler.idle(Class::Records).await;
+            }
         }
         since = Instant::now();
     }
 }
 
-async fn pump_background(scheduler: Rc<Scheduler>) {
+async fn pump_background(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
     let rings = NopSubmitter::new();
     while !scheduler.finished() {
         match scheduler.pop(Class::Background) {
             Some(ready) => {
                 scheduler.run(ready);
+                hand_over(ring.as_deref()).await;
                 // Records wait for one poll at most, not for a whole slice.
                 rest(&rings).await;
             }

@@ -13,13 +13,12 @@ use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
 
-use glommio::timer::Timer;
 use io_uring::IoUring;
 use io_uring::squeue::Entry;
 
 use super::bell::{self, Doorbell};
+use crate::host::aligned::Aligned;
 use crate::host::schedule::Scheduler;
 use crate::host::slots::Slots;
 
@@ -27,8 +26,8 @@ use crate::host::slots::Slots;
 /// many, so neither overflows.
 const DEPTH: u32 = 128;
 
-/// How long a submission waits that the kernel has no memory for.
-const RETRY: Duration = Duration::from_millis(1);
+/// Bytes of memory that is kept for further reads.
+const SMALL: usize = 16 << 10;
 
 /// A ring and the requests that it carries.
 pub(super) struct Ring {
@@ -38,6 +37,8 @@ pub(super) struct Ring {
     // Who waits for a place in the ring.
     waiting: RefCell<Vec<Waker>>,
     completed: Doorbell,
+    // Memory of small reads, for the next ones.
+    spare: RefCell<Vec<Aligned>>,
 }
 
 /// A request that the kernel has.
@@ -69,6 +70,7 @@ impl Ring {
             under_way: Cell::new(0),
             waiting: RefCell::default(),
             completed,
+            spare: RefCell::default(),
         })
     }
 
@@ -84,17 +86,29 @@ impl Ring {
         // SAFETY: the request keeps what the entry names (the caller's promise) until the kernel is done with it.
         let pushed = unsafe { self.uring.borrow_mut().submission().push(&entry.user_data(slot as u64)) };
         pushed.expect("the submission queue has a place for each request under way");
-        let completion = Completion { ring: self, slot: Some(slot) };
-        while self.submit().is_err() {
-            // The entry stays in the queue: whoever submits next takes it along.
-            Timer::new(RETRY).await;
-        }
-        let Request { kept, state } = completion.await;
+        // Handed to the kernel together with others, once nothing else is ready to run: see `submit`.
+        let Request { kept, state } = Completion { ring: self, slot: Some(slot) }.await;
         let State::Done(result) = state else {
             unreachable!("a completion is ready when its request is done")
         };
         let kept = kept.downcast().expect("the request's own type");
         (u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)), *kept)
+    }
+
+    /// Aligned memory of at least this length, with anything in it.
+    pub(super) fn memory(&self, len: usize) -> Aligned {
+        if len > SMALL {
+            return Aligned::new(len);
+        }
+        self.spare.borrow_mut().pop().unwrap_or_else(|| Aligned::new(SMALL))
+    }
+
+    /// Takes back what [`memory`](Self::memory) gave.
+    pub(super) fn give_back(&self, memory: Aligned) {
+        let mut spare = self.spare.borrow_mut();
+        if memory.as_slice().len() == SMALL && spare.len() < DEPTH as usize {
+            spare.push(memory);
+        }
     }
 
     // Takes a place in the ring.
@@ -107,8 +121,9 @@ impl Ring {
         Poll::Ready(())
     }
 
-    // Hands the queued entries to the kernel.
-    fn submit(&self) -> io::Result<()> {
+    /// Hands the queued entries to the kernel. To be called after tasks have run, before the core sleeps. An error leaves
+    /// the entries in the queue, to be handed over the next time.
+    pub(super) fn submit(&self) -> io::Result<()> {
         let mut uring = self.uring.borrow_mut();
         while !uring.submission().is_empty() {
             match uring.submit() {
@@ -121,7 +136,10 @@ impl Ring {
     }
 
     /// Takes in what the kernel has completed.
-    fn reap(&self) {
+    pub(super) fn reap(&self) {
+        if self.under_way.get() == 0 {
+            return;
+        }
         loop {
             let completion = self.uring.borrow_mut().completion().next();
             let Some(completion) = completion else { break };

@@ -158,7 +158,7 @@ impl Disk for MemDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
         let path = path.to_owned();
         self.state.operation(move |state| {
-            if mode != OpenMode::Read {
+            if !mode.only_reads() {
                 if state.live.borrow().contains_key(&path) {
                     return Err(io::ErrorKind::AlreadyExists.into());
                 }

@@ -17,7 +17,7 @@ const WRITE: Option<Leave> = Some(Leave::Write);
 
 #[test]
 fn a_small_file_is_given_no_room() {
-    let extent = Extent::new(true);
+    let extent = Extent::new(true, 0);
     assert_eq!(at_once(extent.leave(START)), WRITE);
     extent.wrote(START, true);
     assert_eq!(extent.len(), START);
@@ -26,7 +26,7 @@ fn a_small_file_is_given_no_room() {
 
 #[test]
 fn a_write_beyond_the_room_makes_it_longer_and_the_next_waits_for_that() {
-    let extent = Extent::new(true);
+    let extent = Extent::new(true, 0);
     let end = START + 1;
     assert_eq!(at_once(extent.leave(end)), Some(Leave::Grow { from: 0, len: STEP }));
     assert_eq!(at_once(extent.leave(end)), None);
@@ -39,7 +39,7 @@ fn a_write_beyond_the_room_makes_it_longer_and_the_next_waits_for_that() {
 
 #[test]
 fn without_room_on_the_disk_the_writes_go_on() {
-    let extent = Extent::new(true);
+    let extent = Extent::new(true, 0);
     assert!(matches!(at_once(extent.leave(STEP)), Some(Leave::Grow { .. })));
     extent.resized(None);
     assert_eq!(at_once(extent.leave(STEP)), WRITE);
@@ -51,7 +51,7 @@ fn without_room_on_the_disk_the_writes_go_on() {
 
 #[test]
 fn a_hole_is_given_no_room() {
-    let extent = Extent::new(true);
+    let extent = Extent::new(true, 0);
     assert_eq!(at_once(extent.leave(START)), WRITE);
     assert_eq!(at_once(extent.leave(START + STEP + 1)), WRITE);
     assert_eq!(at_once(extent.cut()), Some(None));
@@ -59,7 +59,7 @@ fn a_hole_is_given_no_room() {
 
 #[test]
 fn a_cut_spares_the_writes_under_way_and_holds_up_those_behind_it() {
-    let extent = Extent::new(true);
+    let extent = Extent::new(true, 0);
     let end = START + 1;
     assert!(matches!(at_once(extent.leave(end)), Some(Leave::Grow { .. })));
     extent.resized(Some(STEP));
@@ -73,7 +73,7 @@ fn a_cut_spares_the_writes_under_way_and_holds_up_those_behind_it() {
 
 #[test]
 fn what_failed_is_no_part_of_the_file() {
-    let extent = Extent::new(false);
+    let extent = Extent::new(false, 0);
     assert_eq!(at_once(extent.leave(100)), WRITE);
     assert_eq!(at_once(extent.leave(200)), WRITE);
     extent.wrote(200, false);
