@@ -256,3 +256,10 @@ pub(crate) fn records(
         Some(Ok((start, header)))
     })
 }
+
+/// The key and the value of the record that [`records`] has found at an offset of a block.
+pub(crate) fn key_and_value(block: &[u8], at: usize, header: record::Header) -> (&[u8], &[u8]) {
+    let key = at + record::HEADER;
+    let value = key + header.key_len().next_multiple_of(8);
+    (&block[key..key + header.key_len()], &block[value..value + header.value_len()])
+}

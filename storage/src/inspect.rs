@@ -1,11 +1,15 @@
 //! Looking at the files of a store from outside, for tools: nothing here is used by a running job.
 
+mod replay;
+
 use std::path::Path;
 
 use crate::delta::{self, DeltaReader};
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::snapshot::DeltaFile;
+
+pub use replay::{Record, Replay};
 
 /// What a whole and undamaged file holds.
 ///

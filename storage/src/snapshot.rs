@@ -4,6 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::error::Damage;
+use crate::expiry::UNTIL;
+
 /// The version of [`StoreSnapshot`] and of the files that it names.
 pub const FORMAT: u32 = 1;
 
@@ -123,6 +126,21 @@ impl Layout {
     /// Whether this is [`Layout::PLAIN`].
     pub fn is_plain(&self) -> bool {
         *self == Layout::PLAIN
+    }
+
+    /// Whether a record of these lengths can be one of this layout. Checksums do not say who has written it.
+    pub(crate) fn check(&self, key: usize, value: Option<usize>) -> Result<(), Damage> {
+        if self.parts && key < PART_NUMBER {
+            return Err(Damage::Malformed(format!(
+                "a key of {key} bytes has no room for the number of a part"
+            )));
+        }
+        match value.filter(|value| self.expires && *value < UNTIL) {
+            Some(value) => {
+                Err(Damage::Malformed(format!("a value of {value} bytes has no room for its end")))
+            }
+            None => Ok(()),
+        }
     }
 
     /// The owner's key in a record's key: what decides where the record belongs.

@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod doctor;
+mod state;
 mod text;
 mod topic;
 
@@ -26,6 +27,9 @@ enum Command {
     /// Look at the checkpoints of a job
     #[command(subcommand)]
     Checkpoint(checkpoint::Command),
+    /// Look at the state in a checkpoint, key by key
+    #[command(subcommand)]
+    State(state::Command),
     /// Look at embedded topics, append to them, read them
     #[command(subcommand)]
     Topic(topic::Command),
@@ -35,6 +39,7 @@ fn main() -> ExitCode {
     let done = match Arguments::parse().command {
         Command::Doctor(options) => doctor::run(&options).map_err(Into::into),
         Command::Checkpoint(command) => checkpoint::run(&command),
+        Command::State(command) => state::run(&command),
         Command::Topic(command) => topic::run(&command).map_err(Into::into),
     };
     match done {

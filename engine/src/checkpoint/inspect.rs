@@ -30,6 +30,7 @@ use millstream_storage::store::{Store, StoreConfig};
 
 use super::directory::{MANIFEST, data_directory, read_manifest};
 use super::manifest::{Manifest, StepManifest};
+use crate::checkpoint::read::target::WINDOWS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operator::window::tumbling::ACCUMULATORS;
 use crate::state::backend::state_id;
@@ -56,6 +57,10 @@ impl Checkpoints {
     /// Those that a job with [`Config::checkpoints`](crate::Config::checkpoints) at `path` keeps there.
     pub fn at(disk: Rc<dyn Disk>, path: impl Into<PathBuf>) -> Checkpoints {
         Checkpoints { disk, path: path.into() }
+    }
+
+    pub(crate) fn disk(&self) -> Rc<dyn Disk> {
+        self.disk.clone()
     }
 
     /// The complete checkpoints, by number.
@@ -183,6 +188,6 @@ fn state_names(step: &StepManifest) -> BTreeMap<u32, String> {
     let declared = step.schema.states.keys().map(|name| (state_id(name), name.clone()));
     let timers = [(Domain::Event, "event-time timers"), (Domain::Processing, "processing-time timers")];
     let timers = timers.map(|(domain, name)| (domain.state(), name.to_owned()));
-    let windows = (step.schema.kind == "window").then(|| (ACCUMULATORS, "windows".to_owned()));
+    let windows = (step.schema.kind == "window").then(|| (ACCUMULATORS, WINDOWS.to_owned()));
     declared.chain(timers).chain(windows).collect()
 }

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::state::StateSchema;
 use crate::state::schema::Accepted;
+use crate::state::{StateSchema, StateTypes};
 
 /// The version of the manifest's form.
 pub const FORMAT: u32 = 1;
@@ -74,6 +74,9 @@ pub struct Schema {
     /// The states that a process function has declared, by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub states: BTreeMap<String, StateSchema>,
+    /// The full names of the types of its states, by name. For tools: nothing is compared with them on restore.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub types: BTreeMap<String, StateTypes>,
     /// What the job's own states take from a checkpoint, by name.
     #[serde(skip)]
     pub(crate) accepted: BTreeMap<String, Accepted>,

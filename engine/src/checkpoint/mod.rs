@@ -6,6 +6,7 @@
 
 pub mod inspect;
 pub mod manifest;
+pub mod read;
 
 pub(crate) mod control;
 pub(crate) mod coordinator;

@@ -205,6 +205,7 @@ impl Declare {
     pub(crate) fn describe(&self, schema: &mut Schema) {
         for spec in self.keyed.iter().chain(&self.operator) {
             schema.states.insert(spec.name.clone(), spec.schema());
+            schema.types.insert(spec.name.clone(), spec.types().clone());
             schema.accepted.insert(spec.name.clone(), spec.accepted());
         }
         schema.given_up.clone_from(&self.given_up);

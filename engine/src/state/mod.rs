@@ -29,7 +29,7 @@ pub use map::Map;
 pub use operator::{BroadcastState, OperatorList, UnionList};
 pub use reducing::{Aggregating, Reducing};
 pub use rkyv::option::ArchivedOption;
-pub use schema::StateSchema;
+pub use schema::{StateSchema, StateTypes};
 pub use spec::Migrate;
 pub use timeline::Timeline;
 pub use ttl::Ttl;

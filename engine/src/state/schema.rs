@@ -64,6 +64,37 @@ impl fmt::Display for StateSchema {
     }
 }
 
+/// The full names of a state's types, as the compiler has them: by those a tool tells `String` from another type of that
+/// name, and decodes what it knows. The compiler does not promise that they stay, so nothing is compared with them.
+///
+/// ```
+/// use millstream::state::StateTypes;
+///
+/// let seen = StateTypes { format: 1, key: Some("alloc::string::String".to_owned()), of: "u64".to_owned() };
+/// assert_eq!(serde_json::to_string(&seen).unwrap(), r#"{"format":1,"key":"alloc::string::String","of":"u64"}"#);
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StateTypes {
+    /// The version of this description and of the archives: 1 stands for those of rkyv 0.8, little-endian, unaligned,
+    /// with pointers of 32 bits.
+    pub format: u32,
+    /// The type of a map's keys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+    /// The type of what is kept.
+    pub of: String,
+}
+
+/// The version of [`StateTypes`].
+pub(crate) const TYPES: u32 = 1;
+
+impl StateTypes {
+    /// Those of a state of `T`.
+    pub(crate) fn new<T>() -> StateTypes {
+        StateTypes { format: TYPES, key: None, of: std::any::type_name::<T>().to_owned() }
+    }
+}
+
 /// What a declared state accepts of a checkpoint: its own description, and those that can be upgraded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Accepted {
@@ -94,9 +125,14 @@ pub(crate) fn fingerprint<T: StateValue>() -> String {
 
 /// A type's name without the paths in it.
 pub(crate) fn plain_name<T>() -> String {
+    without_paths(std::any::type_name::<T>())
+}
+
+/// The name of a type without the paths in it.
+pub(crate) fn without_paths(name: &str) -> String {
     let mut plain = String::new();
     let mut word = 0;
-    for c in std::any::type_name::<T>().chars() {
+    for c in name.chars() {
         plain.push(c);
         if c == ':' {
             plain.truncate(word);

@@ -7,7 +7,7 @@ use rkyv::util::AlignedVec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::state::codec::{self, StateValue};
-use crate::state::schema::{self, Accepted, StateSchema};
+use crate::state::schema::{self, Accepted, StateSchema, StateTypes};
 use crate::state::ttl::Ttl;
 
 /// How a state lies in its table.
@@ -37,6 +37,7 @@ pub(crate) struct Spec {
     pub called: &'static str,
     key: Option<String>,
     of: String,
+    types: StateTypes,
     version: Cell<u32>,
     ttl: Cell<Option<Ttl>>,
     upgrades: RefCell<Vec<Upgrade>>,
@@ -54,6 +55,7 @@ impl Spec {
             called,
             key: None,
             of: schema::fingerprint::<T>(),
+            types: StateTypes::new::<T>(),
             version: Cell::new(1),
             ttl: Cell::new(None),
             upgrades: RefCell::default(),
@@ -64,7 +66,8 @@ impl Spec {
 
     /// The same with keys, as a map has them.
     pub(crate) fn keyed<K: Key>(self) -> Spec {
-        Spec { key: Some(schema::plain_name::<K>()), check_key: check_key::<K>, ..self }
+        let types = StateTypes { key: Some(std::any::type_name::<K>().to_owned()), ..self.types };
+        Spec { key: Some(schema::plain_name::<K>()), types, check_key: check_key::<K>, ..self }
     }
 
     pub(crate) fn ttl(&self) -> Option<Ttl> {
@@ -87,6 +90,11 @@ impl Spec {
     /// What a checkpoint says of it.
     pub(crate) fn schema(&self) -> StateSchema {
         self.schema_of(&self.of, self.version.get())
+    }
+
+    /// The full names of its types.
+    pub(crate) fn types(&self) -> &StateTypes {
+        &self.types
     }
 
     fn schema_of(&self, of: &str, version: u32) -> StateSchema {

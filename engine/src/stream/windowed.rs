@@ -6,6 +6,7 @@ use std::rc::Rc;
 use millstream_storage::store::Store;
 
 use crate::checkpoint::manifest::Schema;
+use crate::checkpoint::read::target::WINDOWS;
 use crate::error::Result;
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::graph::{Layout, Node};
@@ -18,7 +19,7 @@ use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
 use crate::state::codec::{self, StateValue};
 use crate::state::restore::{open_store, visit_table};
-use crate::state::schema;
+use crate::state::schema::{self, StateTypes};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
@@ -253,12 +254,14 @@ async fn check<T: StateValue>(cx: &OpenContext, store: &mut Store) -> Result<()>
 }
 
 fn schema<K: Key, A: Aggregate>(windows: &Tumbling) -> Schema {
-    Schema::new(
+    let mut schema = Schema::new(
         "window",
         &[
             ("windows", windows.describe()),
             ("key", std::any::type_name::<K>().to_owned()),
             ("accumulator", schema::fingerprint::<A::Acc>()),
         ],
-    )
+    );
+    schema.types.insert(WINDOWS.to_owned(), StateTypes::new::<A::Acc>());
+    schema
 }

@@ -1,5 +1,6 @@
 //! State across restarts: other types, other settings, other cores.
 
+mod golden;
 mod interrupted;
 mod memory;
 mod operator;

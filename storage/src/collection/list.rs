@@ -62,8 +62,9 @@ impl Fields {
         bytes
     }
 
+    /// Without a last one there would be no end to them.
     fn has_chunks(self) -> bool {
-        self.first != HEAD
+        self.first != HEAD && self.last != HEAD
     }
 
     /// The numbers of the chunks, in order. They may wrap around.
@@ -213,9 +214,13 @@ pub fn iter<'s>(
     let head = owner.head().get(store);
     let fields = head.map_or(Fields::EMPTY, |head| Fields::read(shape.fields(head)));
     let inline: Option<Entries<'s>> = head.map(|head| shape.entries(head));
+    // Where nothing expires none is missing, whatever a head that was made up may say.
     let chunks = fields
         .chunks()
-        .filter_map(move |chunk| Some(chunk_shape(life).entries(owner.part(chunk).get(store)?)));
+        .map(move |chunk| owner.part(chunk).get(store))
+        .take_while(move |chunk| chunk.is_some() || life.is_some())
+        .flatten()
+        .map(move |record| chunk_shape(life).entries(record));
     let entries = inline.into_iter().chain(chunks).flatten();
     entries.filter(move |entry| expiry::sees(life, entry.until)).map(|entry| (entry.value, entry.until))
 }

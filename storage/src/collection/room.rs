@@ -17,6 +17,8 @@ use crate::store::{MAX_VALUE, Store, TooLarge};
 const USED: usize = size_of::<u32>();
 /// The smallest room for entries, in bytes.
 const LEAST: usize = 32;
+/// The fields of a record that is too short for them, which only a made-up one is.
+const NO_FIELDS: [u8; 24] = [0; 24];
 
 /// How the records of a kind are laid out.
 #[derive(Clone, Copy, Debug)]
@@ -29,7 +31,7 @@ pub(super) struct Shape {
 impl Shape {
     /// The fields.
     pub(super) fn fields(self, record: &[u8]) -> &[u8] {
-        &record[self.start() - self.fields..self.start()]
+        record.get(self.start() - self.fields..self.start()).unwrap_or(&NO_FIELDS[..self.fields])
     }
 
     /// The fields, to be changed.
@@ -40,7 +42,8 @@ impl Shape {
     /// The entries' bytes.
     #[inline]
     pub(super) fn bytes(self, record: &[u8]) -> &[u8] {
-        &record[self.start()..self.start() + self.used(record)]
+        let room = record.get(self.start()..).unwrap_or_default();
+        &room[..self.used(record).min(room.len())]
     }
 
     /// The entries.
@@ -58,8 +61,8 @@ impl Shape {
     /// Bytes of the entries.
     #[inline]
     pub(super) fn used(self, record: &[u8]) -> usize {
-        let at = self.used_at();
-        u32::from_le_bytes(record[at..at + USED].try_into().expect("four bytes")) as usize
+        let used = record.get(self.used_at()..).and_then(<[u8]>::first_chunk);
+        used.map_or(0, |used| u32::from_le_bytes(*used) as usize)
     }
 
     /// Bytes for entries, used or not.

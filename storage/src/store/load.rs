@@ -107,6 +107,8 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
             let mut entry = Entry { hash: 0, header, at: at as u32, slot };
             let key = entry.key(block);
             let table = self.store.tables[slot as usize].as_ref().expect("live tables are listed");
+            let value = (!header.is_tombstone()).then_some(header.value_len());
+            table.layout.check(header.key_len(), value).map_err(|damage| (at, damage))?;
             if (self.owns)(table.state, table.layout.owner(key)) {
                 entry.hash = stable_hash(key);
                 self.entries.push(entry);

@@ -91,6 +91,7 @@ pub use batch::Keys;
 pub use budget::OverBudget;
 pub use config::{StoreConfig, StoreStats};
 pub use fetch::Presence;
+pub(crate) use restore::check as check_snapshot;
 pub use scan::{Scan, ScanStep};
 
 /// The keyed state of one stateful step on one core. See the [module](self).

@@ -249,7 +249,7 @@ fn most_keys(part: &StoreSnapshot) -> u64 {
 }
 
 /// Checks what a snapshot says before any file is opened.
-fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
+pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
     if part.format != snapshot::FORMAT {
         let (found, known) = (part.format, snapshot::FORMAT);
         let reason = format!(
@@ -266,6 +266,12 @@ fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
         return Err(refused(
             part,
             format!("{:?} is not the name of a file; the manifest was tampered with", file.name),
+        ));
+    }
+    if part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.bytes)).is_none() {
+        return Err(refused(
+            part,
+            "its files are longer than any disk; the manifest was tampered with".into(),
         ));
     }
     let in_order = part.files.is_sorted_by(|a, b| (a.epoch, a.part) < (b.epoch, b.part));

@@ -164,6 +164,10 @@ pub(super) fn parse(bytes: &[u8; HEADER], place: Place) -> Result<(Meta, u64), D
     if meta.len as usize > MOST_PAYLOAD || !meta.len.is_multiple_of(8) {
         return Err(Damage::Malformed(format!("a payload cannot have {} bytes", meta.len)));
     }
+    if meta.offset.checked_add(u64::from(meta.count)).is_none() {
+        let (offset, count) = (meta.offset, meta.count);
+        return Err(Damage::Malformed(format!("{count} records cannot begin with offset {offset}")));
+    }
     Ok((meta, word(72)))
 }
 

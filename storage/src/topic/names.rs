@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::disk::Disk;
-use crate::error::StoreError;
+use crate::error::{Damage, StoreError};
 
 /// What the name of a file begins with until it is complete.
 const PENDING: &str = "pending-";
@@ -60,7 +60,11 @@ pub(super) async fn list(disk: &dyn Disk, dir: &Path) -> Result<Listing, StoreEr
             None => (false, Name::parse(&entry.name)),
         };
         let Some(name) = name else { continue };
-        listing.next_generation = listing.next_generation.max(name.generation + 1);
+        let next = name.generation.checked_add(1).ok_or_else(|| {
+            let what = "its name has the last of all generations: it is not the topic's own, remove it";
+            StoreError::damaged(&dir.join(&entry.name), 0, Damage::Malformed(what.to_owned()))
+        })?;
+        listing.next_generation = listing.next_generation.max(next);
         if pending {
             listing.pending.push(entry.name);
         } else {

@@ -72,6 +72,13 @@ impl Window {
             Err(damage) => return Ok(Found::Bad(damage)),
         };
         let (whole, expected) = (meta.bytes() as usize, place.position + meta.bytes());
+        if whole > CHUNK {
+            // Before as much memory is taken as a header says.
+            let found = self.file.len().await.map_err(StoreError::io("measure", &self.path))?;
+            if found < expected {
+                return Ok(Found::Bad(Damage::Truncated { found, expected }));
+            }
+        }
         let bytes = self.get(place.position, whole).await?;
         if bytes.len() < whole {
             let found = place.position + bytes.len() as u64;

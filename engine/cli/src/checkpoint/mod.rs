@@ -49,7 +49,7 @@ pub struct One {
 }
 
 /// What a command ends with.
-type Outcome<T = ()> = Result<T, Box<dyn Error>>;
+pub type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 /// Runs a command.
 pub fn run(command: &Command) -> Outcome {
@@ -63,7 +63,7 @@ pub fn run(command: &Command) -> Outcome {
 }
 
 /// The checkpoints in a directory, and their numbers: at least one.
-fn open(dir: &Path) -> Outcome<(Checkpoints, Vec<u64>)> {
+pub fn open(dir: &Path) -> Outcome<(Checkpoints, Vec<u64>)> {
     let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir);
     let epochs = block_on(checkpoints.epochs())?;
     if epochs.is_empty() {
@@ -73,7 +73,7 @@ fn open(dir: &Path) -> Outcome<(Checkpoints, Vec<u64>)> {
 }
 
 /// The manifest of a checkpoint of these numbers.
-fn manifest(checkpoints: &Checkpoints, epochs: &[u64], epoch: u64) -> Outcome<Manifest> {
+pub fn manifest(checkpoints: &Checkpoints, epochs: &[u64], epoch: u64) -> Outcome<Manifest> {
     if !epochs.contains(&epoch) {
         let known: Vec<_> = epochs.iter().map(u64::to_string).collect();
         return Err(format!("there is no checkpoint {epoch}; there are {}", known.join(", ")).into());

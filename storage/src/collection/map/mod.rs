@@ -77,7 +77,7 @@ fn bucket_shape(life: Option<Life>) -> Shape {
 /// The bucket of a hash among `buckets`.
 #[inline]
 fn bucket_of(hash: u64, buckets: u32) -> u32 {
-    let mask = buckets.next_power_of_two() - 1;
+    let mask = (u64::from(buckets).next_power_of_two() - 1) as u32;
     let bucket = hash as u32 & mask;
     if bucket < buckets { bucket } else { bucket & (mask >> 1) }
 }

@@ -31,7 +31,7 @@ mod scan;
 
 use super::entry::{Entry, Format, Keys, New};
 use super::room::Shape;
-use super::{Owner, check_entry};
+use super::{HEAD, Owner, check_entry};
 use crate::store::{Store, TooLarge};
 
 use head::FIELDS;
@@ -45,9 +45,9 @@ const NODE: usize = 1024;
 const HEAD_SHAPE: Shape = Shape { fields: FIELDS, ..NODE_SHAPE };
 const NODE_SHAPE: Shape = Shape { format: Format { keys: Keys::Time, expires: false }, fields: 0 };
 
-/// The number of a child in an inner node's entry.
+/// The number of a child in an inner node's entry; that of no node if it is made up.
 fn child(entry: &Entry<'_>) -> u32 {
-    u32::from_le_bytes(entry.value.try_into().expect("the numbers of nodes have four bytes"))
+    entry.value.try_into().map_or(HEAD, u32::from_le_bytes)
 }
 
 /// The entry of a child in an inner node.

@@ -42,12 +42,30 @@ pub fn floor<'s>(store: &'s Store, owner: &Owner, time: i64) -> Option<TimelineE
     let fields = Fields::read(HEAD_SHAPE.fields(head));
     match fields.height {
         0 => newest(HEAD_SHAPE.entries(head), time),
-        height => floor_in(store, owner, fields.root, height, time),
+        height => floor_in(store, owner, fields.root, height, time, &mut Visits::of(store, owner)),
     }
 }
 
 fn newest(entries: Entries<'_>, time: i64) -> Option<TimelineEntry<'_>> {
     entries.take_while(|entry| entry.time() <= time).last().map(|entry| TimelineEntry::of(&entry))
+}
+
+/// How many nodes may still be visited. Each is visited once, so more visits than there are records show that a tree was
+/// made up, and bites its tail.
+struct Visits(usize);
+
+impl Visits {
+    /// More levels than any tree has.
+    const LEVELS: u32 = 64;
+
+    fn of(store: &Store, owner: &Owner) -> Visits {
+        Visits(store.len(owner.table))
+    }
+
+    fn count(&mut self, level: u32) -> Option<()> {
+        self.0 = self.0.checked_sub(1).filter(|_| level <= Visits::LEVELS)?;
+        Some(())
+    }
 }
 
 /// Mostly the last child that may hold it; the one before, if the earlier entries of that child were removed.
@@ -57,7 +75,9 @@ fn floor_in<'s>(
     node: u32,
     level: u32,
     time: i64,
+    visits: &mut Visits,
 ) -> Option<TimelineEntry<'s>> {
+    visits.count(level)?;
     let entries = NODE_SHAPE.entries(owner.part(node).get(store)?);
     if level == 1 {
         return newest(entries, time);
@@ -67,12 +87,13 @@ fn floor_in<'s>(
         .take_while(|(i, entry)| *i == 0 || entry.time() <= time)
         .map(|(_, entry)| child(&entry))
         .collect();
-    children.into_iter().rev().find_map(|child| floor_in(store, owner, child, level - 1, time))
+    children.into_iter().rev().find_map(|child| floor_in(store, owner, child, level - 1, time, visits))
 }
 
 /// The entries with times from `from` to `to`, both included, in order.
 pub fn range<'s>(store: &'s Store, owner: &Owner, from: i64, to: i64) -> Range<'s> {
-    let mut range = Range { store, owner: owner.clone(), inner: Vec::new(), leaf: None, from, to };
+    let visits = Visits::of(store, owner);
+    let mut range = Range { store, owner: owner.clone(), inner: Vec::new(), leaf: None, from, to, visits };
     let Some(head) = owner.head().get(store).filter(|_| from <= to) else { return range };
     let fields = Fields::read(HEAD_SHAPE.fields(head));
     match fields.height {
@@ -91,13 +112,14 @@ pub struct Range<'s> {
     leaf: Option<Entries<'s>>,
     from: i64,
     to: i64,
+    visits: Visits,
 }
 
 impl<'s> Range<'s> {
     /// Goes down to the first leaf below `node` that may hold entries of the span.
     fn descend(&mut self, mut node: u32, height: u32) {
         for level in (2..=height).rev() {
-            let Some(mut children) = self.entries(node) else { return };
+            let Some(mut children) = self.entries(node, level) else { return };
             let Some(mut chosen) = children.next() else { return };
             // A child whose successor begins before the span ends before it.
             let mut ahead = children.clone();
@@ -108,10 +130,11 @@ impl<'s> Range<'s> {
             node = child(&chosen);
             self.inner.push((children, level));
         }
-        self.leaf = self.entries(node);
+        self.leaf = self.entries(node, 1);
     }
 
-    fn entries(&self, node: u32) -> Option<Entries<'s>> {
+    fn entries(&mut self, node: u32, level: u32) -> Option<Entries<'s>> {
+        self.visits.count(level)?;
         self.owner.part(node).get(self.store).map(|record| NODE_SHAPE.entries(record))
     }
 

@@ -1,0 +1,7 @@
+//! Feeds the target `snapshot`.
+#![no_main]
+
+#[path = "../targets/mod.rs"]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::snapshot(data));
