@@ -13,7 +13,7 @@ use crate::store::wire::Command;
 const VALUE: usize = 100;
 const KEY: u64 = 8;
 /// Bytes that a process may take in all besides its budget and a quarter of that.
-const BESIDE: u64 = 64 << 20;
+const BESIDE: u64 = 32 << 20;
 /// Rounds, as filling and settling take long.
 const ROUNDS: usize = 3;
 
