@@ -226,7 +226,8 @@ impl Store {
         table.supersede(log, address, new);
     }
 
-    fn move_evicted_if_live(
+    /// As [`Store::move_if_live`], for a record of an evicted segment that was read.
+    pub(super) fn move_evicted_if_live(
         &mut self,
         address: Address,
         header: record::Header,
