@@ -180,7 +180,8 @@ impl Store {
         }
         let at = (cursor.sequence, cursor.block);
         let stretch = self.stretch();
-        self.hold(slot, cursor.block, stretch);
+        let alone = self.fetch.held.is_empty();
+        self.hold(slot, cursor.block, stretch, alone);
         let first = match self.fetch.held_at(at) {
             Some((first, Some(_))) => first,
             _ => return None,

@@ -145,10 +145,14 @@ impl Store {
         !self.reserved_out()
     }
 
-    /// Each read takes as much of the tail when it comes as it has reserved: more are not asked for than fit. One may
-    /// always be under way, or else nothing would ever come.
+    /// One read for keys may always be under way, or else nothing would ever come.
     fn reserved_out(&self) -> bool {
-        let tight = |budget| !self.fetch.looked_up.is_empty() && self.memory_bytes() >= budget;
+        !self.fetch.looked_up.is_empty() && self.is_read_enough()
+    }
+
+    /// Each read takes as much of the tail when it comes as it has reserved: more are not asked for than fit.
+    fn is_read_enough(&self) -> bool {
+        let tight = |budget| self.memory_bytes() >= budget;
         self.fetch.reserved >= self.most_reads() || self.config.budget.is_some_and(tight)
     }
 
@@ -191,14 +195,14 @@ impl Store {
         self.fetch.request(read);
     }
 
-    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends, or nothing if
-    /// memory for reads is out.
-    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize) -> Option<u32> {
+    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends; or nothing if
+    /// memory for reads is out, and its owner is not lost without it.
+    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize, needed: bool) -> Option<u32> {
         let sequence = self.log.segment(slot).sequence;
         if let Some((start, _)) = self.fetch.held_at((sequence, offset)) {
             return Some(start + self.fetch.held[&(sequence, start)].0);
         }
-        if self.reserved_out() && !self.fetch.held.is_empty() {
+        if !needed && self.is_read_enough() {
             return None;
         }
         let extent = self.log.extent(slot, offset, most);

@@ -73,7 +73,7 @@ impl Store {
             let mut at = 0;
             while self.log.slot_at(sequence) == Some(slot) && at < self.log.segment(slot).end {
                 let stretch = self.stretch();
-                self.hold(slot, at, stretch);
+                self.hold(slot, at, stretch, true);
                 self.perform_reads(reader).await?;
                 at = self.bring_back(slot, sequence, at);
                 self.fetch.release_before((sequence, at));

@@ -158,11 +158,7 @@ fn endure(
 fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
     let Some(memory) = memory else { return Ok(()) };
     let shards = control.metrics().shards();
-    match shards
-        .iter()
-        .map(|shard| shard.most_state_bytes.get())
-        .find(|most| *most > memory + memory / 10)
-    {
+    match shards.iter().map(|shard| shard.most_state_bytes.get()).find(|most| *most > memory + memory / 10) {
         None => Ok(()),
         Some(most) => {
             Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
