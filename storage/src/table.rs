@@ -1,7 +1,9 @@
 //! One table: an index, and how many of its bytes live in which segment.
 
+use crate::collection::{self, Kind};
 use crate::index::Index;
 use crate::log::{Address, Log};
+use crate::planted;
 use crate::snapshot::Layout;
 
 /// A table of a store: its keys are its own, and it is dropped as a whole. Valid for the store that gave it, until
@@ -29,11 +31,26 @@ pub(crate) struct Table {
     pub(crate) layout: Layout,
     pub(crate) index: Index,
     pub(crate) shares: Shares,
+    /// Of what kind its collections are, once that was told.
+    pub(crate) kind: Option<Kind>,
 }
 
 impl Table {
     pub(crate) fn new(id: u32, state: u32, namespace: i64, layout: Layout) -> Table {
-        Table { id, state, namespace, layout, index: Index::new(), shares: Shares::default() }
+        Table { id, state, namespace, layout, index: Index::new(), shares: Shares::default(), kind: None }
+    }
+
+    /// Whether a record is the head of a collection of which other parts are left: it outlives them, so that a part that no
+    /// head names is not there.
+    pub(crate) fn has_parts(&self, log: &Log, key: &[u8], value: &[u8]) -> bool {
+        if !self.layout.parts || !collection::is_head(key) || planted!(heads_die_first) {
+            return false;
+        }
+        // Nobody knows what it names.
+        let Some(kind) = self.kind else { return true };
+        let may_be = |part: &[u8], address| log.is_evicted(address) || log.key_is(address, part);
+        collection::named_parts(kind, self.layout, key, value)
+            .any(|(part, hash)| self.index.find_alike(hash, |address, _| may_be(&part, address)).is_some())
     }
 
     /// Enters a record that was just appended for an absent key.

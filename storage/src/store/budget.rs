@@ -5,8 +5,11 @@
 //! [`Store::has_room`].
 
 use super::Store;
+use crate::disk::SECTOR;
+use crate::log::block;
 use crate::planted;
 use crate::spill::Spill;
+use crate::table::Table;
 
 /// Segments that are written together at most: enough to make a file worth its sync.
 const TOGETHER: usize = 16;
@@ -54,6 +57,7 @@ impl Store {
     /// Changes the limit of memory. None is never reached; a smaller one is reached as segments are evicted.
     pub fn set_budget(&mut self, bytes: Option<u64>) {
         self.config.budget = bytes;
+        self.leave_room(self.headroom);
     }
 
     /// Memory in use: segments, spare ones, indexes, and reads that are under way or held.
@@ -89,11 +93,25 @@ impl Store {
     /// [`Store::maintain`] sees to it, and the owner waits.
     pub fn has_room(&self) -> bool {
         let segment = self.config.segment_bytes as u64;
-        self.config.budget.is_none_or(|budget| self.memory_bytes() + segment <= budget)
+        self.config.budget.is_none_or(|budget| self.memory_bytes() + segment + self.headroom <= budget)
     }
 
-    /// How many records of the usual size fill a segment: no more than these are to be worked on before
-    /// [`Store::has_room`] is asked again. At least one.
+    /// How much the work on one key may add, in bytes: [`Store::has_room`] then asks for so much more than a segment, up
+    /// to an eighth of the limit.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+    /// let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+    /// store.leave_room(1 << 20);
+    /// assert!(store.has_room());
+    /// ```
+    pub fn leave_room(&mut self, bytes: u64) {
+        self.headroom = bytes.min(self.config.budget.unwrap_or(0) / 8);
+    }
+
+    /// How many keys of the usual size fill a segment, if all of their states are written: no more than these are to be
+    /// worked on before [`Store::has_room`] is asked again. At least one.
     ///
     /// ```
     /// # use millstream_storage::store::{Store, StoreConfig};
@@ -101,9 +119,38 @@ impl Store {
     /// assert!(store.has_room() && store.records_per_segment() >= 1);
     /// ```
     pub fn records_per_segment(&self) -> usize {
-        let keys: usize = self.tables.iter().flatten().map(|table| table.index.len()).sum();
-        let record = (self.log.live_bytes() / keys.max(1) as u64).max(1);
-        (self.config.segment_bytes as u64 / record).max(1) as usize
+        let (mut of_key, mut last) = (0, None);
+        for ((state, _), id) in &self.by_name {
+            let of_table = self.usual_size(self.table_ref(*id));
+            // Of a state's windows a record is in one: the largest counts.
+            match last.replace((*state, of_table)) {
+                Some((before, size)) if before == *state => {
+                    of_key += of_table.saturating_sub(size);
+                    last = Some((*state, of_table.max(size)));
+                }
+                _ => of_key += of_table,
+            }
+        }
+        (self.config.segment_bytes / of_key.max(1)).max(1)
+    }
+
+    /// What a record of a table takes in a segment, in bytes: long ones fill blocks of their own.
+    fn usual_size(&self, table: &Table) -> usize {
+        let size = (table.shares.total() / table.index.len().max(1) as u64) as usize;
+        match size > self.config.block_bytes / 2 {
+            true => (size + block::HEADER).next_multiple_of(SECTOR),
+            false => size,
+        }
+    }
+
+    /// The limit of memory, if there is one.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// assert_eq!(Store::new(StoreConfig::new("counts", 1)).budget(), None);
+    /// ```
+    pub fn budget(&self) -> Option<u64> {
+        self.config.budget
     }
 
     /// Whether there is a limit of memory.
@@ -151,9 +198,10 @@ impl Store {
         let Some(budget) = self.config.budget else { return 0 };
         let segment = self.config.segment_bytes as u64;
         let mut given_up = 0;
-        while self.memory_bytes() + 2 * segment + self.unread() > budget {
+        let free = |store: &Store| 2 * segment + store.unread() + store.headroom;
+        while self.memory_bytes() + free(self) > budget {
             self.log.drop_spare();
-            if self.memory_bytes() + 2 * segment + self.unread() <= budget || !self.evict_oldest() {
+            if self.memory_bytes() + free(self) <= budget || !self.evict_oldest() {
                 break;
             }
             self.log.drop_spare();
@@ -178,6 +226,8 @@ impl Store {
         debug_assert!(parts.is_some(), "a durable segment lies in files, in the order of the log");
         let Some(parts) = parts else { return false };
         self.log.evict(slot, parts);
+        self.evictions += 1;
+        self.fetch.forget_absent();
         true
     }
 
@@ -222,7 +272,7 @@ impl Store {
 
     /// Memory that should be free before the next segments are written.
     fn headroom(&self) -> u64 {
-        4 * self.config.segment_bytes as u64 + self.unread()
+        4 * self.config.segment_bytes as u64 + self.unread() + self.headroom
     }
 
     /// Takes notice of what became of the spill.

@@ -230,6 +230,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
+        of("crowded", "all kinds of state, larger than memory", |world| kinds::Kinds::crowded(world)),
         of("rescale", "a window and a process, on another number of cores each time", |world| {
             rescale::Both::new(world)
         }),
