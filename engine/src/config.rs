@@ -223,9 +223,10 @@ impl Config {
     /// The memory that the keyed state of one core may take, in bytes. What does not fit is kept in the directory of
     /// the checkpoints, and read back before it is needed; where nothing can be evicted in time, input waits. Keys are
     /// always indexed in memory, with 15 to 30 bytes each, and so are timers: the index must fit. A limit below some
-    /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest. Lists, maps
-    /// and timelines are not evicted: a step that has one keeps all of its state in memory, whatever the limit.
-    /// Default: no limit.
+    /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest. All lists,
+    /// maps and timelines of a key are read before its function is called: those of one key must fit into the step's
+    /// share together, or the job ends. A step that upgrades its state from an older type has no limit until the next
+    /// start. Default: no limit.
     ///
     /// ```
     /// # use millstream::prelude::*;

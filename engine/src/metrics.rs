@@ -59,7 +59,7 @@ pub struct ShardMetrics {
     pub poison: Counter,
     /// Steps that found something to do.
     pub busy_steps: Counter,
-    /// Memory of keyed state under a limit of memory, in bytes: segments, indexes and reads.
+    /// Memory of keyed state, in bytes, under a limit or not: segments, indexes and reads.
     pub state_bytes: Counter,
     /// The most that it was.
     pub most_state_bytes: Counter,

@@ -94,13 +94,22 @@ impl Shard {
     fn divide_memory(&mut self, metrics: &ShardMetrics) {
         let due = self.steps.is_multiple_of(DIVIDED_EVERY);
         self.steps += 1;
-        let Some(memory) = self.limits.memory.filter(|_| due) else { return };
-        let of: Vec<(usize, Memory)> =
+        if !due {
+            return;
+        }
+        let mut of: Vec<(usize, Memory)> =
             self.stages.iter().enumerate().filter_map(|(i, stage)| Some((i, stage.memory()?))).collect();
+        let used = of.iter().map(|(_, memory)| memory.used).sum();
+        metrics.state_bytes.set(used);
+        metrics.most_state_bytes.set(metrics.most_state_bytes.get().max(used));
+        metrics.evicted_bytes.set(of.iter().map(|(_, memory)| memory.evicted).sum());
+        let Some(memory) = self.limits.memory else { return };
+        // What has no limit takes what it takes; the others divide what is left, and are left half.
+        let unlimited: u64 =
+            of.iter().filter(|(_, memory)| !memory.limited).map(|(_, memory)| memory.used).sum();
+        let memory = memory.saturating_sub(unlimited).max(memory / 2);
+        of.retain(|(_, memory)| memory.limited);
         let sum = |part: fn(&Memory) -> u64| of.iter().map(|(_, memory)| part(memory)).sum::<u64>();
-        metrics.state_bytes.set(sum(|of| of.used));
-        metrics.most_state_bytes.set(metrics.most_state_bytes.get().max(sum(|of| of.used)));
-        metrics.evicted_bytes.set(sum(|of| of.evicted));
         let (least, wanted) = (sum(|of| of.least), sum(|of| of.wanted.max(of.least)));
         let share = |of_stage: &Memory| {
             let more = of_stage.wanted.saturating_sub(of_stage.least);

@@ -101,7 +101,7 @@ pub(crate) trait Stage {
     /// What was being written ahead is written, or why not.
     fn spilled(&mut self, _written: Result<(), StoreError>) {}
 
-    /// What memory its state takes; nothing if it keeps none or cannot do with less.
+    /// What memory its state takes; nothing if it keeps none.
     fn memory(&self) -> Option<Memory> {
         None
     }
@@ -118,6 +118,8 @@ pub(crate) trait Stage {
 /// Memory of a stage's state, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
+    /// Whether there is a limit, so that it can do with less.
+    pub limited: bool,
     /// What it takes now.
     pub used: u64,
     /// What it cannot do without.

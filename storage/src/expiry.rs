@@ -2,9 +2,10 @@
 //!
 //! In a table whose [layout](crate::snapshot::Layout) says `expires`, the first eight bytes of each value are the time
 //! from which on the whole record is dead, in milliseconds since the epoch. A collection's record holds many entries,
-//! each with a time of its own behind this one: it is the latest of them. A collection's head outlives all of its
-//! parts, and a missing part counts as an empty one, so each record may be dropped by itself once it is
-//! [`expired`]: by compaction, in any order.
+//! each with a time of its own behind this one: it is the latest of them. A missing part counts as an empty one, so
+//! each record may be dropped by itself once it is [`expired`], by compaction, in any order; but a collection's head
+//! only when all of the parts that it names are gone. A part that no head names is not there: a new one may take its
+//! number without a look at what is on disk.
 //!
 //! What is stored is the end, not the beginning: what is written is kept as long as was promised then, however the
 //! setting changes later. Times must not run backwards, or what was gone would come back: the owner of a store

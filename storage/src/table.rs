@@ -1,7 +1,9 @@
 //! One table: an index, and how many of its bytes live in which segment.
 
+use crate::collection::{self, Kind};
 use crate::index::Index;
 use crate::log::{Address, Log};
+use crate::planted;
 use crate::snapshot::Layout;
 
 /// A table of a store: its keys are its own, and it is dropped as a whole. Valid for the store that gave it, until
@@ -29,11 +31,26 @@ pub(crate) struct Table {
     pub(crate) layout: Layout,
     pub(crate) index: Index,
     pub(crate) shares: Shares,
+    /// Of what kind its collections are, once that was told.
+    pub(crate) kind: Option<Kind>,
 }
 
 impl Table {
     pub(crate) fn new(id: u32, state: u32, namespace: i64, layout: Layout) -> Table {
-        Table { id, state, namespace, layout, index: Index::new(), shares: Shares::default() }
+        Table { id, state, namespace, layout, index: Index::new(), shares: Shares::default(), kind: None }
+    }
+
+    /// Whether a record is the head of a collection of which other parts are left: it outlives them, so that a part that no
+    /// head names is not there.
+    pub(crate) fn has_parts(&self, log: &Log, key: &[u8], value: &[u8]) -> bool {
+        if !self.layout.parts || !collection::is_head(key) || planted!(heads_die_first) {
+            return false;
+        }
+        // Nobody knows what it names.
+        let Some(kind) = self.kind else { return true };
+        let may_be = |part: &[u8], address| log.is_evicted(address) || log.key_is(address, part);
+        collection::named_parts(kind, self.layout, key, value)
+            .any(|(part, hash)| self.index.find_alike(hash, |address, _| may_be(&part, address)).is_some())
     }
 
     /// Enters a record that was just appended for an absent key.
@@ -93,6 +110,8 @@ impl Table {
 pub(crate) struct Shares {
     /// (slot, bytes), by slot. A table lies in few segments, or has many records per segment.
     shares: Vec<(u32, u32)>,
+    /// All of them together.
+    total: u64,
     /// Where the last one was found: mostly the tail.
     recent: usize,
 }
@@ -100,6 +119,7 @@ pub(crate) struct Shares {
 impl Shares {
     #[inline]
     fn add(&mut self, slot: u32, bytes: usize) {
+        self.total += bytes as u64;
         match self.shares.get_mut(self.recent) {
             Some(share) if share.0 == slot => share.1 += bytes as u32,
             _ => self.add_elsewhere(slot, bytes),
@@ -117,11 +137,17 @@ impl Shares {
 
     #[inline]
     fn subtract(&mut self, slot: u32, bytes: usize) {
+        self.total -= bytes as u64;
         let at = match self.shares.get(self.recent) {
             Some(share) if share.0 == slot => self.recent,
             _ => self.shares.partition_point(|share| share.0 < slot),
         };
         self.shares[at].1 -= bytes as u32;
+    }
+
+    /// Live bytes of the table.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     /// Live bytes of the table in a segment.

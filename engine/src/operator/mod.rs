@@ -1,6 +1,7 @@
 //! Operators: what a stage does with the records of its input.
 
 pub(crate) mod residence;
+pub(crate) mod rounds;
 pub(crate) mod stage;
 
 pub mod aggregate;
@@ -10,7 +11,7 @@ pub mod window;
 
 use serde_json::Value as Json;
 
-use millstream_storage::store::{Presence, Store};
+use millstream_storage::store::Store;
 
 use crate::error::Result;
 use crate::exchange::cursor::{Run, View};
@@ -55,10 +56,15 @@ pub(crate) trait Operator: 'static {
     /// Whether it asks for evicted state: without that its state is never evicted.
     const FETCHES: bool = false;
 
-    /// Asks the store for the state of the next records, before they are worked on. Called only while some of it is
-    /// evicted.
-    fn fetch(&mut self, records: View<'_, Self::In>) -> Presence {
-        Presence { covered: records.records.len(), complete: true }
+    /// Asks the store for the state of the next records, before they are worked on. Returns how many of the first have all
+    /// of theirs in memory. Called only while some of it is evicted.
+    fn fetch(&mut self, records: View<'_, Self::In>) -> usize {
+        records.records.len()
+    }
+
+    /// How many records may be worked on before memory is looked at again.
+    fn piece(&self) -> usize {
+        usize::MAX
     }
 
     /// Whether it is in the middle of a visit during which nothing may be evicted.

@@ -1,14 +1,14 @@
 //! Process functions: the user's code with keyed state and timers.
 
 use millstream_storage::hash::stable_hash;
-use millstream_storage::store::{Presence, Store};
+use millstream_storage::store::Store;
 use rkyv::util::AlignedVec;
 use serde_json::{Value as Json, json};
-use smallvec::SmallVec;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
+use crate::operator::rounds::Rounds;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Batch;
 use crate::state::backend::Backend;
@@ -317,6 +317,8 @@ pub(crate) struct ProcessOperator<P: Process, F> {
     calls: Calls<P>,
     key: F,
     backend: LogBackend,
+    /// How often the state of the next timer was asked for.
+    rounds: Rounds,
 }
 
 /// Timers whose state is asked for ahead.
@@ -337,23 +339,33 @@ where
     ) -> Self {
         let (scratch, failure) = (AlignedVec::new(), None);
         let calls = Calls { process, state, watermark, now: 0, operator, scratch, failure };
-        ProcessOperator { calls, key, backend }
+        ProcessOperator { calls, key, backend, rounds: Rounds::default() }
     }
 
     /// Whether the state of the next timer that is due is in memory. If not, that of those behind it is asked for too.
-    fn due_is_present(&mut self, domain: Domain, until: Timestamp) -> bool {
-        let backend = &mut self.backend;
-        let due = backend.timers.due(domain, until).take(AHEAD).map(stable_hash);
-        for (i, hash) in due.collect::<SmallVec<[u64; AHEAD]>>().into_iter().enumerate() {
-            if !backend.store.may_ask() {
-                return false;
+    ///
+    /// # Errors
+    /// If it could be waited for for ever.
+    fn due_is_present(&mut self, domain: Domain, until: Timestamp) -> Result<bool> {
+        let ProcessOperator { backend, rounds, .. } = self;
+        let asked = rounds.narrow(AHEAD);
+        let due = backend.timers.due(domain, until).take(asked).map(Vec::from);
+        for (i, key) in due.collect::<Vec<_>>().into_iter().enumerate() {
+            let present = backend.ask(stable_hash(&key), &key);
+            if present && i == 0 {
+                rounds.end();
+                return Ok(true);
             }
-            if backend.ask(hash) && i == 0 {
-                return true;
+            if !backend.store.may_ask() {
+                break;
             }
         }
-        // Nothing is due.
-        backend.timers.next_time(domain).is_none_or(|at| at > until)
+        if backend.timers.next_time(domain).is_none_or(|at| at > until) {
+            // Nothing is due.
+            return Ok(true);
+        }
+        rounds.wait(&backend.store, asked)?;
+        Ok(false)
     }
 
     /// Fires what is due, until the output is full or as many timers have fired: they need not emit anything, and
@@ -363,7 +375,7 @@ where
             if out.is_full() {
                 break;
             }
-            if !self.backend.store.is_resident() && !self.due_is_present(domain, until) {
+            if !self.backend.store.is_resident() && !self.due_is_present(domain, until)? {
                 return Ok(Progress::Fetch);
             }
             let ProcessOperator { calls, backend, .. } = self;
@@ -391,17 +403,26 @@ where
 
     const FETCHES: bool = true;
 
-    fn fetch(&mut self, view: View<'_, P::In>) -> Presence {
-        let backend = &mut self.backend;
-        let mut presence = Presence { covered: 0, complete: true };
-        for &hash in view.hashes {
-            if !backend.store.may_ask() {
+    fn fetch(&mut self, view: View<'_, P::In>) -> usize {
+        let ProcessOperator { key, backend, .. } = self;
+        let (mut first, mut missing) = (0, false);
+        for (record, &hash) in view.records.iter().zip(view.hashes) {
+            let present = match backend.has_collections() {
+                true => key(record).encoded(|bytes| backend.ask(hash, bytes)),
+                false => backend.ask(hash, &[]),
+            };
+            missing |= !present;
+            first += usize::from(!missing);
+            if missing && !backend.store.may_ask() {
                 break;
             }
-            presence.complete &= backend.ask(hash);
-            presence.covered += 1;
         }
-        presence
+        first
+    }
+
+    fn piece(&self) -> usize {
+        // To change a collection may copy much of it.
+        if self.backend.has_collections() { 1 } else { usize::MAX }
     }
 
     fn on_records(&mut self, mut run: Run<'_, P::In>, out: &mut Output<P::Out, ()>) -> Result<()> {

@@ -11,6 +11,7 @@ use millstream_storage::error::StoreError;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::Cursor;
 use crate::operator::Operator;
+use crate::operator::rounds::Rounds;
 use crate::operator::stage::OperatorStage;
 use crate::stage::{Event, Memory, StepContext};
 
@@ -40,6 +41,8 @@ pub(crate) struct Residence {
     pub limited: bool,
     /// What reads are waited for, if any.
     pub waiting: Option<Waiting>,
+    /// How often the next record was asked for.
+    pub rounds: Rounds,
     /// Reads under way.
     pub outstanding: usize,
     /// No record may be worked on before memory is given up.
@@ -58,15 +61,33 @@ impl Residence {
 }
 
 impl<O: Operator> OperatorStage<O> {
-    /// How many of the next `n` records can be worked on: none if their state was asked for.
-    pub(super) fn present(&mut self, cursor: &Cursor<O::In>, n: usize) -> usize {
-        let Some(store) = self.operator.store_ref() else { return n };
+    /// How many of the next `n` records are to be worked on: none if the first waits for its state. `present` are those
+    /// of which it is known that theirs is in memory.
+    ///
+    /// # Errors
+    /// If the first could wait for ever.
+    pub(super) fn piece_of(
+        &mut self,
+        n: usize,
+        present: &mut usize,
+        cursor: &Cursor<O::In>,
+    ) -> Result<usize> {
+        let Some(store) = self.operator.store_ref() else { return Ok(n) };
         let n = n.min(PIECE).min(store.records_per_segment());
         if store.is_resident() {
-            return n;
+            return Ok(n.min(self.operator.piece()));
         }
-        let presence = self.operator.fetch(cursor.view(n));
-        if presence.complete { presence.covered } else { 0 }
+        if *present == 0 {
+            let asked = self.memory.rounds.narrow(n);
+            *present = self.operator.fetch(cursor.view(asked));
+            match (*present, self.operator.store_ref()) {
+                (0, Some(store)) => self.memory.rounds.wait(store, asked)?,
+                _ => self.memory.rounds.end(),
+            }
+        }
+        let piece = n.min(*present).min(self.operator.piece());
+        *present -= piece;
+        Ok(piece)
     }
 
     /// Has what was asked for read, and waits for it.
@@ -86,7 +107,7 @@ impl<O: Operator> OperatorStage<O> {
 
     /// Asks for the state of the batches that follow, while that of the next records is on its way.
     pub(super) fn look_ahead(&mut self, cx: &mut StepContext<'_>) {
-        if self.memory.waiting != Some(Waiting::Records) {
+        if self.memory.waiting != Some(Waiting::Records) || !self.memory.rounds.is_wide() {
             return;
         }
         while self.ahead.len() < AHEAD
@@ -178,8 +199,9 @@ impl<O: Operator> OperatorStage<O> {
 
     /// What memory the store takes.
     pub(super) fn memory_of_store(&self) -> Option<Memory> {
-        let store = self.operator.store_ref().filter(|store| O::FETCHES && store.is_limited())?;
+        let store = self.operator.store_ref()?;
         Some(Memory {
+            limited: O::FETCHES && store.is_limited(),
             used: store.memory_bytes(),
             least: store.least_bytes(),
             wanted: store.wanted_bytes(),

@@ -96,11 +96,16 @@ impl<O: Operator> OperatorStage<O> {
     }
 
     fn consume(&mut self, cursor: &mut Cursor<O::In>, cx: &mut StepContext<'_>) -> Result<Progress> {
+        // Nothing is evicted before this returns.
+        let mut present = 0;
         loop {
             match cursor.peek() {
                 Next::End => return Ok(Progress::Done),
                 Next::Records(n) => {
-                    let n = if self.memory.limited { self.present(cursor, n) } else { n };
+                    let n = match self.memory.limited {
+                        true => self.piece_of(n, &mut present, cursor)?,
+                        false => n,
+                    };
                     if n == 0 {
                         self.wait_for_state(Waiting::Records, cx);
                         return Ok(Progress::Fetch);

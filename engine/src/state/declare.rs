@@ -14,6 +14,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
 use crate::stage::OpenContext;
 use crate::state::backend::state_id;
+use crate::state::check::check_collections;
 use crate::state::codec::StateValue;
 use crate::state::handle::Handle;
 use crate::state::log::layout;
@@ -257,7 +258,7 @@ async fn adopt_table(
     match (spec.kind, upgrade) {
         (Kind::Value, None) => check_values(cx, store, table, spec).await,
         (Kind::Value, Some(upgrade)) => upgrade_values(store, table, spec, upgrade),
-        (_, None) => check_collections(store, table, spec),
+        (_, None) => check_collections(cx, store, table, spec).await,
         (_, Some(upgrade)) => upgrade_collections(store, table, spec, upgrade),
     }
 }
@@ -320,18 +321,6 @@ fn contents(store: &Store, owner: &Owner, spec: &Spec) -> Contents {
             all.map(|entry| (entry.time.to_le_bytes().to_vec(), entry.value.to_vec(), 0)).collect()
         }
     }
-}
-
-fn check_collections(store: &Store, table: TableId, spec: &Spec) -> Result<()> {
-    for key in collection::owners(store, table) {
-        for (key, value, _) in contents(store, &Owner::new(table, &key), spec) {
-            (spec.check)(&value)?;
-            if spec.kind == Kind::Map {
-                (spec.check_key)(&key)?;
-            }
-        }
-    }
-    Ok(())
 }
 
 fn upgrade_collections(store: &mut Store, table: TableId, spec: &Spec, upgrade: &Upgrade) -> Result<()> {

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use millstream_storage::collection::{Owner, list, map, timeline};
+use millstream_storage::collection::{self, Owner, list, map, timeline};
 use millstream_storage::expiry::{self, Life, UNTIL};
 use millstream_storage::planted;
 use millstream_storage::snapshot::Layout;
@@ -11,6 +11,7 @@ use millstream_storage::store::{Store, TableId, TooLarge};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::backend::{At, Backend, Elements, Entries, Moments};
+use crate::state::present::Present;
 use crate::state::spec::{Kind, Spec};
 use crate::state::timers::{Domain, Timers};
 use crate::state::ttl::{Prolonged, Ttl};
@@ -27,6 +28,7 @@ pub(crate) struct LogBackend {
     read: RefCell<Vec<Read>>,
     restored: bool,
     scratch: Vec<u8>,
+    present: Present,
 }
 
 /// A declared state and its table.
@@ -43,10 +45,14 @@ enum Read {
     Entry(usize, Vec<u8>),
 }
 
-/// Whether these states may be larger than memory. Of a collection nobody can tell beforehand which of its parts a
-/// function will need, or make, so a step that has one keeps all of its state in memory.
-pub(crate) fn can_be_evicted(specs: &[Rc<Spec>]) -> bool {
-    specs.iter().all(|spec| spec.kind == Kind::Value)
+/// What the collections of a state are, if it has any.
+pub(crate) fn collections(spec: &Spec) -> Option<collection::Kind> {
+    match spec.kind {
+        Kind::Value => None,
+        Kind::List => Some(collection::Kind::List),
+        Kind::Map => Some(collection::Kind::Map),
+        Kind::Timeline => Some(collection::Kind::Timeline),
+    }
 }
 
 /// How the records of a state are laid out.
@@ -64,6 +70,9 @@ impl LogBackend {
     ) -> LogBackend {
         let slot = |spec: &Rc<Spec>| {
             let table = store.create_table_of(spec.id, 0, layout(spec));
+            if let Some(kind) = collections(spec) {
+                store.set_kind(table, kind);
+            }
             Slot { spec: spec.clone(), table, ttl: spec.ttl() }
         };
         let slots = specs.iter().map(slot).collect();
@@ -75,19 +84,38 @@ impl LogBackend {
             read: RefCell::default(),
             restored: restored_clock.is_some(),
             scratch: Vec::new(),
+            present: Present::default(),
         }
     }
 
-    /// Asks for all that is kept of a key. Returns whether it is in memory.
-    pub(crate) fn ask(&mut self, hash: u64) -> bool {
-        // Only single values are ever evicted: see `can_be_evicted`.
-        let LogBackend { store, slots, .. } = self;
-        let mut present = true;
-        for slot in slots {
-            // All of them, also if one is missing: their reads go out together.
-            present &= store.is_present(slot.table, hash);
+    /// Whether a key's state is more than records of its own.
+    pub(crate) fn has_collections(&self) -> bool {
+        self.slots.iter().any(|slot| slot.spec.kind != Kind::Value)
+    }
+
+    /// Asks for all that is kept of a key. Returns whether it is in memory: if not, once reads have come it is to be asked
+    /// for again, as of a collection which parts there are is known when its head has come.
+    pub(crate) fn ask(&mut self, hash: u64, key: &[u8]) -> bool {
+        let LogBackend { store, slots, present, .. } = self;
+        let keeps_parts = slots.iter().any(|slot| slot.spec.kind != Kind::Value);
+        if keeps_parts && present.has(store, hash, key) {
+            return true;
         }
-        present
+        let (mut bytes, mut missing) = (0, false);
+        for slot in slots.iter() {
+            // All of them, also if one is missing: their reads go out together.
+            match collections(&slot.spec) {
+                None => missing |= !store.is_present(slot.table, hash),
+                Some(kind) => match collection::resident_bytes(store, &Owner::new(slot.table, key), kind) {
+                    Some(of_slot) => bytes += of_slot,
+                    None => missing = true,
+                },
+            }
+        }
+        if keeps_parts && !missing {
+            present.add(store, hash, key, bytes);
+        }
+        !missing
     }
 
     /// Tells the time, which does not run backwards here.

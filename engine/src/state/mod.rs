@@ -7,6 +7,7 @@
 //! has changed.
 
 pub(crate) mod backend;
+pub(crate) mod check;
 pub(crate) mod codec;
 pub(crate) mod declare;
 pub(crate) mod handle;
@@ -14,6 +15,7 @@ mod list;
 pub(crate) mod log;
 mod map;
 pub(crate) mod operator;
+pub(crate) mod present;
 mod reducing;
 pub(crate) mod restore;
 pub(crate) mod schema;

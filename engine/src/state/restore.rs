@@ -12,7 +12,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::key_group::Placement;
 use crate::stage::OpenContext;
 use crate::state::declare::Declare;
-use crate::state::log::{LogBackend, can_be_evicted};
+use crate::state::log::LogBackend;
 use crate::state::operator::OperatorStates;
 use crate::state::timers::{Domain, Timers, is_timer_state, key_of_timer};
 
@@ -77,7 +77,7 @@ pub(crate) async fn visit_table(
     visited.map_err(|error| Error::new(ErrorKind::Restore, "restored state cannot be read").caused_by(error))
 }
 
-/// As [`open_store`], without a limit of memory: for state that cannot be evicted.
+/// As [`open_store`], without a limit of memory: for state that is changed as a whole.
 async fn open_resident(cx: &OpenContext, step: &str) -> Result<Store> {
     open_store(&OpenContext { memory: None, ..cx.clone() }, step).await
 }
@@ -94,9 +94,9 @@ pub(crate) async fn open_state(
     let (parts, none) = (cx.parts(step), BTreeMap::new());
     let saved = cx.restored.get(step).map_or(&none, |manifest| &manifest.schema.states);
     // What is upgraded is in memory while it is, and stays there until the next start.
-    let mut store = match can_be_evicted(declare.keyed()) && !declare.upgrades(saved) {
-        true => open_store(cx, step).await?,
-        false => open_resident(cx, step).await?,
+    let mut store = match declare.upgrades(saved) {
+        false => open_store(cx, step).await?,
+        true => open_resident(cx, step).await?,
     };
     let of_step = |error: Error| error.at(format_args!("step `{step}`"));
     declare.adopt(cx, &mut store, saved).await.map_err(of_step)?;

@@ -1,40 +1,107 @@
-//! Collections under a limit of memory: they are not evicted, and so are always there.
+//! Collections under a limit of memory: a state of several times the limit gives the right answers within it.
+
+use std::collections::BTreeMap;
 
 use millstream::prelude::*;
+use millstream::time::Timestamp;
 
-/// How often each key had each number before.
+const KEYS: u64 = 1_500;
+const RECORDS: u64 = 24_000;
+const MEMORY: u64 = 512 << 10;
+
+/// How much of each kind a key has after a record.
+type Row = (u64, u64, u64, u64);
+
+/// Remembers everything, three times over.
 #[derive(Clone)]
-struct Seen;
+struct Hoard;
 
-impl Process for Seen {
+struct Hoarded {
+    list: List<[u64; 4]>,
+    map: Map<u64, [u64; 4]>,
+    line: Timeline<[u64; 4]>,
+}
+
+impl Process for Hoard {
+    type Key = u64;
+    type In = u64;
+    type Out = Row;
+    type State = Hoarded;
+
+    fn declare(&self, state: &mut Declare) -> Hoarded {
+        Hoarded { list: state.list("list"), map: state.map("map"), line: state.timeline("line") }
+    }
+
+    fn on_record(&mut self, n: u64, state: &Hoarded, cx: &mut Context<'_, Self>) {
+        state.list.push(cx, &[n; 4]);
+        state.map.put(cx, &(n / 7), &[n; 4]);
+        state.line.insert(cx, (n % 100) as Timestamp, &[n; 4]);
+        let digest = state.list.iter(cx).map(|element| element[3].to_native()).sum::<u64>();
+        let newest = state.line.range(cx, ..).map(|(_, value)| value[0].to_native()).max().unwrap_or(0);
+        let in_map = state.map.iter(cx).map(|(_, value)| value[1].to_native()).fold(0, u64::wrapping_add);
+        cx.emit((*cx.key(), digest, in_map, newest));
+    }
+}
+
+fn expected() -> Vec<Row> {
+    let mut all: BTreeMap<u64, Vec<u64>> = BTreeMap::new();
+    let row = |n: u64| {
+        let of_key = all.entry(n % KEYS).or_default();
+        of_key.push(n);
+        let in_map: BTreeMap<u64, u64> = of_key.iter().map(|n| (n / 7, *n)).collect();
+        let newest = of_key.iter().copied().max().unwrap_or(0);
+        (n % KEYS, of_key.iter().sum(), in_map.values().sum(), newest)
+    };
+    (0..RECORDS).map(row).collect()
+}
+
+#[test]
+fn collections_of_four_times_the_memory_give_the_right_answers_within_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let job = Job::new("collections");
+    let (sink, rows) = collect();
+    job.source("numbers", generator(RECORDS, |n| n))
+        .key_by(|n| n % KEYS)
+        .process("hoard", Hoard)
+        .sink("rows", sink);
+    let config = Config::new().cores(1).checkpoints(dir.path()).memory_per_core(MEMORY);
+    let handle = job.start(config.checkpoint_every(millis(50))).expect("the job starts");
+    let metrics = handle.metrics().clone();
+    handle.wait().expect("the job ends well");
+    assert_eq!(rows.take(), expected());
+    let shard = &metrics.shards()[0];
+    let (most, evicted) = (shard.most_state_bytes.get(), shard.evicted_bytes.get());
+    assert!(most <= MEMORY + MEMORY / 10, "{most} bytes of {MEMORY} were taken");
+    assert!(evicted >= 3 * MEMORY, "{evicted} bytes were evicted at the end");
+}
+
+/// Keeps all that it is told of one key.
+#[derive(Clone)]
+struct One;
+
+impl Process for One {
     type Key = u64;
     type In = u64;
     type Out = u64;
-    type State = Map<u64, u64>;
+    type State = List<Vec<u64>>;
 
-    fn declare(&self, state: &mut Declare) -> Map<u64, u64> {
-        state.map("seen")
+    fn declare(&self, state: &mut Declare) -> List<Vec<u64>> {
+        state.list("all")
     }
 
-    fn on_record(&mut self, n: u64, seen: &Map<u64, u64>, cx: &mut Context<'_, Self>) {
-        let before = seen.load(cx, &(n / 1_000)).unwrap_or(0);
-        seen.put(cx, &(n / 1_000), &(before + 1));
-        cx.emit(before);
+    fn on_record(&mut self, n: u64, all: &List<Vec<u64>>, cx: &mut Context<'_, Self>) {
+        all.push(cx, &vec![n; 100]);
     }
 }
 
 #[test]
-fn a_step_with_a_collection_keeps_its_state_in_memory_whatever_the_limit() {
+fn collections_of_one_key_that_outgrow_the_memory_stop_the_job_and_name_the_step() {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let job = Job::new("collections");
-    let (sink, before) = collect();
-    job.source("numbers", generator(60_000, |n| n % 30_000))
-        .key_by(|n| n % 1_000)
-        .process("seen", Seen)
-        .sink("before", sink);
+    let job = Job::new("one");
+    let (sink, _) = collect();
+    job.source("numbers", generator(4_000, |n| n)).key_by(|_| 1).process("hoard", One).sink("none", sink);
     let config = Config::new().cores(1).checkpoints(dir.path()).memory_per_core(256 << 10);
-    job.run(config.checkpoint_every(millis(5))).expect("the job ends well");
-    let before = before.take();
-    assert_eq!(before.len(), 60_000);
-    assert_eq!(before.iter().filter(|n| **n == 1).count(), 30_000);
+    let error = job.run(config.checkpoint_every(millis(50))).expect_err("3 MB of one key do not fit");
+    let text = error.to_string();
+    assert!(text.contains("step `hoard`") && text.contains("memory"), "{text}");
 }

@@ -68,7 +68,7 @@ impl Fields {
     }
 
     /// The numbers of the chunks, in order. They may wrap around.
-    fn chunks(self) -> impl Iterator<Item = u32> {
+    fn chunks(self) -> impl Iterator<Item = u32> + use<> {
         let mut next = self.has_chunks().then_some(self.first);
         std::iter::from_fn(move || {
             let chunk = next?;
@@ -83,11 +83,42 @@ fn after(chunk: u32) -> u32 {
 }
 
 fn head_shape(life: Option<Life>) -> Shape {
-    Shape { fields: FIELDS, ..chunk_shape(life) }
+    shape_of_head(life.is_some())
+}
+
+fn shape_of_head(expires: bool) -> Shape {
+    Shape { format: Format { keys: Keys::None, expires }, fields: FIELDS }
 }
 
 fn chunk_shape(life: Option<Life>) -> Shape {
-    Shape { format: Format { keys: Keys::None, expires: life.is_some() }, fields: 0 }
+    Shape { fields: 0, ..head_shape(life) }
+}
+
+/// The numbers of the chunks that a head names.
+pub(super) fn named(head: &[u8], expires: bool) -> impl Iterator<Item = u32> + use<> {
+    Fields::read(shape_of_head(expires).fields(head)).chunks()
+}
+
+/// The elements of one record, head or chunk, whatever has expired: for whoever visits the records of a table.
+///
+/// ```
+/// # use millstream_storage::{collection::{Owner, list}, snapshot::Layout, store::{Store, StoreConfig}};
+/// # let mut store = Store::new(StoreConfig::new("doc", 1));
+/// # let table = store.create_table_of(0, 0, Layout { parts: true, expires: false });
+/// list::push(&mut store, &Owner::new(table, b"owner"), b"element", None)?;
+/// store.for_each(table, |key, value| {
+///     assert_eq!(list::elements_of(key, value, false).collect::<Vec<_>>(), [b"element"]);
+/// });
+/// # Ok::<(), millstream_storage::store::TooLarge>(())
+/// ```
+pub fn elements_of<'r>(
+    key: &[u8],
+    record: &'r [u8],
+    expires: bool,
+) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+    let head = super::is_head(key);
+    let shape = Shape { fields: if head { FIELDS } else { 0 }, ..shape_of_head(expires) };
+    shape.entries(record).map(|entry| entry.value)
 }
 
 /// Appends an element.
@@ -142,7 +173,9 @@ fn spill(store: &mut Store, owner: &Owner, life: Option<Life>) -> Result<Fields,
     let fields = Fields { elements, first: 0, last: 0 };
     let mut emptied = shape.build(&fields.encode(), std::iter::empty(), 0);
     shape.live_until(&mut emptied, until);
-    owner.part(0).put(store, &chunk)?;
+    let first = owner.part(0);
+    first.is_new(store);
+    first.put(store, &chunk)?;
     head.put(store, &emptied)?;
     Ok(fields)
 }
@@ -169,7 +202,9 @@ fn push_to_chunk(
     }
     let next = after(fields.last);
     let room = if shape.format.len(new) > room { 0 } else { room };
-    owner.part(next).put(store, &shape.build(&[], [new].into_iter(), room))?;
+    let part = owner.part(next);
+    part.is_new(store);
+    part.put(store, &shape.build(&[], [new].into_iter(), room))?;
     fields.last = next;
     if let Some(life) = life {
         drop_expired(store, owner, &mut fields, life);

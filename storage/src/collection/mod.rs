@@ -23,10 +23,14 @@
 //! ```
 //!
 //! All operations take the [`Life`](crate::expiry::Life) of the table's entries: `None` if they do not expire.
+//!
+//! In a store with a limit of memory the parts of a collection are evicted like other records. Before a key is worked
+//! on, all of its collection must be [in memory](resident_bytes): so that of one key must fit there.
 
 mod entry;
 pub mod list;
 pub mod map;
+mod present;
 mod room;
 pub mod timeline;
 
@@ -37,6 +41,10 @@ use crate::store::{Store, TableId, TooLarge};
 
 /// The number of the part that tells where the others are.
 const HEAD: u32 = u32::MAX;
+
+pub(crate) use present::named_parts;
+pub use present::{Kind, resident_bytes};
+
 /// The most bytes of a map's or timeline's entry, so that some fit into any record together.
 pub const MAX_ENTRY: usize = 64 << 10;
 
@@ -72,6 +80,11 @@ struct Part {
 }
 
 impl Part {
+    /// Takes notice that a collection is going to name a part that it did not before: there is none of that number.
+    fn is_new(&self, store: &mut Store) {
+        store.assume_absent(self.table, self.hash);
+    }
+
     #[inline]
     fn get<'s>(&self, store: &'s Store) -> Option<&'s [u8]> {
         store.get(self.table, self.hash, &self.key)

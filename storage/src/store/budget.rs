@@ -5,9 +5,11 @@
 //! [`Store::has_room`].
 
 use super::Store;
+use crate::disk::SECTOR;
 use crate::log::block;
 use crate::planted;
 use crate::spill::Spill;
+use crate::table::Table;
 
 /// Bytes that are written together at most: enough to make a file worth its sync, and files so few that most of them
 /// can stay open to be read.
@@ -15,7 +17,7 @@ const TOGETHER: usize = 16 << 20;
 /// A store needs as many segments besides its index: one to fill, one to write, one to evict, one to spare.
 const LEAST: u64 = 4;
 
-/// The index has outgrown the limit of memory.
+/// What must be in memory has outgrown the limit: the index, and the states that are never evicted.
 ///
 /// ```
 /// use millstream_storage::store::OverBudget;
@@ -40,12 +42,14 @@ const LEAST: u64 = 4;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the index takes {index} bytes, which leaves too little of a budget of {budget} bytes for records: keys are \
-     always indexed in memory; allow more memory, or use more cores"
+    "the index takes {index} bytes, and timers take {pinned}, which leaves too little of a budget of {budget} bytes \
+     for records: keys are always indexed in memory; allow more memory, or use more cores"
 )]
 pub struct OverBudget {
     /// Memory of the indexes.
     pub index: u64,
+    /// Bytes of the states that are never evicted.
+    pub pinned: u64,
     /// The limit.
     pub budget: u64,
 }
@@ -54,6 +58,7 @@ impl Store {
     /// Changes the limit of memory. None is never reached; a smaller one is reached as segments are evicted.
     pub fn set_budget(&mut self, bytes: Option<u64>) {
         self.config.budget = bytes;
+        self.leave_room(self.headroom);
     }
 
     /// Memory in use: segments, spare ones, indexes, and reads that are under way or held.
@@ -68,7 +73,7 @@ impl Store {
 
     /// The least that the store can live with.
     pub fn least_bytes(&self) -> u64 {
-        self.index_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
+        self.index_bytes() + self.pinned_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
     }
 
     /// State on disk instead of in memory.
@@ -89,11 +94,25 @@ impl Store {
     /// [`Store::maintain`] sees to it, and the owner waits.
     pub fn has_room(&self) -> bool {
         let segment = self.config.segment_bytes as u64;
-        self.config.budget.is_none_or(|budget| self.memory_bytes() + segment <= budget)
+        self.config.budget.is_none_or(|budget| self.memory_bytes() + segment + self.headroom <= budget)
     }
 
-    /// How many records of the usual size fill a segment: no more than these are to be worked on before
-    /// [`Store::has_room`] is asked again. At least one.
+    /// How much the work on one key may add, in bytes: [`Store::has_room`] then asks for so much more than a segment, up
+    /// to an eighth of the limit.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let small = StoreConfig { segment_bytes: 16 << 10, block_bytes: 4 << 10, ..StoreConfig::new("counts", 1) };
+    /// let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+    /// store.leave_room(1 << 20);
+    /// assert!(store.has_room());
+    /// ```
+    pub fn leave_room(&mut self, bytes: u64) {
+        self.headroom = bytes.min(self.config.budget.unwrap_or(0) / 8);
+    }
+
+    /// How many keys of the usual size fill a segment, if all of their states are written: no more than these are to be
+    /// worked on before [`Store::has_room`] is asked again. At least one.
     ///
     /// ```
     /// # use millstream_storage::store::{Store, StoreConfig};
@@ -101,9 +120,38 @@ impl Store {
     /// assert!(store.has_room() && store.records_per_segment() >= 1);
     /// ```
     pub fn records_per_segment(&self) -> usize {
-        let keys: usize = self.tables.iter().flatten().map(|table| table.index.len()).sum();
-        let record = (self.log.live_bytes() / keys.max(1) as u64).max(1);
-        (self.config.segment_bytes as u64 / record).max(1) as usize
+        let (mut of_key, mut last) = (0, None);
+        for ((state, _), id) in &self.by_name {
+            let of_table = self.usual_size(self.table_ref(*id));
+            // Of a state's windows a record is in one: the largest counts.
+            match last.replace((*state, of_table)) {
+                Some((before, size)) if before == *state => {
+                    of_key += of_table.saturating_sub(size);
+                    last = Some((*state, of_table.max(size)));
+                }
+                _ => of_key += of_table,
+            }
+        }
+        (self.config.segment_bytes / of_key.max(1)).max(1)
+    }
+
+    /// What a record of a table takes in a segment, in bytes: long ones fill blocks of their own.
+    fn usual_size(&self, table: &Table) -> usize {
+        let size = (table.shares.total() / table.index.len().max(1) as u64) as usize;
+        match size > self.config.block_bytes / 2 {
+            true => (size + block::HEADER).next_multiple_of(SECTOR),
+            false => size,
+        }
+    }
+
+    /// The limit of memory, if there is one.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// assert_eq!(Store::new(StoreConfig::new("counts", 1)).budget(), None);
+    /// ```
+    pub fn budget(&self) -> Option<u64> {
+        self.config.budget
     }
 
     /// Whether there is a limit of memory.
@@ -129,15 +177,15 @@ impl Store {
         self.log.is_shared()
     }
 
-    /// Whether the budget can hold the indexes and a few segments at all.
+    /// Whether the budget can hold the indexes, what is never evicted, and a few segments at all.
     ///
     /// # Errors
     /// If not: no waiting helps.
     pub fn check_budget(&self) -> Result<(), OverBudget> {
         let Some(budget) = self.config.budget else { return Ok(()) };
-        let index = self.index_bytes();
-        let least = index + LEAST * self.config.segment_bytes as u64;
-        if least > budget { Err(OverBudget { index, budget }) } else { Ok(()) }
+        let (index, pinned) = (self.index_bytes(), self.pinned_bytes());
+        let least = index + pinned + LEAST * self.config.segment_bytes as u64;
+        if least > budget { Err(OverBudget { index, pinned, budget }) } else { Ok(()) }
     }
 
     /// How many segments fit beside everything else.
@@ -145,14 +193,16 @@ impl Store {
         (budget.saturating_sub(self.fixed_bytes()) / self.config.segment_bytes as u64) as usize
     }
 
-    /// Evicts the oldest segments until there is memory for two more. Returns the bytes that were given up.
+    /// Evicts the oldest segments until there is memory for two more, and for reads. Returns the bytes that were given
+    /// up.
     pub(super) fn evict(&mut self) -> usize {
         let Some(budget) = self.config.budget else { return 0 };
         let segment = self.config.segment_bytes as u64;
         let mut given_up = 0;
-        while self.memory_bytes() + 2 * segment > budget {
+        let free = |store: &Store| 2 * segment + store.unread() + store.headroom;
+        while self.memory_bytes() + free(self) > budget {
             self.log.drop_spare();
-            if self.memory_bytes() + 2 * segment <= budget || !self.evict_oldest() {
+            if self.memory_bytes() + free(self) <= budget || !self.evict_oldest() {
                 break;
             }
             self.log.drop_spare();
@@ -173,35 +223,13 @@ impl Store {
             // Nothing but what was moved had kept it.
             return true;
         }
-        let Some(parts) = self.files.locate(sequence, self.log.segment(slot).end) else { return false };
+        let parts = self.files.locate(sequence, self.log.segment(slot).end);
+        debug_assert!(parts.is_some(), "a durable segment lies in files, in the order of the log");
+        let Some(parts) = parts else { return false };
         self.log.evict(slot, parts);
+        self.evictions += 1;
+        self.fetch.forget_absent();
         true
-    }
-
-    /// Copies what must stay in memory from a segment to the tail.
-    fn move_pinned(&mut self, slot: u32) {
-        let Some(from) = self.config.pinned_from else { return };
-        let pinned = |store: &Store| {
-            store.tables.iter().flatten().any(|table| table.state >= from && table.shares.of(slot) > 0)
-        };
-        let sequence = self.log.segment(slot).sequence;
-        let (mut block, mut record) = (0, block::HEADER as u32);
-        while self.log.slot_at(sequence) == Some(slot)
-            && pinned(self)
-            && let Some((_, end, next)) = self.log.records_at(slot, block)
-        {
-            while record < end && self.log.slot_at(sequence) == Some(slot) {
-                let address = self.log.address(slot, record);
-                let header = self.log.header(address);
-                let state = self.by_id.get(&header.table).and_then(|at| self.tables[*at as usize].as_ref());
-                if state.is_some_and(|table| table.state >= from) {
-                    self.move_if_live(address);
-                }
-                record += header.size() as u32;
-            }
-            block = next;
-            record = next + block::HEADER as u32;
-        }
     }
 
     /// The next segments that are to be written ahead of a checkpoint, if there are any: to be written in the
@@ -246,7 +274,7 @@ impl Store {
 
     /// Memory that should be free before the next segments are written.
     fn headroom(&self) -> u64 {
-        4 * self.config.segment_bytes as u64
+        4 * self.config.segment_bytes as u64 + self.unread() + self.headroom
     }
 
     /// Takes notice of what became of the spill.

@@ -24,6 +24,15 @@ pub(super) struct Cursor {
     record: u32,
 }
 
+/// How things were when compaction last began to move what lives.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pass {
+    log: u64,
+    live: u64,
+    compacted: u64,
+    added: u64,
+}
+
 impl Cursor {
     fn at_start(sequence: u64) -> Cursor {
         Cursor { sequence, block: 0, record: block::HEADER as u32 }
@@ -78,7 +87,7 @@ impl Store {
 
     /// Whether the log is mostly dead; or may be, for all that is known, as its records expire: then the oldest segment
     /// is looked through for every two that were added.
-    fn is_worth_compacting(&self) -> bool {
+    fn is_worth_compacting(&mut self) -> bool {
         if self.is_sweep_due() {
             return true;
         }
@@ -86,7 +95,32 @@ impl Store {
         // Records that hardly miss fitting two by two fill a little less than half of their segments, also when they have
         // just been compacted: there is nothing to gain then.
         let live = self.log.live_bytes();
-        self.log.log_bytes() > enough + 2 * live + live / 4
+        if self.log.log_bytes() <= enough + 2 * live + live / 4 {
+            self.pass = None;
+            return false;
+        }
+        !self.is_futile()
+    }
+
+    /// Whether all that lives was moved once and the log did not become shorter: with segments for a few records each, those
+    /// that fit together badly fill less than half of them in any order. Until much has changed there is nothing to gain.
+    fn is_futile(&mut self) -> bool {
+        let two_segments = 2 * self.config.segment_bytes as u64;
+        let now = Pass {
+            log: self.log.log_bytes(),
+            live: self.log.live_bytes(),
+            compacted: self.compacted_bytes,
+            added: self.appended_bytes + self.fetched_bytes,
+        };
+        let pass = *self.pass.get_or_insert(now);
+        let all_moved = now.compacted - pass.compacted > now.live + two_segments;
+        let has_changed =
+            now.added >= pass.added + pass.live / 4 + two_segments || now.live < pass.live / 4 * 3;
+        if all_moved && (has_changed || now.log + two_segments < pass.log) {
+            self.pass = Some(now);
+            return false;
+        }
+        all_moved
     }
 
     fn is_sweep_due(&self) -> bool {
@@ -180,7 +214,8 @@ impl Store {
         }
         let at = (cursor.sequence, cursor.block);
         let stretch = self.stretch();
-        self.hold(slot, cursor.block, stretch);
+        let alone = self.fetch.held.is_empty();
+        self.hold(slot, cursor.block, stretch, alone);
         let first = match self.fetch.held_at(at) {
             Some((first, Some(_))) => first,
             _ => return None,
@@ -214,7 +249,8 @@ impl Store {
             table.index.remove(found);
             return table.forget(log, address);
         }
-        if table.layout.expires && expiry::expired(log.value(address), *clock) {
+        let expired = table.layout.expires && expiry::expired(log.value(address), *clock);
+        if expired && !table.has_parts(log, log.key(address), log.value(address)) {
             table.index.remove(found);
             let key = log.key(address).to_vec();
             *appended_bytes += bury(log, table.id, &key, address);
@@ -226,7 +262,8 @@ impl Store {
         table.supersede(log, address, new);
     }
 
-    fn move_evicted_if_live(
+    /// As [`Store::move_if_live`], for a record of an evicted segment that was read.
+    pub(super) fn move_evicted_if_live(
         &mut self,
         address: Address,
         header: record::Header,
@@ -239,7 +276,7 @@ impl Store {
         let Some(table) = table.filter(|_| !header.is_tombstone()) else { return };
         let hash = crate::hash::stable_hash(key);
         let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
-        if table.layout.expires && expiry::expired(value, *clock) {
+        if table.layout.expires && expiry::expired(value, *clock) && !table.has_parts(log, key, value) {
             table.index.remove(found);
             *appended_bytes += bury(log, table.id, key, address);
             return table.forget_sized(log, address, header.size());

@@ -12,7 +12,7 @@ use crate::log::{Address, block};
 use crate::planted;
 use crate::read::{Fetched, Read};
 
-/// Reads under way take a sixteenth of the budget, but at least this many bytes.
+/// Reads under way take a sixteenth of the budget, or up to an eighth if that is less than this many bytes.
 const LEAST_READS: u64 = 64 << 10;
 /// Without a budget as many, in bytes.
 const READS: u64 = 16 << 20;
@@ -34,6 +34,8 @@ pub(super) struct Fetch {
     new: Vec<Read>,
     /// Memory of all of them.
     pub(super) reserved: u64,
+    /// Keys that their owner says are absent, though evicted records agree with them in 48 bits of the hash.
+    absent: Vec<(TableId, u64)>,
     requested: u64,
 }
 
@@ -79,6 +81,11 @@ impl Fetch {
             Some((_, held)) => *held = Some(bytes),
             None => self.reserved -= bytes.len() as u64,
         }
+    }
+
+    /// Forgets what was said to be absent: whoever asks for it from now on asks for what looks like it, too.
+    pub(super) fn forget_absent(&mut self) {
+        self.absent.clear();
     }
 
     /// Lets go of the held blocks before a place.
@@ -140,14 +147,72 @@ impl Store {
         present
     }
 
+    /// Takes the caller's word that a key is absent: it may be looked up and entered without having been asked for, until
+    /// something is evicted. For keys that are made up, as those of a collection's new parts: an evicted record that agrees
+    /// with one in 48 bits of the hash is another's.
+    ///
+    /// ```
+    /// # use millstream_storage::hash::stable_hash;
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// # let mut store = Store::new(StoreConfig::new("counts", 1));
+    /// # let table = store.create_table(0, 0);
+    /// let hash = stable_hash(b"new");
+    /// store.assume_absent(table, hash);
+    /// assert_eq!(store.get(table, hash, b"new"), None);
+    /// ```
+    pub fn assume_absent(&mut self, table: TableId, hash: u64) {
+        if self.may_be_evicted(table, hash) {
+            self.fetch.absent.push((table, hash));
+        }
+    }
+
+    /// Whether an evicted record agrees with a key as far as that is known: it was not asked for, or has not come yet.
+    pub(crate) fn may_be_evicted(&self, table: TableId, hash: u64) -> bool {
+        let evicted = |address, _| self.log.is_evicted(address);
+        !self.is_resident() && self.table_ref(table).index.find_alike(hash, evicted).is_some()
+    }
+
+    /// How often something was evicted: what was in memory is so as long as this does not change.
+    ///
+    /// ```
+    /// # use millstream_storage::store::{Store, StoreConfig};
+    /// let store = Store::new(StoreConfig::new("counts", 1));
+    /// assert_eq!((store.evictions(), store.fetched_bytes()), (0, 0));
+    /// ```
+    pub fn evictions(&self) -> u64 {
+        self.evictions
+    }
+
+    /// Bytes of records that were brought back, since the store was made.
+    pub fn fetched_bytes(&self) -> u64 {
+        self.fetched_bytes
+    }
+
     /// Whether memory for reads is left.
     pub fn may_ask(&self) -> bool {
         !self.reserved_out()
     }
 
+    /// One read for keys may always be under way, or else nothing would ever come.
     fn reserved_out(&self) -> bool {
-        let limit = self.config.budget.map_or(READS, |budget| (budget / 16).max(LEAST_READS));
-        self.fetch.reserved >= limit
+        !self.fetch.looked_up.is_empty() && self.is_read_enough()
+    }
+
+    /// Each read takes as much of the tail when it comes as it has reserved: more are not asked for than fit.
+    fn is_read_enough(&self) -> bool {
+        let tight = |budget| self.memory_bytes() >= budget;
+        self.fetch.reserved >= self.most_reads() || self.config.budget.is_some_and(tight)
+    }
+
+    /// Memory that reads may take together.
+    fn most_reads(&self) -> u64 {
+        let of = |budget: u64| (budget / 16).max(LEAST_READS.min(budget / 8));
+        self.config.budget.map_or(READS, of)
+    }
+
+    /// Of it, what is left: nothing is read while all is in memory.
+    pub(super) fn unread(&self) -> u64 {
+        if self.is_resident() { 0 } else { self.most_reads().saturating_sub(self.fetch.reserved) }
     }
 
     fn look_up_evicted(&mut self, table: TableId, hash: u64, address: Address) {
@@ -178,14 +243,14 @@ impl Store {
         self.fetch.request(read);
     }
 
-    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends, or nothing if
-    /// memory for reads is out.
-    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize) -> Option<u32> {
+    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends; or nothing if
+    /// memory for reads is out, and its owner is not lost without it.
+    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize, needed: bool) -> Option<u32> {
         let sequence = self.log.segment(slot).sequence;
         if let Some((start, _)) = self.fetch.held_at((sequence, offset)) {
             return Some(start + self.fetch.held[&(sequence, start)].0);
         }
-        if self.reserved_out() && !self.fetch.held.is_empty() {
+        if !needed && self.is_read_enough() {
             return None;
         }
         let extent = self.log.extent(slot, offset, most);
@@ -288,12 +353,10 @@ impl Store {
     #[cold]
     #[inline(never)]
     fn check_absent(&self, table: TableId, hash: u64) {
-        let table = self.table_ref(table);
-        let evicted = table.index.find_alike(hash, |address, _| self.log.is_evicted(address));
         assert!(
-            evicted.is_none(),
+            !self.may_be_evicted(table, hash) || self.fetch.absent.contains(&(table, hash)),
             "a key of state {} is not in memory: `missing` must be asked before keys are worked on",
-            table.state
+            self.table_ref(table).state
         );
     }
 }

@@ -75,6 +75,7 @@ mod fetch;
 mod files;
 mod load;
 mod operate;
+mod pinned;
 mod restore;
 mod scan;
 mod seal;
@@ -121,6 +122,8 @@ pub struct Store {
     scanning: Option<TableId>,
     /// Where compaction is.
     compaction: Option<compact::Cursor>,
+    /// Since when it moves what lives.
+    pass: Option<compact::Pass>,
     /// What ends by now is dead: compaction leaves it behind.
     clock: i64,
     /// Whether there was ever a table whose values expire.
@@ -131,6 +134,10 @@ pub struct Store {
     compacted_bytes: u64,
     fetched_bytes: u64,
     written_bytes: u64,
+    /// Segments evicted since it was made.
+    evictions: u64,
+    /// What the work on one key may add besides a segment, in bytes.
+    headroom: u64,
 }
 
 impl Store {
@@ -166,6 +173,7 @@ impl Store {
             fetch: fetch::Fetch::default(),
             scanning: None,
             compaction: None,
+            pass: None,
             clock: i64::MIN,
             expires: false,
             sweep_at: 0,
@@ -173,6 +181,8 @@ impl Store {
             compacted_bytes: 0,
             fetched_bytes: 0,
             written_bytes: 0,
+            evictions: 0,
+            headroom: 0,
         }
     }
 

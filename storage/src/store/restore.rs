@@ -10,6 +10,7 @@ use crate::delta::DeltaReader;
 use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
 use crate::log::record;
+use crate::read::Reader;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 
 impl Store {
@@ -55,10 +56,14 @@ impl Store {
     ) -> Result<Store, StoreError> {
         parts.iter().try_for_each(check)?;
         let epoch = parts.iter().map(|part| part.epoch).max().max(config.after_epoch);
+        let (reader, pinned_from) = (Reader::new(disk.clone(), dir.to_owned()), config.pinned_from);
+        // Nothing may be appended between what is read.
+        let config = StoreConfig { pinned_from: None, ..config };
         if let [part] = parts
             && let Some(mut store) = adopt(&*disk, dir, &config, part, &owns).await?
         {
             store.last_epoch = store.last_epoch.max(epoch);
+            store.pin(pinned_from, &reader, &disk, dir).await?;
             return Ok(store);
         }
         let mut store = Store::new(config);
@@ -72,6 +77,7 @@ impl Store {
             copy(&disk, dir, &mut loader, part).await?;
         }
         let mut store = loader.finish();
+        store.pin(pinned_from, &reader, &disk, dir).await?;
         if let [part] = parts {
             store.meta = part.meta.clone();
         }
@@ -80,7 +86,7 @@ impl Store {
     }
 
     /// Writes ahead and evicts until there is room.
-    async fn make_room(&mut self, disk: &Rc<dyn Disk>, dir: &Path) -> Result<(), StoreError> {
+    pub(super) async fn make_room(&mut self, disk: &Rc<dyn Disk>, dir: &Path) -> Result<(), StoreError> {
         loop {
             self.evict();
             let Some(spill) = self.spill() else { return Ok(()) };

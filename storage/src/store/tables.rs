@@ -1,6 +1,7 @@
 //! Making, finding, listing and dropping tables.
 
 use super::{Store, TableId};
+use crate::collection::Kind;
 use crate::snapshot::Layout;
 use crate::table::Table;
 
@@ -71,6 +72,21 @@ impl Store {
     /// If the table was dropped.
     pub fn layout(&self, table: TableId) -> Layout {
         self.table_ref(table).layout
+    }
+
+    /// Tells of what kind the collections of a table are. Until then compaction keeps the expired heads of large ones.
+    ///
+    /// ```
+    /// # use millstream_storage::{collection::Kind, snapshot::Layout, store::{Store, StoreConfig}};
+    /// # let mut store = Store::new(StoreConfig::new("doc", 1));
+    /// let table = store.create_table_of(7, 0, Layout { parts: true, expires: true });
+    /// store.set_kind(table, Kind::Map);
+    /// ```
+    ///
+    /// # Panics
+    /// If the table was dropped.
+    pub fn set_kind(&mut self, table: TableId, kind: Kind) {
+        Store::table_mut(&mut self.tables, table).kind = Some(kind);
     }
 
     /// The tables of a state, by ascending namespace.

@@ -229,7 +229,7 @@ where
 
     const FETCHES: bool = true;
 
-    fn fetch(&mut self, view: View<'_, A::In>) -> Presence {
+    fn fetch(&mut self, view: View<'_, A::In>) -> usize {
         let mut presence = Presence { covered: 0, complete: true };
         while presence.covered < view.records.len() {
             let (end, same) = self.same_window(&view.times[presence.covered..]);
@@ -245,7 +245,7 @@ where
                 break;
             }
         }
-        presence
+        if presence.complete { presence.covered } else { 0 }
     }
 
     fn is_visiting(&self) -> bool {

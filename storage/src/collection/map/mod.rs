@@ -67,11 +67,42 @@ fn order_of_hash(hash: u64) -> u64 {
 }
 
 fn head_shape(life: Option<Life>) -> Shape {
-    Shape { fields: FIELDS, ..bucket_shape(life) }
+    shape_of_head(life.is_some())
 }
 
 fn bucket_shape(life: Option<Life>) -> Shape {
-    Shape { format: Format { keys: Keys::Bytes, expires: life.is_some() }, fields: 0 }
+    Shape { fields: 0, ..head_shape(life) }
+}
+
+fn shape_of_head(expires: bool) -> Shape {
+    Shape { format: Format { keys: Keys::Bytes, expires }, fields: FIELDS }
+}
+
+/// The numbers of the buckets that a head names.
+pub(super) fn named(head: &[u8], expires: bool) -> impl Iterator<Item = u32> + use<> {
+    0..Fields::read(shape_of_head(expires).fields(head)).buckets
+}
+
+/// The keys and values of one record, head or bucket, whatever has expired: for whoever visits the records of a table.
+///
+/// ```
+/// # use millstream_storage::{collection::{Owner, map}, snapshot::Layout, store::{Store, StoreConfig}};
+/// # let mut store = Store::new(StoreConfig::new("doc", 1));
+/// # let table = store.create_table_of(0, 0, Layout { parts: true, expires: false });
+/// map::put(&mut store, &Owner::new(table, b"owner"), b"key", b"value", None)?;
+/// store.for_each(table, |key, value| {
+///     assert_eq!(map::entries_of(key, value, false).collect::<Vec<_>>(), [(&b"key"[..], &b"value"[..])]);
+/// });
+/// # Ok::<(), millstream_storage::store::TooLarge>(())
+/// ```
+pub fn entries_of<'r>(
+    key: &[u8],
+    record: &'r [u8],
+    expires: bool,
+) -> impl Iterator<Item = (&'r [u8], &'r [u8])> + use<'r> {
+    let head = super::is_head(key);
+    let shape = Shape { fields: if head { FIELDS } else { 0 }, ..shape_of_head(expires) };
+    shape.entries(record).map(|entry| (entry.key, entry.value))
 }
 
 /// The bucket of a hash among `buckets`.

@@ -38,6 +38,7 @@ fn spread(store: &mut Store, owner: &Owner, fields: Fields, life: Option<Life>) 
     let fields = Fields { buckets: 2, ..fields };
     let until = life.map(|_| expiry::until(record));
     for bucket in 0..2 {
+        owner.part(bucket).is_new(store);
         write(store, owner, bucket, entries.iter().filter(|e| home(e, 2) == bucket), life)?;
     }
     let mut emptied = head_shape(life).build(&fields.encode(), std::iter::empty(), 0);
@@ -53,6 +54,7 @@ fn split(store: &mut Store, owner: &Owner, fields: Fields, life: Option<Life>) -
     let old = partner(new);
     let entries = entries_of(store, owner, old, life);
     let fields = Fields { buckets: new + 1, ..fields };
+    owner.part(new).is_new(store);
     if !planted!(split_loses_bucket) {
         write(store, owner, new, entries.iter().filter(|e| home(e, new + 1) == new), life)?;
     }

@@ -37,12 +37,15 @@ impl Fields {
         bytes
     }
 
-    /// A number for a new node. Numbers come round in the end, and those that are taken are passed over.
-    pub(super) fn new_node(&mut self, store: &Store, owner: &Owner) -> u32 {
+    /// A number for a new node. Numbers come round in the end, and those that are taken are passed over: all nodes are in
+    /// memory.
+    pub(super) fn new_node(&mut self, store: &mut Store, owner: &Owner) -> u32 {
         loop {
             let number = self.next;
             self.next = (number + 1) % HEAD;
-            if owner.part(number).get(store).is_none() {
+            let node = owner.part(number);
+            node.is_new(store);
+            if node.get(store).is_none() {
                 return number;
             }
         }

@@ -34,7 +34,7 @@ use super::room::Shape;
 use super::{HEAD, Owner, check_entry};
 use crate::store::{Store, TooLarge};
 
-use head::FIELDS;
+use head::{FIELDS, Fields};
 pub use scan::{Range, TimelineEntry, first, floor, last, len, range};
 
 /// Bytes of entries that the head holds before there are nodes.
@@ -53,6 +53,45 @@ fn child(entry: &Entry<'_>) -> u32 {
 /// The entry of a child in an inner node.
 fn child_entry<'a>(time: &'a [u8; 8], number: &'a [u8; 4]) -> New<'a> {
     New { key: time, value: number, until: 0 }
+}
+
+/// The number of the root that a head names, and how many levels of nodes there are; nothing if all is in the head.
+///
+/// ```
+/// # use millstream_storage::{collection::{Owner, timeline}, snapshot::Layout, store::{Store, StoreConfig}};
+/// # let mut store = Store::new(StoreConfig::new("doc", 1));
+/// # let table = store.create_table_of(0, 0, Layout { parts: true, expires: false });
+/// let owner = Owner::new(table, b"EUR");
+/// for time in 0..500 {
+///     timeline::insert(&mut store, &owner, time, b"1.2")?;
+/// }
+/// let (mut heads, mut leaves) = (Vec::new(), 0);
+/// store.for_each(table, |key, record| match key.ends_with(b"\xff\xff\xff\xff") {
+///     true => heads.push(timeline::root(record).expect("it is not small")),
+///     false => leaves += u32::from(timeline::values_of(key, record).all(|value| value == b"1.2")),
+/// });
+/// let [(root, height)] = heads[..] else { panic!("there is one timeline") };
+/// assert!(height == 2 && leaves > 1);
+/// # store.for_each(table, |key, record| if key.ends_with(&root.to_le_bytes()) {
+/// #     assert_eq!(timeline::children_of(record).count(), leaves as usize);
+/// # });
+/// # Ok::<(), millstream_storage::store::TooLarge>(())
+/// ```
+pub fn root(head: &[u8]) -> Option<(u32, u32)> {
+    let fields = Fields::read(HEAD_SHAPE.fields(head));
+    (fields.height > 0).then_some((fields.root, fields.height))
+}
+
+/// The numbers of an inner node's children. A number of fewer than four bytes, which a checksum has excluded, is none.
+pub fn children_of(record: &[u8]) -> impl Iterator<Item = u32> {
+    let number = |entry: Entry<'_>| entry.value.try_into().ok().map(u32::from_le_bytes);
+    NODE_SHAPE.entries(record).filter_map(number)
+}
+
+/// The values of one record, head or leaf: for whoever visits the records of a table.
+pub fn values_of<'r>(key: &[u8], record: &'r [u8]) -> impl Iterator<Item = &'r [u8]> + use<'r> {
+    let shape = if super::is_head(key) { HEAD_SHAPE } else { NODE_SHAPE };
+    shape.entries(record).map(|entry| entry.value)
 }
 
 /// Adds an entry, behind those of the same time.

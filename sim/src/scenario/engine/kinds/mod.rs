@@ -56,13 +56,16 @@ enum Prolonged {
     ByReads,
 }
 
-/// The TTL of each state, in milliseconds, and how many entries its map has at most.
+/// The TTL of each state, in milliseconds, how many entries its map has at most, how much a record adds to each
+/// collection, and how long notes are.
 #[derive(Clone, Copy, Debug)]
 struct Settings {
     value: Option<(i64, Prolonged)>,
     list: Option<(i64, Prolonged)>,
     map: Option<(i64, Prolonged)>,
     width: u64,
+    burst: u64,
+    note: u64,
 }
 
 impl Settings {
@@ -72,7 +75,13 @@ impl Settings {
             (random.below(4) > 0).then(|| (random.magnitude(20_000) as i64, prolonged))
         };
         let (value, list, map) = (ttl(), ttl(), ttl());
-        Settings { value, list, map, width: *random.pick(&[5, 100, 1000]) }
+        Settings { value, list, map, width: *random.pick(&[5, 100, 1000]), burst: 1, note: 20 }
+    }
+
+    /// For many keys under a limit of memory: more of each, but of none so much that it is a tenth of the memory.
+    fn draw_large(random: &mut Random) -> Settings {
+        let settings = Settings::draw(random);
+        Settings { width: settings.width.min(100), burst: random.range(1, 12), note: 200, ..settings }
     }
 }
 
@@ -84,6 +93,7 @@ fn digest(parts: impl IntoIterator<Item = u64>) -> u64 {
 pub(super) struct Kinds {
     shape: Shape,
     settings: Settings,
+    memory: Option<u64>,
     events: BTreeMap<u64, Event>,
     feed: Feed<Event>,
     told: Collected<Told>,
@@ -98,9 +108,33 @@ impl Kinds {
         // A few keys, so that each has much.
         let keys = *random.pick(&[1, 3, 40]);
         events.iter_mut().for_each(|event| event.key %= keys);
+        let settings = Settings::draw(&mut random);
+        Kinds::of(random, shape, settings, events, None)
+    }
+
+    /// As many keys that memory is short, on one core at least.
+    pub(super) fn crowded(world: &World) -> Kinds {
+        let mut random = world.streams().stream("workload");
+        let shape = Shape::draw(&mut random);
+        let mut events = events(&mut random, shape.disorder);
+        let keys = random.range(50, 500);
+        events.iter_mut().for_each(|event| event.key = random.below(keys));
+        let settings = Settings::draw_large(&mut random);
+        let memory = *random.pick(&[256 << 10, 256 << 10, 384 << 10]);
+        Kinds::of(random, shape, settings, events, Some(memory))
+    }
+
+    fn of(
+        mut random: Random,
+        shape: Shape,
+        settings: Settings,
+        events: Vec<Event>,
+        memory: Option<u64>,
+    ) -> Kinds {
         let mut work = Kinds {
             shape,
-            settings: Settings::draw(&mut random),
+            settings,
+            memory,
             events: events.iter().map(|event| (event.id, event.clone())).collect(),
             feed: feed(&mut random, vec![events.clone()]),
             told: Collected::new(outside(&mut random)),
@@ -145,6 +179,10 @@ impl Work for Kinds {
             .process("everything", Everything { settings: self.settings })
             .sink("told", self.told.clone());
         job
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {

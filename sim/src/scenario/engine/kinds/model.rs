@@ -105,23 +105,26 @@ impl Model {
 
     pub(super) fn on_record(&mut self, event: &Event) -> u64 {
         self.expire();
-        let (now, value, Settings { value: rule, list, map, width }) = (self.now, event.value, self.settings);
+        let (now, value) = (self.now, event.value);
+        let Settings { value: rule, list, map, width, burst, note } = self.settings;
         self.count.set(self.count.get().map_or(1, |count| count + 1), rule, now);
         if value % 7 == 0 {
-            self.note.set((0..value % 20).collect(), rule, now);
+            self.note.set((0..value % note).collect(), rule, now);
         } else if value % 11 == 0 {
             self.note = Slot(None);
         }
         let until = fresh(list, now);
-        self.ids.push(Ending { it: event.id, until });
+        self.ids.extend((0..burst).map(|_| Ending { it: event.id, until }));
         if value % 101 == 0 {
             self.ids.clear();
         } else if value % 103 == 0 {
             self.ids = (value..value + 3).map(|it| Ending { it, until }).collect();
         }
-        let key = mix(0, value) % width;
-        let entry = self.seen.entry(key).or_insert(Ending { it: 0, until: fresh(map, now) });
-        *entry = Ending { it: mix(entry.it, event.id), until: rewritten(map, now, entry.until) };
+        for i in 0..burst {
+            let key = mix(i, value) % width;
+            let entry = self.seen.entry(key).or_insert(Ending { it: 0, until: fresh(map, now) });
+            *entry = Ending { it: mix(entry.it, event.id), until: rewritten(map, now, entry.until) };
+        }
         if value % 6 == 0 {
             self.seen.remove(&(mix(1, value) % width));
         } else if value % 307 == 0 {
@@ -131,8 +134,10 @@ impl Model {
         let mut sums = self.sums.get().copied().unwrap_or_default();
         Total.add(&mut sums, event);
         self.sums.set(sums, rule, now);
-        self.line.insert((event.time, self.inserted), event.id);
-        self.inserted += 1;
+        for _ in 0..burst {
+            self.line.insert((event.time, self.inserted), event.id);
+            self.inserted += 1;
+        }
         self.digest(event.time)
     }
 

@@ -96,20 +96,20 @@ impl Process for Everything {
     }
 
     fn on_record(&mut self, event: Event, state: &States, cx: &mut Context<'_, Self>) {
-        let (value, width) = (event.value, self.settings.width);
+        let (value, Settings { width, burst, note, .. }) = (event.value, self.settings);
         state.count.update(cx, |count| *count += 1);
         match value {
-            n if n.is_multiple_of(7) => state.note.set(cx, &(0..n % 20).collect()),
+            n if n.is_multiple_of(7) => state.note.set(cx, &(0..n % note).collect()),
             n if n.is_multiple_of(11) => state.note.clear(cx),
             _ => {}
         }
-        state.ids.push(cx, &event.id);
+        (0..burst).for_each(|_| state.ids.push(cx, &event.id));
         match value {
             n if n.is_multiple_of(101) => state.ids.clear(cx),
             n if n.is_multiple_of(103) => state.ids.replace(cx, &[n, n + 1, n + 2]),
             _ => {}
         }
-        state.seen.update(cx, &(mix(0, value) % width), |n| *n = mix(*n, event.id));
+        (0..burst).for_each(|i| state.seen.update(cx, &(mix(i, value) % width), |n| *n = mix(*n, event.id)));
         match value {
             n if n.is_multiple_of(6) => _ = state.seen.remove(cx, &(mix(1, value) % width)),
             n if n.is_multiple_of(307) => state.seen.clear(cx),
@@ -117,7 +117,7 @@ impl Process for Everything {
         }
         state.total.add(cx, &value);
         state.sums.add(cx, &event);
-        state.line.insert(cx, event.time, &event.id);
+        (0..burst).for_each(|_| state.line.insert(cx, event.time, &event.id));
         if value.is_multiple_of(4) {
             cx.timer_at(event.time + (value % 500) as i64);
         }
