@@ -93,6 +93,8 @@ impl Table {
 pub(crate) struct Shares {
     /// (slot, bytes), by slot. A table lies in few segments, or has many records per segment.
     shares: Vec<(u32, u32)>,
+    /// All of them together.
+    total: u64,
     /// Where the last one was found: mostly the tail.
     recent: usize,
 }
@@ -100,6 +102,7 @@ pub(crate) struct Shares {
 impl Shares {
     #[inline]
     fn add(&mut self, slot: u32, bytes: usize) {
+        self.total += bytes as u64;
         match self.shares.get_mut(self.recent) {
             Some(share) if share.0 == slot => share.1 += bytes as u32,
             _ => self.add_elsewhere(slot, bytes),
@@ -117,11 +120,17 @@ impl Shares {
 
     #[inline]
     fn subtract(&mut self, slot: u32, bytes: usize) {
+        self.total -= bytes as u64;
         let at = match self.shares.get(self.recent) {
             Some(share) if share.0 == slot => self.recent,
             _ => self.shares.partition_point(|share| share.0 < slot),
         };
         self.shares[at].1 -= bytes as u32;
+    }
+
+    /// Live bytes of the table.
+    pub(crate) fn total(&self) -> u64 {
+        self.total
     }
 
     /// Live bytes of the table in a segment.

@@ -1,6 +1,6 @@
 //! State that is several times larger than its memory: the limit is kept, nothing is lost, and damage is refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -229,4 +229,45 @@ fn expired_records_die_at_compaction_and_stay_dead() {
     owner.store = restored.expect("nothing is damaged");
     owner.table = owner.store.table(2, 0).expect("it was listed");
     assert!(owner.contents() == left, "what died has come back");
+}
+
+#[test]
+fn what_is_pinned_stays_removed_over_restores_within_the_limit() {
+    const TIMERS: u32 = 100;
+    let pinned = |name: &str| StoreConfig { pinned_from: Some(TIMERS), ..config(name) };
+    let mut owner = Owner::new();
+    owner.store = Store::new(pinned("pinned-0"));
+    owner.table = owner.store.create_table(1, 0);
+    let mut timers = BTreeSet::new();
+    for round in 1..=4u64 {
+        let table = owner.store.create_table(TIMERS, 0);
+        for i in 0..8_000u64 {
+            owner.put(i * round % 8_000, &[round as u8; 250]);
+            if i % 4 > 0 {
+                continue;
+            }
+            // All are removed some time after they are set, many in the next round only.
+            let (set, gone) = (round * 8_000 + i, round * 8_000 + i - 6_000);
+            let key = set.to_le_bytes();
+            owner.store.put(table, stable_hash(&key), &key, b"timer").expect("it fits");
+            timers.insert(set);
+            if timers.remove(&gone) {
+                let key = gone.to_le_bytes();
+                assert!(owner.store.remove(table, stable_hash(&key), &key));
+            }
+        }
+        let part = owner.checkpoint(round);
+        let parts = std::slice::from_ref(&part);
+        let name = pinned(&format!("pinned-{round}"));
+        let restored = block_on(Store::restore(Rc::new(StdDisk), owner.dir.path(), name, parts, |_, _| true));
+        owner.store = restored.expect("nothing is damaged");
+        owner.table = owner.store.table(1, 0).expect("it was listed");
+        let table = owner.store.table(TIMERS, 0).expect("it was listed");
+        assert!(!owner.store.is_resident());
+        let mut found = BTreeSet::new();
+        owner.store.for_each(table, |key, _| {
+            found.insert(u64::from_le_bytes(key.try_into().expect("eight bytes")));
+        });
+        assert!(found == timers, "after restore {round}");
+    }
 }

@@ -5,7 +5,6 @@
 //! [`Store::has_room`].
 
 use super::Store;
-use crate::log::block;
 use crate::planted;
 use crate::spill::Spill;
 
@@ -14,7 +13,7 @@ const TOGETHER: usize = 16;
 /// A store needs as many segments besides its index: one to fill, one to write, one to evict, one to spare.
 const LEAST: u64 = 4;
 
-/// The index has outgrown the limit of memory.
+/// What must be in memory has outgrown the limit: the index, and the states that are never evicted.
 ///
 /// ```
 /// use millstream_storage::store::OverBudget;
@@ -39,12 +38,14 @@ const LEAST: u64 = 4;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
-    "the index takes {index} bytes, which leaves too little of a budget of {budget} bytes for records: keys are \
-     always indexed in memory; allow more memory, or use more cores"
+    "the index takes {index} bytes, and timers take {pinned}, which leaves too little of a budget of {budget} bytes \
+     for records: keys are always indexed in memory; allow more memory, or use more cores"
 )]
 pub struct OverBudget {
     /// Memory of the indexes.
     pub index: u64,
+    /// Bytes of the states that are never evicted.
+    pub pinned: u64,
     /// The limit.
     pub budget: u64,
 }
@@ -67,7 +68,7 @@ impl Store {
 
     /// The least that the store can live with.
     pub fn least_bytes(&self) -> u64 {
-        self.index_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
+        self.index_bytes() + self.pinned_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
     }
 
     /// State on disk instead of in memory.
@@ -128,15 +129,15 @@ impl Store {
         self.log.is_shared()
     }
 
-    /// Whether the budget can hold the indexes and a few segments at all.
+    /// Whether the budget can hold the indexes, what is never evicted, and a few segments at all.
     ///
     /// # Errors
     /// If not: no waiting helps.
     pub fn check_budget(&self) -> Result<(), OverBudget> {
         let Some(budget) = self.config.budget else { return Ok(()) };
-        let index = self.index_bytes();
-        let least = index + LEAST * self.config.segment_bytes as u64;
-        if least > budget { Err(OverBudget { index, budget }) } else { Ok(()) }
+        let (index, pinned) = (self.index_bytes(), self.pinned_bytes());
+        let least = index + pinned + LEAST * self.config.segment_bytes as u64;
+        if least > budget { Err(OverBudget { index, pinned, budget }) } else { Ok(()) }
     }
 
     /// How many segments fit beside everything else.
@@ -144,14 +145,15 @@ impl Store {
         (budget.saturating_sub(self.fixed_bytes()) / self.config.segment_bytes as u64) as usize
     }
 
-    /// Evicts the oldest segments until there is memory for two more. Returns the bytes that were given up.
+    /// Evicts the oldest segments until there is memory for two more, and for reads. Returns the bytes that were given
+    /// up.
     pub(super) fn evict(&mut self) -> usize {
         let Some(budget) = self.config.budget else { return 0 };
         let segment = self.config.segment_bytes as u64;
         let mut given_up = 0;
-        while self.memory_bytes() + 2 * segment > budget {
+        while self.memory_bytes() + 2 * segment + self.unread() > budget {
             self.log.drop_spare();
-            if self.memory_bytes() + 2 * segment <= budget || !self.evict_oldest() {
+            if self.memory_bytes() + 2 * segment + self.unread() <= budget || !self.evict_oldest() {
                 break;
             }
             self.log.drop_spare();
@@ -172,35 +174,11 @@ impl Store {
             // Nothing but what was moved had kept it.
             return true;
         }
-        let Some(parts) = self.files.locate(sequence, self.log.segment(slot).end) else { return false };
+        let parts = self.files.locate(sequence, self.log.segment(slot).end);
+        debug_assert!(parts.is_some(), "a durable segment lies in files, in the order of the log");
+        let Some(parts) = parts else { return false };
         self.log.evict(slot, parts);
         true
-    }
-
-    /// Copies what must stay in memory from a segment to the tail.
-    fn move_pinned(&mut self, slot: u32) {
-        let Some(from) = self.config.pinned_from else { return };
-        let pinned = |store: &Store| {
-            store.tables.iter().flatten().any(|table| table.state >= from && table.shares.of(slot) > 0)
-        };
-        let sequence = self.log.segment(slot).sequence;
-        let (mut block, mut record) = (0, block::HEADER as u32);
-        while self.log.slot_at(sequence) == Some(slot)
-            && pinned(self)
-            && let Some((_, end, next)) = self.log.records_at(slot, block)
-        {
-            while record < end && self.log.slot_at(sequence) == Some(slot) {
-                let address = self.log.address(slot, record);
-                let header = self.log.header(address);
-                let state = self.by_id.get(&header.table).and_then(|at| self.tables[*at as usize].as_ref());
-                if state.is_some_and(|table| table.state >= from) {
-                    self.move_if_live(address);
-                }
-                record += header.size() as u32;
-            }
-            block = next;
-            record = next + block::HEADER as u32;
-        }
     }
 
     /// The next segments that are to be written ahead of a checkpoint, if there are any: to be written in the
@@ -244,7 +222,7 @@ impl Store {
 
     /// Memory that should be free before the next segments are written.
     fn headroom(&self) -> u64 {
-        4 * self.config.segment_bytes as u64
+        4 * self.config.segment_bytes as u64 + self.unread()
     }
 
     /// Takes notice of what became of the spill.

@@ -180,7 +180,8 @@ impl Store {
         }
         let at = (cursor.sequence, cursor.block);
         let stretch = self.stretch();
-        self.hold(slot, cursor.block, stretch);
+        let alone = self.fetch.held.is_empty();
+        self.hold(slot, cursor.block, stretch, alone);
         let first = match self.fetch.held_at(at) {
             Some((first, Some(_))) => first,
             _ => return None,
@@ -226,7 +227,8 @@ impl Store {
         table.supersede(log, address, new);
     }
 
-    fn move_evicted_if_live(
+    /// As [`Store::move_if_live`], for a record of an evicted segment that was read.
+    pub(super) fn move_evicted_if_live(
         &mut self,
         address: Address,
         header: record::Header,

@@ -12,7 +12,7 @@ use crate::log::{Address, block};
 use crate::planted;
 use crate::read::{Fetched, Read};
 
-/// Reads under way take a sixteenth of the budget, but at least this many bytes.
+/// Reads under way take a sixteenth of the budget, or up to an eighth if that is less than this many bytes.
 const LEAST_READS: u64 = 64 << 10;
 /// Without a budget as many, in bytes.
 const READS: u64 = 16 << 20;
@@ -145,9 +145,26 @@ impl Store {
         !self.reserved_out()
     }
 
+    /// One read for keys may always be under way, or else nothing would ever come.
     fn reserved_out(&self) -> bool {
-        let limit = self.config.budget.map_or(READS, |budget| (budget / 16).max(LEAST_READS));
-        self.fetch.reserved >= limit
+        !self.fetch.looked_up.is_empty() && self.is_read_enough()
+    }
+
+    /// Each read takes as much of the tail when it comes as it has reserved: more are not asked for than fit.
+    fn is_read_enough(&self) -> bool {
+        let tight = |budget| self.memory_bytes() >= budget;
+        self.fetch.reserved >= self.most_reads() || self.config.budget.is_some_and(tight)
+    }
+
+    /// Memory that reads may take together.
+    fn most_reads(&self) -> u64 {
+        let of = |budget: u64| (budget / 16).max(LEAST_READS.min(budget / 8));
+        self.config.budget.map_or(READS, of)
+    }
+
+    /// Of it, what is left: nothing is read while all is in memory.
+    pub(super) fn unread(&self) -> u64 {
+        if self.is_resident() { 0 } else { self.most_reads().saturating_sub(self.fetch.reserved) }
     }
 
     fn look_up_evicted(&mut self, table: TableId, hash: u64, address: Address) {
@@ -178,14 +195,14 @@ impl Store {
         self.fetch.request(read);
     }
 
-    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends, or nothing if
-    /// memory for reads is out.
-    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize) -> Option<u32> {
+    /// Asks for a stretch of an evicted segment, to be held until it is released. Returns where it ends; or nothing if
+    /// memory for reads is out, and its owner is not lost without it.
+    pub(super) fn hold(&mut self, slot: u32, offset: u32, most: usize, needed: bool) -> Option<u32> {
         let sequence = self.log.segment(slot).sequence;
         if let Some((start, _)) = self.fetch.held_at((sequence, offset)) {
             return Some(start + self.fetch.held[&(sequence, start)].0);
         }
-        if self.reserved_out() && !self.fetch.held.is_empty() {
+        if !needed && self.is_read_enough() {
             return None;
         }
         let extent = self.log.extent(slot, offset, most);

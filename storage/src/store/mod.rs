@@ -74,6 +74,7 @@ mod config;
 mod fetch;
 mod files;
 mod operate;
+mod pinned;
 mod restore;
 mod scan;
 mod seal;

@@ -18,7 +18,7 @@ use crate::snapshot::{self, DeltaFile, StoreSnapshot};
 
 /// Of the budget, what one of two stores may take while the keys of one are copied to the other.
 const HALF: u64 = 2;
-/// Keys that are copied before the copy is kept within its budget.
+/// Keys that are copied before the copy is kept within its budget, at most.
 const STEP: usize = 256;
 /// Bits of a second hash that hold the size of its record, in units of eight bytes.
 const SIZE_BITS: u32 = 20;
@@ -71,11 +71,14 @@ impl Store {
         merged.last_epoch = epoch;
         for part in parts {
             let only = parts.len() == 1;
-            let config = if only { config.clone() } else { half.clone() };
+            let of_part = if only { config.clone() } else { half.clone() };
+            // Nothing may be appended between what is read.
+            let config = StoreConfig { pinned_from: None, ..of_part };
             let loader = Loader { store: Store::new(config), skipped: false, checks: None, owns: &owns };
             let (mut store, whole) = loader.load(&*disk, dir, part).await?;
             store.last_epoch = store.last_epoch.max(epoch);
             if whole && only {
+                store.pin(half.pinned_from, &reader, &disk, dir).await?;
                 return Ok(store);
             }
             store.set_budget(half.budget);
@@ -110,7 +113,8 @@ impl Store {
             let mut scan = Scan::default();
             loop {
                 let mut result = Ok(());
-                let step = other.scan(from, &mut scan, STEP, |key, value| {
+                let together = STEP.min(self.records_per_segment());
+                let step = other.scan(from, &mut scan, together, |key, value| {
                     if result.is_ok() {
                         result = self.enter_new(to, key, value);
                     }
@@ -142,7 +146,7 @@ impl Store {
     }
 
     /// Writes ahead and evicts until there is room.
-    async fn make_room(&mut self, disk: &Rc<dyn Disk>, dir: &Path) -> Result<(), StoreError> {
+    pub(super) async fn make_room(&mut self, disk: &Rc<dyn Disk>, dir: &Path) -> Result<(), StoreError> {
         loop {
             self.evict();
             let Some(spill) = self.spill() else { return Ok(()) };

@@ -200,14 +200,16 @@ impl Store {
     fn read_ahead(&mut self, table: TableId, slot: u32, scan: &Scan) {
         let stretch = self.stretch();
         let (mut slot, mut at, mut sequence) = (slot, scan.block, scan.sequence);
+        let mut needed = true;
         for _ in 0..AHEAD {
             if at >= self.log.segment(slot).end || self.log.segment(slot).evicted.is_none() {
                 let Some((next, of)) = self.next_share(table, sequence + 1) else { return };
                 (sequence, slot, at) = (next, of, 0);
+                needed = false;
             }
             if self.log.segment(slot).evicted.is_some() {
-                let Some(end) = self.hold(slot, at, stretch) else { return };
-                at = end;
+                let Some(end) = self.hold(slot, at, stretch, needed) else { return };
+                (at, needed) = (end, false);
             }
         }
     }

@@ -154,19 +154,11 @@ fn endure(
     }
 }
 
-/// The greatest segment of a store whose limit is as small as the scenarios draw it, in bytes.
-const SEGMENT: u64 = 16 << 10;
-
-/// Whether no core has taken a tenth more than its memory, and two segments for each of its two stores: what is on its
-/// way to the tail when a limit is met.
+/// Whether no core has taken a tenth more than its memory.
 fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
     let Some(memory) = memory else { return Ok(()) };
     let shards = control.metrics().shards();
-    match shards
-        .iter()
-        .map(|shard| shard.most_state_bytes.get())
-        .find(|most| *most > memory + memory / 10 + 4 * SEGMENT)
-    {
+    match shards.iter().map(|shard| shard.most_state_bytes.get()).find(|most| *most > memory + memory / 10) {
         None => Ok(()),
         Some(most) => {
             Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
