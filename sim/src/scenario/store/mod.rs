@@ -4,6 +4,7 @@
 //! After every restore the state is that of the checkpoint, which is no older than the last acknowledged one.
 
 mod checkpoint;
+mod drill;
 mod keeper;
 mod model;
 mod operate;
@@ -15,6 +16,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream::host::{CoreMain, Host};
 use millstream_storage::error::StoreError;
+
+pub use self::drill::{Drill, Drilled, Strike};
 
 use self::keeper::Stop;
 use self::model::Ledger;
@@ -36,12 +39,20 @@ pub(crate) struct Plan {
     /// Bytes of most values.
     usual_len: usize,
     steps: u64,
-    /// One step in so many begins a checkpoint.
-    checkpoint_every: u64,
+    checkpoints: Checkpoints,
     /// Steps until others get their turn.
     breath: u64,
     /// The last process does little, and is not killed.
     last: bool,
+}
+
+/// When a checkpoint begins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Checkpoints {
+    /// Once in so many steps, or sooner, or later.
+    OneIn(u64),
+    /// After every so many steps; and it is waited for.
+    At(u64),
 }
 
 impl Plan {
@@ -54,7 +65,7 @@ impl Plan {
             namespaces: random.range(1, 3),
             usual_len: *random.pick(&[8, 16, 100, 300]),
             steps: random.magnitude(4000),
-            checkpoint_every: random.range(20, 1000),
+            checkpoints: Checkpoints::OneIn(random.range(20, 1000)),
             breath: random.magnitude(64),
             last: false,
         }

@@ -60,6 +60,8 @@ pub(super) struct Ledger {
     pub begun: BTreeMap<u64, Model>,
     /// The newest checkpoint that was acknowledged.
     pub acknowledged: u64,
+    /// How many were.
+    pub checkpoints: u64,
     pub epoch: u64,
     /// Numbers of values that were given out.
     pub stamps: u64,
@@ -82,6 +84,7 @@ impl Ledger {
     /// It is durable: nothing older may be restored from now on.
     pub(super) fn acknowledge(&mut self, epoch: u64) {
         self.acknowledged = self.acknowledged.max(epoch);
+        self.checkpoints += 1;
         self.begun = self.begun.split_off(&self.acknowledged);
     }
 

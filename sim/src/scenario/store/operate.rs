@@ -247,8 +247,8 @@ impl Session {
         let store = &mut self.keepers[core].store;
         if what == 0 {
             let until = time + 20;
-            let gone: Vec<_> = expected.extract_if(time..=until, |_, _| true).collect();
-            let count: usize = gone.iter().map(|(_, numbers)| numbers.len()).sum();
+            let count: usize = expected.range(time..=until).map(|(_, numbers)| numbers.len()).sum();
+            expected.retain(|of, _| !(time..=until).contains(of));
             same("removal from timeline", key, timeline::remove(store, &owner, time, until), count as u64)?;
         } else {
             timeline::insert(store, &owner, time, &number.to_le_bytes())?;

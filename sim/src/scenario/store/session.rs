@@ -13,7 +13,7 @@ use millstream_storage::store::{Store, StoreConfig, TableId};
 use super::checkpoint::{self, DATA, Manifest, Outcome, UnderWay};
 use super::keeper::{Keeper, Stop};
 use super::model::{Ledger, Model, value_in};
-use super::{Plan, Shared};
+use super::{Checkpoints, Plan, Shared};
 use crate::random::Random;
 
 /// States by number. Collections stay in memory.
@@ -104,8 +104,13 @@ impl Session {
             if step % self.plan.breath == 0 {
                 self.host.yield_now().await;
             }
-            if self.random.below(self.plan.checkpoint_every) == 0 {
-                self.checkpoint();
+            match self.plan.checkpoints {
+                Checkpoints::OneIn(every) if self.random.below(every) == 0 => self.checkpoint(),
+                Checkpoints::At(every) if step % every == every - 1 => {
+                    self.checkpoint();
+                    self.settle_at_last().await?;
+                }
+                _ => {}
             }
             self.settle().await?;
         }
@@ -230,7 +235,7 @@ fn collections(store: &Store, found: &mut Model) {
     for (key, owner) in all(TIMELINES) {
         let times = found.timelines.entry(key).or_default();
         for entry in timeline::range(store, &owner, i64::MIN, i64::MAX) {
-            times.entry(entry.time).or_insert_with(Vec::new).push(number(entry.value));
+            times.entry(entry.time).or_default().push(number(entry.value));
         }
     }
 }
