@@ -22,7 +22,7 @@
 
 use std::time::Duration;
 
-use crate::coverage::Site;
+use crate::coverage::{Fault, Site};
 use crate::random::{Chance, Random};
 
 /// How much of what was not synced a power loss takes.
@@ -59,6 +59,15 @@ impl Spells {
     }
 }
 
+/// One fault at one place: so that every place can be tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Aim {
+    /// A fault of a running disk. Those of the media strike what a write has just written.
+    pub fault: Fault,
+    /// Which of the operations that it can strike, from 1.
+    pub nth: u64,
+}
+
 /// Which faults are injected, and how often.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FaultPlan {
@@ -88,6 +97,8 @@ pub struct FaultPlan {
     pub latent_sector: Chance,
     /// Per write. Beyond tolerance.
     pub misdirected: Chance,
+    /// One fault at one operation, besides.
+    pub aim: Option<Aim>,
     /// The only kind of file that the faults beyond tolerance strike; otherwise any but inputs.
     pub media: Option<Site>,
 }
@@ -109,6 +120,7 @@ impl FaultPlan {
             bit_rot: Chance::NEVER,
             latent_sector: Chance::NEVER,
             misdirected: Chance::NEVER,
+            aim: None,
             media: None,
         }
     }
@@ -156,7 +168,9 @@ impl FaultPlan {
 
     /// Whether a fault is possible that the engine can only stop for.
     pub fn is_beyond_tolerance(&self) -> bool {
-        [self.bit_rot, self.latent_sector, self.misdirected].into_iter().any(Chance::is_possible)
+        let media = [Fault::BitRot, Fault::LatentSector, Fault::Misdirected];
+        let aimed = self.aim.is_some_and(|aim| media.contains(&aim.fault));
+        aimed || [self.bit_rot, self.latent_sector, self.misdirected].into_iter().any(Chance::is_possible)
     }
 }
 

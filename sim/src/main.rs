@@ -145,6 +145,9 @@ fn report(scenario: &Scenario, summary: &Summary, took: Duration, options: Optio
         summary.points as f64 / seconds,
         summary.findings.len(),
     );
+    if summary.work > 0 {
+        println!("{} operations: {:.0} operations/s", summary.work, summary.work as f64 / seconds);
+    }
     println!("{}", summary.coverage);
     for outcome in &summary.findings {
         print_finding(scenario, outcome, options);

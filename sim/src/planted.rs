@@ -49,11 +49,19 @@ pub const BUGS: &[Bug] = &[
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),
     bug("evicted_taken_for_present", "a key whose state was in memory is not asked for again", "crowded"),
     bug("heads_die_first", "the expired head of a collection is dropped before its other parts", "crowded"),
+    bug("stale_fetch", "what was read late replaces what was written meanwhile", "store"),
+    bug("dead_spill_named", "a file is named that was dead before it was written ahead to its end", "store"),
+    bug(
+        "tombstone_compacted_early",
+        "a tombstone is dropped while an older record of its key is on disk",
+        "store",
+    ),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
     bug("past_stable_offset", "a reader of committed records sees open transactions", "topic"),
     bug("torn_tail_accepted", "the checksums of a topic's batches are not compared", "topic"),
+    bug("trimmed_passes_for_committed", "what was aborted is read once it is trimmed and forgotten", "topic"),
     bug("no_segment_dir_sync", "the name of a topic's new segment is not made durable", "topic"),
 ];
 

@@ -85,6 +85,13 @@ impl Random {
         self.rng.next_u64()
     }
 
+    /// A stream of its own: what is drawn from it later leaves this one as it is.
+    pub fn split(&mut self) -> Random {
+        let mut key = [0; 32];
+        self.fill(&mut key);
+        Random { rng: ChaCha8Rng::from_seed(key) }
+    }
+
     /// A number below `n` (by multiply-shift: the bias, below n / 2⁶⁴, does not matter here).
     ///
     /// # Panics

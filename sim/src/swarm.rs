@@ -28,6 +28,8 @@ pub struct Summary {
     pub seeds: u64,
     /// Scheduling points.
     pub points: u64,
+    /// What the scenario counts, if it counts something.
+    pub work: u64,
     /// What the faults struck.
     pub coverage: Coverage,
     /// Outcomes with a finding, lowest seed first. Unless it kept going, the first is the lowest there is.
@@ -72,6 +74,7 @@ impl Summary {
     fn add(&mut self, outcome: Outcome) {
         self.seeds += 1;
         self.points += outcome.points;
+        self.work += outcome.work;
         self.coverage.add(&outcome.coverage);
         if outcome.finding.is_some() {
             self.findings.push(outcome);

@@ -3,9 +3,9 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 12] = [
+const SCENARIOS: [&str; 13] = [
     "windows", "process", "kinds", "union", "idle", "files", "poison", "rescale", "larger", "topics",
-    "topic", "beyond",
+    "store", "topic", "beyond",
 ];
 
 fn scenario(name: &str) -> Scenario {

@@ -248,7 +248,22 @@ impl Model {
                 return Ok(Reply::Done);
             }
         }
+        if self.trouble.is_aimed(Fault::Misdirected, site) {
+            self.write_part(inode, offset, &vec![0; bytes.len()]);
+            self.file(inode).content.misplace(offset + ATOMIC, bytes);
+            return Ok(Reply::Done);
+        }
         self.write_part(inode, offset, bytes);
+        let range = offset..offset + bytes.len().max(1);
+        if self.trouble.is_aimed(Fault::BitRot, site) {
+            let (at, bit) =
+                (self.random.range(range.start as u64, range.end as u64 - 1), self.random.below(8));
+            self.file(inode).content.flip(at as usize, bit as u8);
+        }
+        if self.trouble.is_aimed(Fault::LatentSector, site) {
+            let sector = self.random.range(range.start as u64, range.end as u64 - 1) as usize / ATOMIC;
+            self.file(inode).unreadable.insert(sector);
+        }
         Ok(Reply::Done)
     }
 

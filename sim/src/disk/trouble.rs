@@ -18,6 +18,8 @@ pub(crate) struct Trouble {
     spread: u64,
     /// Nanoseconds per KiB.
     per_kib: u64,
+    /// Operations that the aimed fault could have struck.
+    seen: u64,
 }
 
 impl Trouble {
@@ -31,6 +33,7 @@ impl Trouble {
             least: random.magnitude(100_000),
             spread: random.magnitude(1_000_000),
             per_kib: random.magnitude(1_000),
+            seen: 0,
         }
     }
 
@@ -55,6 +58,14 @@ impl Trouble {
         strikes
     }
 
+    /// Whether this is the operation that a fault is aimed at.
+    pub(crate) fn is_aimed(&mut self, fault: Fault, site: Site) -> bool {
+        let Some(aim) = self.plan.aim.filter(|aim| aim.fault == fault) else { return false };
+        self.seen += 1;
+        let strikes = self.seen == aim.nth;
+        self.strikes_in(fault, site, strikes)
+    }
+
     fn strikes_in(&mut self, fault: Fault, site: Site, on: bool) -> bool {
         if on {
             self.hit(fault, site);
@@ -63,17 +74,18 @@ impl Trouble {
     }
 
     pub(crate) fn sync_error(&mut self, site: Site, random: &mut Random) -> bool {
-        self.strikes(Fault::SyncError, site, self.plan.sync_error, random)
+        self.is_aimed(Fault::SyncError, site)
+            || self.strikes(Fault::SyncError, site, self.plan.sync_error, random)
     }
 
     pub(crate) fn no_space(&mut self, now: u64, site: Site, random: &mut Random) -> bool {
         let on = self.no_space.is_on(now, random);
-        self.strikes_in(Fault::NoSpace, site, on)
+        self.is_aimed(Fault::NoSpace, site) || self.strikes_in(Fault::NoSpace, site, on)
     }
 
     pub(crate) fn too_many_files(&mut self, now: u64, site: Site, random: &mut Random) -> bool {
         let on = self.too_many_files.is_on(now, random);
-        self.strikes_in(Fault::TooManyFiles, site, on)
+        self.is_aimed(Fault::TooManyFiles, site) || self.strikes_in(Fault::TooManyFiles, site, on)
     }
 
     fn can_rot(&self, site: Site) -> bool {
@@ -97,7 +109,7 @@ impl Trouble {
     pub(crate) fn latency(&mut self, now: u64, size: usize, site: Site, random: &mut Random) -> u64 {
         let usual = self.least + random.below(self.spread) + self.per_kib * (size as u64 / 1024);
         let slow = self.slow.is_on(now, random);
-        if self.strikes(Fault::Stuck, site, self.plan.stuck, random) {
+        if self.is_aimed(Fault::Stuck, site) || self.strikes(Fault::Stuck, site, self.plan.stuck, random) {
             usual + random.magnitude(STUCK)
         } else if self.strikes_in(Fault::Slow, site, slow) {
             usual * random.range(2, 100)

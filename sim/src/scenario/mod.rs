@@ -3,6 +3,7 @@
 pub mod control;
 pub mod engine;
 pub mod protocol;
+pub mod store;
 pub mod topic;
 
 use std::cell::RefCell;
@@ -79,6 +80,8 @@ pub struct Outcome {
     pub hash: u64,
     /// Scheduling points.
     pub points: u64,
+    /// What the scenario counts, if it counts something.
+    pub work: u64,
     /// Virtual time.
     pub time: Duration,
     /// What the faults struck.
@@ -124,6 +127,7 @@ impl Scenario {
             seed,
             hash: world.trace_hash(),
             points: world.points(),
+            work: world.work(),
             time: world.now(),
             coverage: world.disk().coverage(),
             events: world.events(),
@@ -162,7 +166,7 @@ pub fn restart_until_done(
 
 /// Every scenario, those with a planted bug included.
 pub fn all() -> Vec<Scenario> {
-    [engine::scenarios(), topic::scenarios(), protocol::scenarios(), control::scenarios()]
+    [engine::scenarios(), store::scenarios(), topic::scenarios(), protocol::scenarios(), control::scenarios()]
         .into_iter()
         .flatten()
         .collect()

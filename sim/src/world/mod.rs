@@ -144,6 +144,8 @@ pub struct World {
     crash: Option<Crash>,
     processes: u64,
     points: u64,
+    /// What the scenario counts.
+    work: u64,
     /// The longest life of a process so far: points, disk operations.
     longest: [u64; 2],
 }
@@ -168,6 +170,7 @@ impl World {
             crash: None,
             processes: 0,
             points: 0,
+            work: 0,
             longest: [256, 32],
         }
     }
@@ -256,6 +259,16 @@ impl World {
     /// Scheduling points so far, in all processes.
     pub fn points(&self) -> u64 {
         self.points
+    }
+
+    /// Adds to what the scenario counts: operations, records.
+    pub fn count_work(&mut self, work: u64) {
+        self.work += work;
+    }
+
+    /// What the scenario has counted.
+    pub fn work(&self) -> u64 {
+        self.work
     }
 
     /// The hash of everything that happened so far: equal for equal runs.

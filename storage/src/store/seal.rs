@@ -66,7 +66,8 @@ impl Store {
             self.put_back(&unfinished);
         }
         self.settle_spill();
-        let ahead = self.spilling.clone();
+        // Of one that is dead meanwhile the tombstones may be dropped already: naming it would bring back what they hid.
+        let ahead = self.spilling.clone().filter(|ahead| self.is_alive(ahead) || planted!(dead_spill_named));
         self.part = 0;
         self.log.seal();
         self.drop_dead_files();
@@ -82,6 +83,11 @@ impl Store {
     }
 
     /// Adds the blocks of the newest files when there are many small ones. Returns the epoch of the first of them.
+    /// Whether a segment that is being written ahead holds anything yet.
+    fn is_alive(&self, ahead: &Ticket) -> bool {
+        ahead.ranges.keys().any(|at| self.log.is_alive(at.0))
+    }
+
     fn fold(&self, ranges: &mut Ranges) -> (u64, u32) {
         let bytes = ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum();
         let folded = self.files.to_fold(bytes);

@@ -122,6 +122,9 @@ impl TopicReader {
             match segment.ahead(cursor.offset, self.isolation == Isolation::Committed).await {
                 Ok(Ahead::Frame(meta, payload)) => match self.fate(&meta, &mut decided).await? {
                     Fate::Open => return Ok(None),
+                    // The segment was removed while it is open here. Of what was trimmed nobody remembers what was
+                    // aborted: it would pass for committed.
+                    _ if self.is_trimmed(cursor) => cursor.segment = None,
                     fate => {
                         let from = std::mem::replace(&mut cursor.offset, meta.end_offset());
                         let segment = cursor.segment.as_mut().expect("still there");
@@ -160,6 +163,12 @@ impl TopicReader {
             return Ok(Fate::Committed);
         }
         Ok(fate)
+    }
+
+    /// Whether it is known that the cursor's offset is gone: then locating it says so.
+    fn is_trimmed(&self, cursor: &Cursor) -> bool {
+        let start = self.decisions.state.starts[cursor.partition as usize];
+        cursor.offset < start && !planted!(trimmed_passes_for_committed)
     }
 
     /// Looks at the tail again: at what was written since, and whether another segment goes on.

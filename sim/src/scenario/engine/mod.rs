@@ -42,6 +42,11 @@ trait Work {
         None
     }
 
+    /// Batches that a ring holds, if that is not to be drawn.
+    fn ring_depth(&self) -> Option<usize> {
+        None
+    }
+
     /// Whether the counts of a run from the very beginning to the very end are right.
     fn account(&self, _report: &Report) -> Result<(), Finding> {
         Ok(())
@@ -117,6 +122,9 @@ fn endure(
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
+        if let Some(depth) = work.ring_depth() {
+            config = config.ring_depth(depth);
+        }
         if let Some(memory) = work.memory() {
             config = config.memory_per_core(memory);
         }
@@ -226,7 +234,7 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
-        of("idle", "sources that fall silent for longer than they may", |world| union::Union::idle(world)),
+        union::idle_scenario(),
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),

@@ -13,17 +13,20 @@ use millstream::window::Tumbling;
 use super::data::{Event, Ids, Row, events, outside};
 use super::expected::Expected;
 use super::windows::sound;
-use super::{Finding, Work};
+use super::{Finding, Options, Scenario, Tolerance, Work, endure, survivable};
 use crate::collected::Collected;
 use crate::disk::DiskView;
+use crate::faults::Spells;
 use crate::feed::Feed;
-use crate::random::Random;
-use crate::world::World;
+use crate::random::{Random, Streams};
+use crate::world::{World, WorldConfig};
 
 pub(super) struct Union {
     marks: Watermarks,
     window: Tumbling,
     feeds: [Feed<Event>; 2],
+    /// One split is mostly idle and behind the rest.
+    aimed: bool,
     /// Without splits that are called idle nothing is late.
     exact: bool,
     ids: BTreeSet<u64>,
@@ -37,23 +40,40 @@ impl Union {
         Union::draw(world, true)
     }
 
-    pub(super) fn idle(world: &World) -> Union {
+    fn idle(world: &World) -> Union {
         Union::draw(world, false)
     }
 
     fn draw(world: &World, exact: bool) -> Union {
         let mut random = world.streams().stream("workload");
         let disorder = random.magnitude(200);
-        let splits = [splits(&mut random, disorder, 0), splits(&mut random, disorder, 1 << 32)];
+        let mut splits = [splits(&mut random, disorder, 0), splits(&mut random, disorder, 1 << 32)];
+        // One split is far behind all others, and it alone falls silent often: then those are waited for no more, and
+        // when it comes back they have moved on without it.
+        let aimed = !exact && random.below(4) > 0;
+        if aimed {
+            splits[1].truncate(1);
+            let behind = random.magnitude(300) as i64;
+            splits[1].iter_mut().flatten().for_each(|event| event.time -= behind);
+        }
         let longest = Duration::from_micros(random.magnitude(100_000));
         let marks = Watermarks::bounded(millis(disorder));
         let idle_after = if exact { 1 << 40 } else { random.magnitude(20_000) };
         let (one_in, size) = (random.range(2, 20), random.magnitude(1000));
+        let idle_after = if aimed { random.range(100, 2000) } else { idle_after };
+        let pauses = match aimed {
+            false => [(one_in, longest), (one_in, longest)],
+            true => [(2, Duration::from_micros(idle_after)), (3, Duration::from_micros(idle_after * 4))],
+        };
         let lateness = if random.coin() { 0 } else { random.magnitude(500) };
         let mut work = Union {
             marks: marks.idle_after(Duration::from_micros(idle_after)),
             window: Tumbling::of(millis(size)).allow_late(millis(lateness)),
-            feeds: splits.clone().map(|splits| Feed::new(splits).pausing(one_in, longest)),
+            feeds: [0, 1].map(|side| {
+                let (one_in, longest) = pauses[side];
+                Feed::new(splits[side].clone()).pausing(one_in, longest)
+            }),
+            aimed,
             exact,
             ids: splits.iter().flatten().flatten().map(|event| event.id).collect(),
             rows: Collected::new(outside(&mut random)),
@@ -92,6 +112,35 @@ impl Union {
     }
 }
 
+/// A world where cores often stand still for a moment. Then they look at their channels in other orders than the rest,
+/// and so reach other watermarks while a split is idle for a short time.
+fn with_stalls(streams: Streams) -> WorldConfig {
+    let mut config = survivable(streams);
+    let mut random = streams.stream("stalls");
+    if random.below(4) > 0 {
+        let mut micros = |most| Duration::from_micros(random.magnitude(most));
+        config.plan.stall = Some(Spells { gap: micros(20_000), length: micros(20_000) });
+    }
+    config
+}
+
+/// Sources that fall silent for longer than they may, mostly on several cores.
+pub(super) fn idle_scenario() -> Scenario {
+    let body = |world: &mut World, options: &Options| {
+        let work = Union::idle(world);
+        let cores = world.streams().stream("cores").range(1, 4) as usize;
+        let cores = options.cores.or(Some(cores).filter(|cores| *cores > 1));
+        endure(world, &Options { cores, ..*options }, &work, Tolerance::Faults)
+    };
+    Scenario {
+        name: "idle",
+        about: "sources that fall silent for longer than they may",
+        planted: false,
+        config: with_stalls,
+        body: Box::new(body),
+    }
+}
+
 /// Up to four splits with ids of their own, which begin about the same time.
 fn splits(random: &mut Random, disorder: u64, first: u64) -> Vec<Vec<Event>> {
     let count = random.range(1, 4);
@@ -114,6 +163,11 @@ impl Work for Union {
         rows.late().sink("late", self.late.clone());
         rows.map(Row::new).sink("rows", self.rows.clone());
         job
+    }
+
+    fn ring_depth(&self) -> Option<usize> {
+        // What is late to be looked at is not held back at its source.
+        self.aimed.then_some(64)
     }
 
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {
