@@ -146,10 +146,19 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     fn enter_part(&mut self, slot: usize, part: &Part) {
         let Store { tables, log, .. } = &mut self.store;
         let table = tables[slot].as_mut().expect("live tables are listed");
-        let mut ahead = part.records();
+        let (mut ahead, mut nearer) = (part.records(), part.records().skip(AHEAD / 2));
         ahead.by_ref().take(AHEAD).for_each(|record| table.index.prefetch_both(record.hash));
         for Gathered { hash, address, removes } in part.records() {
-            ahead.next().into_iter().for_each(|record| table.index.prefetch_both(record.hash));
+            if let Some(later) = ahead.next() {
+                table.index.prefetch_both(later.hash);
+            }
+            // Where there is an older record both keys are compared.
+            if let Some(later) = nearer.next()
+                && let Some(older) = table.index.candidate(later.hash)
+            {
+                crate::prefetch::read(log.pointer(older));
+                crate::prefetch::read(log.pointer(later.address));
+            }
             let found = table.index.find_alike(hash, |other, _| log.key(other) == log.key(address));
             match (found, removes) {
                 (None, false) => table.index.insert(hash, address),
