@@ -27,12 +27,23 @@ fn busy() -> Duration {
 fn checkpoint(dir: &Path, keys: u64, value: usize) -> StoreSnapshot {
     let mut store = Store::new(StoreConfig::new("bench", 1));
     let table = store.create_table(0, 0);
-    let value = vec![7; value];
-    for key in 0..keys {
-        let key = key.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes();
-        store.put(table, stable_hash(&key), &key, &value).expect("it fits");
-    }
-    block_on(store.seal(1).write(Rc::new(StdDisk), dir.to_owned())).expect("the disk has room")
+    let put = |store: &mut Store, keys: u64, value: &[u8]| {
+        for key in 0..keys {
+            let key = key.wrapping_mul(0x9E37_79B9_7F4A_7C15).to_le_bytes();
+            store.put(table, stable_hash(&key), &key, value).expect("it fits");
+        }
+    };
+    let write = |store: &mut Store, epoch| {
+        let written = block_on(store.seal(epoch).write(Rc::new(StdDisk), dir.to_owned()));
+        let written = written.expect("the disk has room");
+        store.flushed(epoch, &written);
+        written
+    };
+    put(&mut store, keys, &vec![7; value]);
+    write(&mut store, 1);
+    // Of a quarter an older record lies in the files too.
+    put(&mut store, keys / 4, &vec![8; value]);
+    write(&mut store, 2)
 }
 
 /// Restores all of it, or on one of two cores its share.

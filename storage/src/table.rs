@@ -62,6 +62,12 @@ impl Table {
         self.index.insert(hash, address);
     }
 
+    /// Counts bytes of records as live that lie in the segment of an address.
+    pub(crate) fn count_live(&mut self, log: &mut Log, address: Address, bytes: usize) {
+        log.count_live(address, bytes);
+        self.shares.add(log.slot_of(address), bytes);
+    }
+
     /// As [`Table::enter`], with the key's second hash.
     pub(crate) fn enter_checked(&mut self, log: &mut Log, hash: u64, address: Address, check: Option<u64>) {
         let bytes = log.header(address).size();

@@ -60,7 +60,7 @@ fn written(dir: &Path, keys: u32, len: usize) -> (StoreSnapshot, Model) {
 
 #[test]
 fn blocks_that_lie_across_several_reads_are_whole() {
-    for (keys, len) in [(9_000, 9), (900, 9_000), (20, 700_000)] {
+    for (keys, len) in [(200_000, 9), (900, 9_000), (20, 700_000)] {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (part, model) = written(dir.path(), keys, len);
         let store = restore(dir.path(), StoreConfig::new("again", 2), &[part], |_| true);

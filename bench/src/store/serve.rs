@@ -52,9 +52,7 @@ impl Server {
             Command::Overhead { keys, seconds, rounds, dir } => {
                 probe::overhead::run(keys, seconds, rounds, dir)
             }
-            Command::Disk { bytes, value_len, rounds, dir } => {
-                probe::disk::run(bytes, value_len, rounds, dir)
-            }
+            Command::Disk { work, dir } => probe::disk::run(work, dir),
         }
     }
 

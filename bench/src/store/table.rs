@@ -61,8 +61,15 @@ impl Table {
     }
 
     /// One row about a share, such as of the disk's bandwidth.
-    pub(super) fn share(&mut self, work: &Work<'_>, engine: &str, values: Vec<f64>, share: f64, goal: f64) {
-        let goal = Some((share >= goal, format!("{goal}")));
+    pub(super) fn share(
+        &mut self,
+        work: &Work<'_>,
+        engine: &str,
+        values: Vec<f64>,
+        share: f64,
+        goal: Option<f64>,
+    ) {
+        let goal = goal.map(|goal| (share >= goal, format!("{goal}")));
         self.row(work, engine, &Spread::of(values), Some(format!("{share:.2} of it")), goal);
     }
 

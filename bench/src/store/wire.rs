@@ -32,7 +32,17 @@ pub(super) enum Command {
     /// Our store with and without checkpoints, and a hash map, in turn.
     Overhead { keys: u64, seconds: f64, rounds: usize, dir: PathBuf },
     /// Our checkpoints and recoveries, and the disk alone, in turn.
-    Disk { bytes: u64, value_len: usize, rounds: usize, dir: PathBuf },
+    Disk { work: DiskWork, dir: PathBuf },
+}
+
+/// What is written and recovered.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct DiskWork {
+    /// Of the records of all cores together.
+    pub(super) bytes: u64,
+    pub(super) value_len: usize,
+    pub(super) rounds: usize,
+    pub(super) cores: usize,
 }
 
 /// What came of it.

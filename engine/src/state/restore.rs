@@ -30,12 +30,14 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
         return Ok(Store::new(config));
     };
     let (placement, shard) = (cx.placement.clone(), cx.shard);
+    // What this core wrote when there were as many of them is its own: keys need not be hashed to know that.
+    let unchanged = parts.len() == 1 && cx.parts(step).len() == cx.shards;
     let owns = move |state: u32, key: &[u8]| {
         let key = if is_timer_state(state) { key_of_timer(key).map_or(key, |(_, key)| key) } else { key };
         if planted!(group_off_by_one) {
             return placement.owner(millstream_storage::hash::stable_hash(key) + 1) == shard;
         }
-        placement.owner_of_key(key) == shard
+        unchanged || placement.owner_of_key(key) == shard
     };
     let restored = Store::restore(cx.host.disk(), directory, config, &parts, owns).await;
     restored.map_err(|error| {

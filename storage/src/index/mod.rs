@@ -13,6 +13,7 @@
 //! the memory of what was left is given back on the way. No insertion waits for more than a few lines, and the
 //! memory in use grows as evenly as the entries do.
 
+pub(crate) mod bulk;
 mod group;
 mod lines;
 mod scan;

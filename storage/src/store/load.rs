@@ -1,12 +1,14 @@
 //! Replaying the records of delta files into a store, block by block.
 //!
 //! What a record costs is mostly the memory of the index: of a block all keys are hashed first, and the lines of the
-//! index are asked for some records ahead of their use.
+//! index are asked for some records ahead of their use. Of what is adopted and stays in memory the records are only
+//! gathered, and entered at the end, one part of the index after the other.
 
 use super::{Store, TableId, operate};
 use crate::delta;
 use crate::error::Damage;
 use crate::hash::stable_hash;
+use crate::index::bulk::{Bulk, Gathered, Part};
 use crate::index::{Found, Index};
 use crate::log::{Address, record};
 use crate::planted;
@@ -28,6 +30,8 @@ pub(super) struct Loader<'a, F> {
     checks: Option<u64>,
     owns: &'a F,
     entries: Vec<Entry>,
+    /// What is adopted and stays in memory, by the table's slot.
+    bulks: Vec<Bulk>,
 }
 
 /// A record that is to be replayed.
@@ -57,7 +61,7 @@ type Old = Option<(Found, Address, usize)>;
 impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     /// `checks` is the seed of second hashes, where they are needed.
     pub(super) fn new(store: Store, checks: Option<u64>, owns: &'a F) -> Loader<'a, F> {
-        Loader { store, tables: Vec::new(), recent: 0, checks, owns, entries: Vec::new() }
+        Loader { store, tables: Vec::new(), recent: 0, checks, owns, entries: Vec::new(), bulks: Vec::new() }
     }
 
     /// Tells of the next part's tables, by ascending number.
@@ -75,8 +79,25 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         Index::sized(usize::try_from(keys).unwrap_or(usize::MAX), self.checks.is_some())
     }
 
+    /// Makes the index of a table that is adopted, for so many keys.
+    pub(super) fn expect_keys(&mut self, table: TableId, keys: u64) {
+        let index = self.index(keys);
+        if !self.evicts() {
+            debug_assert_eq!(
+                self.bulks.len(),
+                table.slot as usize,
+                "tables of a new store take slot after slot"
+            );
+            self.bulks.push(Bulk::of(&index, keys as usize));
+        }
+        Store::table_mut(&mut self.store.tables, table).index = index;
+    }
+
     /// All is loaded.
-    pub(super) fn finish(self) -> Store {
+    pub(super) fn finish(mut self) -> Store {
+        for (slot, bulk) in std::mem::take(&mut self.bulks).into_iter().enumerate() {
+            bulk.into_parts().for_each(|part| self.enter_part(slot, &part));
+        }
         let mut store = self.store;
         store.tables.iter_mut().flatten().for_each(|table| table.index.drop_checks());
         store
@@ -86,8 +107,75 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     /// store is of no use.
     pub(super) fn adopt(&mut self, block: &[u8], start: Address) -> Result<bool, (usize, Damage)> {
         let whole = self.gather(block)?;
-        self.replay(block, |loader, entry| loader.adopt_record(block, entry, start + u64::from(entry.at)));
+        match self.evicts() {
+            true => {
+                self.replay(block, |loader, entry| {
+                    loader.adopt_record(block, entry, start + u64::from(entry.at))
+                });
+            }
+            false => self.set_aside(start),
+        }
         Ok(whole)
+    }
+
+    /// Sets the records of a block at `start` aside, to be entered at the end. Until then all count as live, so that
+    /// none is freed.
+    fn set_aside(&mut self, start: Address) {
+        let Loader { store, entries, bulks, .. } = self;
+        let Store { tables, log, .. } = store;
+        // Counted together as long as the table stays the same.
+        let mut run = (u32::MAX, 0);
+        let mut count = |slot: u32, bytes: usize| {
+            if run.0 != slot {
+                let (before, bytes) = std::mem::replace(&mut run, (slot, 0));
+                if let Some(Some(table)) = tables.get_mut(before as usize) {
+                    table.count_live(log, start, bytes);
+                }
+            }
+            run.1 += bytes;
+        };
+        for entry in entries {
+            count(entry.slot, entry.header.size());
+            let (address, removes) = (start + u64::from(entry.at), entry.header.is_tombstone());
+            bulks[entry.slot as usize].add(Gathered { hash: entry.hash, address, removes });
+        }
+        count(u32::MAX, 0);
+    }
+
+    /// Enters the records of one part of a table's index.
+    fn enter_part(&mut self, slot: usize, part: &Part) {
+        let Store { tables, log, .. } = &mut self.store;
+        let table = tables[slot].as_mut().expect("live tables are listed");
+        let (mut ahead, mut nearer) = (part.records(), part.records().skip(AHEAD / 2));
+        ahead.by_ref().take(AHEAD).for_each(|record| table.index.prefetch_both(record.hash));
+        for Gathered { hash, address, removes } in part.records() {
+            if let Some(later) = ahead.next() {
+                table.index.prefetch_both(later.hash);
+            }
+            // Where there is an older record both keys are compared.
+            if let Some(later) = nearer.next()
+                && let Some(older) = table.index.candidate(later.hash)
+            {
+                crate::prefetch::read(log.pointer(older));
+                crate::prefetch::read(log.pointer(later.address));
+            }
+            let found = table.index.find_alike(hash, |other, _| log.key(other) == log.key(address));
+            match (found, removes) {
+                (None, false) => table.index.insert(hash, address),
+                (Some((found, old)), false) => {
+                    table.index.replace(found, hash, address);
+                    table.forget(log, old);
+                }
+                (found, true) => {
+                    if let Some((found, old)) = found.filter(|_| !planted!(tombstones_ignored)) {
+                        table.index.remove(found);
+                        table.forget(log, old);
+                    }
+                    log.count_tombstone(address, log.header(address).size());
+                    table.forget(log, address);
+                }
+            }
+        }
     }
 
     /// Copies the records of a block that are owned.

@@ -120,8 +120,7 @@ async fn adopt(
     let mut tables = Vec::with_capacity(part.tables.len());
     for table in &part.tables {
         let id = loader.store.insert_table(table.id, table.state, table.namespace, table.layout);
-        let index = loader.index(table.keys.min(most_keys(part)));
-        Store::table_mut(&mut loader.store.tables, id).index = index;
+        loader.expect_keys(id, table.keys.min(most_keys(part)));
         tables.push((table.id, id));
     }
     loader.set_tables(tables);

@@ -49,18 +49,34 @@ impl Fork {
 
 /// Runs something on a core as a job's shard would be run, on io_uring where it is allowed.
 fn on_core<T: Send + 'static>(
-    body: impl FnOnce(Rc<dyn Host>) -> LocalFuture<Outcome<T>> + Send + 'static,
+    body: impl FnOnce(Rc<dyn Host>) -> LocalFuture<Outcome<T>> + Clone + Send + 'static,
 ) -> Outcome<T> {
+    let results = on_cores(1, move |_, host| body.clone()(host))?;
+    results.into_iter().next().ok_or_else(|| "nothing ran".into())
+}
+
+/// As [`on_core`], on several cores at once, each of which is told its number.
+fn on_cores<T: Send + 'static>(
+    cores: usize,
+    body: impl Fn(usize, Rc<dyn Host>) -> LocalFuture<Outcome<T>> + Clone + Send + 'static,
+) -> Outcome<Vec<T>> {
     let (result, results) = mpsc::channel();
-    let main: CoreMain = Box::new(move |host| {
-        Box::pin(async move {
-            let outcome = body(host).await.map_err(|error| error.to_string());
-            // The receiver waits below for as long as the core lives.
-            let _ = result.send(outcome);
-        })
-    });
-    launch(&RuntimeConfig::default(), vec![main])?.join()?;
-    Ok(results.recv()??)
+    let main = |core: usize| {
+        let (body, result) = (body.clone(), result.clone());
+        let main: CoreMain = Box::new(move |host| {
+            Box::pin(async move {
+                let outcome = body(core, host).await.map_err(|error| error.to_string());
+                // The receiver waits below for as long as the core lives.
+                let _ = result.send((core, outcome));
+            })
+        });
+        main
+    };
+    launch(&RuntimeConfig::default(), (0..cores).map(main).collect())?.join()?;
+    drop(result);
+    let mut outcomes: Vec<_> = results.iter().collect();
+    outcomes.sort_unstable_by_key(|(core, _)| *core);
+    outcomes.into_iter().map(|(_, outcome)| Ok(outcome?)).collect()
 }
 
 /// Removes all files of a directory but those that a snapshot names.
