@@ -48,7 +48,6 @@ pub const BUGS: &[Bug] = &[
     bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),
     bug("evicted_taken_for_present", "a key whose state was in memory is not asked for again", "crowded"),
-    bug("heads_die_first", "the expired head of a collection is dropped before its other parts", "crowded"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
