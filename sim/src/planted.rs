@@ -48,7 +48,6 @@ pub const BUGS: &[Bug] = &[
     bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),
     bug("evicted_taken_for_present", "a key whose state was in memory is not asked for again", "crowded"),
-    bug("heads_die_first", "the expired head of a collection is dropped before its other parts", "crowded"),
     bug("stale_fetch", "what was read late replaces what was written meanwhile", "store"),
     bug("dead_spill_named", "a file is named that was dead before it was written ahead to its end", "store"),
     bug(

@@ -3,7 +3,6 @@
 use crate::collection::{self, Kind};
 use crate::index::Index;
 use crate::log::{Address, Log};
-use crate::planted;
 use crate::snapshot::Layout;
 
 /// A table of a store: its keys are its own, and it is dropped as a whole. Valid for the store that gave it, until
@@ -43,7 +42,7 @@ impl Table {
     /// Whether a record is the head of a collection of which other parts are left: it outlives them, so that a part that no
     /// head names is not there.
     pub(crate) fn has_parts(&self, log: &Log, key: &[u8], value: &[u8]) -> bool {
-        if !self.layout.parts || !collection::is_head(key) || planted!(heads_die_first) {
+        if !self.layout.parts || !collection::is_head(key) {
             return false;
         }
         // Nobody knows what it names.

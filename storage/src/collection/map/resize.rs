@@ -52,8 +52,8 @@ fn spread(store: &mut Store, owner: &Owner, fields: Fields, life: Option<Life>) 
 fn split(store: &mut Store, owner: &Owner, fields: Fields, life: Option<Life>) -> Result<(), TooLarge> {
     let new = fields.buckets;
     let old = partner(new);
-    let entries = entries_of(store, owner, old, life);
-    let fields = Fields { buckets: new + 1, ..fields };
+    let mut fields = Fields { buckets: new + 1, ..fields };
+    let entries = entries_of(store, owner, old, life, &mut fields);
     owner.part(new).is_new(store);
     if !planted!(split_loses_bucket) {
         write(store, owner, new, entries.iter().filter(|e| home(e, new + 1) == new), life)?;
@@ -71,8 +71,9 @@ pub(super) fn after_remove(store: &mut Store, owner: &Owner, fields: Fields, lif
         return;
     }
     let (last, into) = (n - 1, partner(n - 1));
-    let mut entries = entries_of(store, owner, into, life);
-    entries.extend(entries_of(store, owner, last, life));
+    let mut fields = fields;
+    let mut entries = entries_of(store, owner, into, life, &mut fields);
+    entries.extend(entries_of(store, owner, last, life, &mut fields));
     // What does not fit into one bucket stays in two.
     if write(store, owner, into, entries.iter(), life).is_ok() {
         owner.part(last).remove(store);
@@ -100,9 +101,24 @@ fn collect<'a>(entries: impl Iterator<Item = Entry<'a>>) -> Vec<Owned> {
     entries.map(|e| Owned { key: e.key.to_vec(), value: e.value.to_vec(), until: e.until }).collect()
 }
 
-fn entries_of(store: &Store, owner: &Owner, bucket: u32, life: Option<Life>) -> Vec<Owned> {
-    let record = owner.part(bucket).get(store);
-    record.map_or(Vec::new(), |record| collect(bucket_shape(life).entries(record)))
+/// The entries of a bucket that are to be seen; the others come off the head's counts. They must not meet those of another
+/// bucket: an older record of a bucket that was dropped may be back, with entries that have a younger one elsewhere.
+fn entries_of(
+    store: &Store,
+    owner: &Owner,
+    bucket: u32,
+    life: Option<Life>,
+    fields: &mut Fields,
+) -> Vec<Owned> {
+    let Some(record) = owner.part(bucket).get(store) else { return Vec::new() };
+    let seen = bucket_shape(life).entries(record).filter(|entry| {
+        let seen = expiry::sees(life, entry.until);
+        if !seen {
+            *fields = fields.plus(-1, -(entry.range.len() as i64));
+        }
+        seen
+    });
+    collect(seen)
 }
 
 /// Writes a bucket anew; one without entries is not there.

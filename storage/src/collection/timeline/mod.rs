@@ -72,9 +72,9 @@ fn child_entry<'a>(time: &'a [u8; 8], number: &'a [u8; 4]) -> New<'a> {
 /// });
 /// let [(root, height)] = heads[..] else { panic!("there is one timeline") };
 /// assert!(height == 2 && leaves > 1);
-/// # store.for_each(table, |key, record| if key.ends_with(&root.to_le_bytes()) {
-/// #     assert_eq!(timeline::children_of(record).count(), leaves as usize);
-/// # });
+/// store.for_each(table, |key, record| if key.ends_with(&root.to_le_bytes()) {
+///     assert_eq!(timeline::children_of(record).count(), leaves as usize);
+/// });
 /// # Ok::<(), millstream_storage::store::TooLarge>(())
 /// ```
 pub fn root(head: &[u8]) -> Option<(u32, u32)> {
