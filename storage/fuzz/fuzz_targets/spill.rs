@@ -2,6 +2,7 @@
 #![no_main]
 
 #[path = "../targets/mod.rs"]
+#[expect(dead_code, unused_imports, reason = "each fuzzer runs one of the targets")]
 mod targets;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| targets::spill(data));
