@@ -35,8 +35,8 @@ impl Bulk {
     /// For an index that was made for so many keys.
     pub(crate) fn of(index: &Index, keys: usize) -> Bulk {
         let count = (index.bytes() / PART).next_power_of_two().min(MOST_PARTS);
-        let part = keys / count;
-        let parts = (0..count).map(|_| Vec::with_capacity(part + part / 16)).collect();
+        // As many records again may be dead. What is not used of this is never touched.
+        let parts = (0..count).map(|_| Vec::with_capacity(keys / count * 2)).collect();
         Bulk { parts, shift: 63 - count.trailing_zeros() }
     }
 

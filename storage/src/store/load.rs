@@ -146,8 +146,9 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     fn enter_part(&mut self, slot: usize, part: &Part) {
         let Store { tables, log, .. } = &mut self.store;
         let table = tables[slot].as_mut().expect("live tables are listed");
-        let (mut ahead, mut nearer) = (part.records(), part.records().skip(AHEAD / 2));
-        ahead.by_ref().take(AHEAD).for_each(|record| table.index.prefetch_both(record.hash));
+        let (mut ahead, mut nearer) = (part.records(), part.records().skip(AHEAD));
+        // As far again as elsewhere: less is done for each of them.
+        ahead.by_ref().take(2 * AHEAD).for_each(|record| table.index.prefetch_both(record.hash));
         for Gathered { hash, address, removes } in part.records() {
             if let Some(later) = ahead.next() {
                 table.index.prefetch_both(later.hash);
