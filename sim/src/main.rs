@@ -7,7 +7,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use millstream_sim::planted::BUGS;
+use millstream_sim::planted::{BUGS, ELSEWHERE};
 use millstream_sim::scenario::{self, Options, Outcome, Scenario};
 use millstream_sim::swarm::{Summary, Swarm};
 
@@ -202,6 +202,9 @@ fn planted(seeds: u64, only: Option<&str>) -> ExitCode {
                 println!("{name:<24} NOT FOUND in {seeds} seeds of {}", scenario.name);
             }
         }
+    }
+    for (name, by) in ELSEWHERE.iter().filter(|(name, _)| only.is_none_or(|only| only == *name)) {
+        println!("{name:<24} not looked for here, but by {by}");
     }
     if all_found { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }

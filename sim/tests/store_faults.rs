@@ -6,7 +6,7 @@ use millstream_sim::disk::CrashKind;
 use millstream_sim::faults::Cruelty;
 use millstream_sim::scenario::store::{Drill, Strike};
 
-const BUDGETS: [Option<u64>; 2] = [None, Some(320 << 10)];
+const BUDGETS: [Option<u64>; 2] = [None, Some(192 << 10)];
 
 /// Tries every place, and returns how many there are.
 fn every_place(drill: Drill, strike: impl Fn(u64) -> Strike) -> u64 {
@@ -25,7 +25,7 @@ fn a_life_has_three_checkpoints_and_writes_ahead_when_memory_is_short() {
     for budget in BUDGETS {
         let drilled = Drill { budget, ..Drill::default() }.run(Strike::Never);
         assert_eq!((drilled.broken, drilled.checkpoints), (None, 3));
-        assert_eq!(drilled.written_ahead > 3, budget.is_some(), "{} files", drilled.written_ahead);
+        assert_eq!(drilled.written_ahead > 0, budget.is_some(), "{} files", drilled.written_ahead);
     }
 }
 
@@ -42,10 +42,8 @@ fn a_process_may_be_killed_at_every_operation() {
 fn the_power_may_go_at_every_operation_and_take_and_tear_what_was_not_synced() {
     for budget in BUDGETS {
         for cruelty in [Cruelty::Ordered, Cruelty::Arbitrary, Cruelty::Garbage] {
-            for seed in 0..2 {
-                let drill = Drill { seed, cruelty, budget };
-                every_place(drill, |n| Strike::Crash(CrashKind::PowerLoss, n));
-            }
+            let drill = Drill { cruelty, budget, ..Drill::default() };
+            every_place(drill, |n| Strike::Crash(CrashKind::PowerLoss, n));
         }
     }
 }

@@ -25,8 +25,6 @@ pub(super) struct Union {
     marks: Watermarks,
     window: Tumbling,
     feeds: [Feed<Event>; 2],
-    /// One split is mostly idle and behind the rest.
-    aimed: bool,
     /// Without splits that are called idle nothing is late.
     exact: bool,
     ids: BTreeSet<u64>,
@@ -73,7 +71,6 @@ impl Union {
                 let (one_in, longest) = pauses[side];
                 Feed::new(splits[side].clone()).pausing(one_in, longest)
             }),
-            aimed,
             exact,
             ids: splits.iter().flatten().flatten().map(|event| event.id).collect(),
             rows: Collected::new(outside(&mut random)),
@@ -167,7 +164,7 @@ impl Work for Union {
 
     fn ring_depth(&self) -> Option<usize> {
         // What is late to be looked at is not held back at its source.
-        self.aimed.then_some(64)
+        (!self.exact).then_some(64)
     }
 
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {

@@ -39,7 +39,7 @@ pub struct Drill {
 
 impl Default for Drill {
     fn default() -> Drill {
-        Drill { seed: 0, cruelty: Cruelty::Arbitrary, budget: Some(320 << 10) }
+        Drill { seed: 0, cruelty: Cruelty::Arbitrary, budget: Some(192 << 10) }
     }
 }
 
@@ -97,11 +97,11 @@ impl Drill {
         Plan {
             cores: 2,
             budget: self.budget,
-            keys: 1200,
+            keys: 300,
             namespaces: 2,
-            usual_len: 300,
-            steps: 1800,
-            checkpoints: super::Checkpoints::At(600),
+            usual_len: 1500,
+            steps: 360,
+            checkpoints: super::Checkpoints::At(120),
             breath: 16,
             last: false,
         }
