@@ -47,11 +47,6 @@ pub const BUGS: &[Bug] = &[
     bug("split_loses_bucket", "the entries of a map's new bucket are lost when one is split", "kinds"),
     bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("dead_spill_named", "a file is named that was dead before it was written ahead to its end", "store"),
-    bug(
-        "tombstone_compacted_early",
-        "a tombstone is dropped while an older record of its key is on disk",
-        "store",
-    ),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
