@@ -49,11 +49,6 @@ pub const BUGS: &[Bug] = &[
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),
     bug("evicted_taken_for_present", "a key whose state was in memory is not asked for again", "crowded"),
     bug("dead_spill_named", "a file is named that was dead before it was written ahead to its end", "store"),
-    bug(
-        "tombstone_compacted_early",
-        "a tombstone is dropped while an older record of its key is on disk",
-        "store",
-    ),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
