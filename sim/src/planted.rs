@@ -59,8 +59,8 @@ pub const BUGS: &[Bug] = &[
 
 /// Those that a scenario finds too seldom, and what is to find them.
 pub const ELSEWHERE: &[(&str, &str)] = &[
-    ("stale_fetch", "the test `every_planted_bug_is_found` of storage/tests/model.rs"),
-    ("tombstone_compacted_early", "the test `every_planted_bug_is_found` of storage/tests/model.rs"),
+    ("stale_fetch", "the test `what_comes_late_replaces_nothing_else` of storage/tests/seldom.rs"),
+    ("tombstone_compacted_early", "the test `tombstones_outlive_what_they_hide` of storage/tests/seldom.rs"),
     ("trimmed_passes_for_committed", "seed 15001380 of topic, in sim/corpus/seeds.txt"),
 ];
 
