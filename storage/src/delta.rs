@@ -49,6 +49,26 @@ impl Chunk {
     }
 }
 
+/// Opens a file and checks its length.
+pub(crate) async fn open(
+    disk: &dyn Disk,
+    dir: &Path,
+    expected: &DeltaFile,
+) -> Result<(Rc<dyn File>, PathBuf), StoreError> {
+    let path = dir.join(&expected.name);
+    let file = disk.open(&path, OpenMode::ReadDirect).await.map_err(StoreError::io("open", &path))?;
+    let found = file.len().await.map_err(StoreError::io("measure", &path))?;
+    let wrong = |at, damage| Err(StoreError::damaged(&path, at, damage));
+    match found.cmp(&expected.bytes) {
+        std::cmp::Ordering::Less => wrong(found, Damage::Truncated { found, expected: expected.bytes })?,
+        std::cmp::Ordering::Greater => {
+            wrong(expected.bytes, Damage::TrailingBytes { found, expected: expected.bytes })?
+        }
+        std::cmp::Ordering::Equal => {}
+    }
+    Ok((file, path))
+}
+
 impl DeltaReader {
     /// Opens the file, checks its length, and begins to read.
     pub(crate) async fn open(
@@ -56,17 +76,7 @@ impl DeltaReader {
         dir: &Path,
         expected: &DeltaFile,
     ) -> Result<DeltaReader, StoreError> {
-        let path = dir.join(&expected.name);
-        let file = disk.open(&path, OpenMode::ReadDirect).await.map_err(StoreError::io("open", &path))?;
-        let found = file.len().await.map_err(StoreError::io("measure", &path))?;
-        let wrong = |at, damage| Err(StoreError::damaged(&path, at, damage));
-        match found.cmp(&expected.bytes) {
-            std::cmp::Ordering::Less => wrong(found, Damage::Truncated { found, expected: expected.bytes })?,
-            std::cmp::Ordering::Greater => {
-                wrong(expected.bytes, Damage::TrailingBytes { found, expected: expected.bytes })?
-            }
-            std::cmp::Ordering::Equal => {}
-        }
+        let (file, path) = open(disk, dir, expected).await?;
         let &DeltaFile { store_id: store, epoch, part, .. } = expected;
         let mut reader = DeltaReader {
             file,

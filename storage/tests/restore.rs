@@ -113,3 +113,16 @@ fn a_wrong_number_of_keys_changes_nothing() {
         assert!(store.stats().index_bytes < 10 << 20, "no more is taken than the files can hold");
     }
 }
+
+#[test]
+fn a_manifest_that_lies_about_its_size_is_refused_before_memory_is_taken_for_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (mut part, model) = written(dir.path(), 100, 16);
+    part.tables[0].keys = 1 << 50;
+    let config = || StoreConfig::new("second", 2);
+    assert_eq!(contents(&restore(dir.path(), config(), &[part.clone()], |_| true)), model);
+    part.files.last_mut().expect("it has files").bytes = 1 << 60;
+    let refused = block_on(Store::restore(Rc::new(StdDisk), dir.path(), config(), &[part], |_, _| true));
+    let refused = refused.err().expect("the file is shorter").to_string();
+    assert!(refused.contains("first-"), "{refused}");
+}

@@ -6,7 +6,7 @@ use std::rc::Rc;
 use super::files::Span;
 use super::load::Loader;
 use super::{Store, StoreConfig, TableId};
-use crate::delta::DeltaReader;
+use crate::delta::{self, DeltaReader};
 use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
 use crate::log::record;
@@ -114,6 +114,10 @@ async fn adopt(
     part: &StoreSnapshot,
     owns: &impl Fn(u32, &[u8]) -> bool,
 ) -> Result<Option<Store>, StoreError> {
+    // The indexes are as large as the files say, so these are to be that long.
+    for file in &part.files {
+        delta::open(disk, dir, file).await?;
+    }
     let store = Store::new(config.clone());
     let checks = checks(&store, std::slice::from_ref(part));
     let mut loader = Loader::new(store, checks, owns);
