@@ -41,14 +41,14 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::delta::check_block;
-use crate::disk::{Disk, File, OpenMode};
+use crate::disk::{Disk, File, OpenMode, lacks_room};
 use crate::error::{Damage, StoreError};
 use crate::log::block::Identity;
 use crate::snapshot::DeltaFile;
 
 /// Files kept open, so that a read is mostly no more than a read: a core's share of the thousand that a process may
 /// have open by default.
-const OPEN: usize = 128;
+const OPEN: usize = 64;
 
 /// Blocks that a store needs from disk. Made by [`Store::take_reads`](crate::store::Store::take_reads), performed by
 /// [`Reader::perform`], and handed back to [`Store::admit`](crate::store::Store::admit).
@@ -129,8 +129,17 @@ impl Reader {
         if let Some(file) = self.known(is) {
             return Ok(file);
         }
-        let opened = self.disk.open(path, OpenMode::ReadDirect).await;
+        let mut opened = self.disk.open(path, OpenMode::ReadDirect).await;
+        if opened.as_ref().is_err_and(lacks_room) {
+            // No more files may be open: those that are kept for later need not be.
+            self.open.borrow_mut().clear();
+            opened = self.disk.open(path, OpenMode::ReadDirect).await;
+        }
         let file = opened.map_err(StoreError::io("open", path))?;
+        if let Some(file) = self.known(is) {
+            // Another read has opened it meanwhile.
+            return Ok(file);
+        }
         let mut open = self.open.borrow_mut();
         if open.len() >= OPEN {
             open.pop_front();

@@ -7,7 +7,6 @@
 use std::collections::BTreeMap;
 
 use millstream_storage::collection::{is_head, list, map, timeline};
-use millstream_storage::hash::stable_hash;
 use millstream_storage::store::{Store, TableId};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -63,17 +62,23 @@ async fn check_records(
     result
 }
 
-/// The inner nodes of all timelines of a table, by the hash of their records' keys, with their heights.
-type Inner = BTreeMap<u64, u32>;
+/// The inner nodes of all timelines of a table, by their records' keys, with their heights.
+type Inner = BTreeMap<Vec<u8>, u32>;
+
+/// Higher than this is no timeline: each level has twice as many entries below it, at least.
+const HIGHEST: u32 = 64;
 
 async fn check_timelines(cx: &OpenContext, store: &mut Store, table: TableId, spec: &Spec) -> Result<()> {
     let layout = store.layout(table);
-    let node = |key: &[u8], number: u32| stable_hash(&[layout.owner(key), &number.to_le_bytes()].concat());
+    let node = |key: &[u8], number: u32| [layout.owner(key), &number.to_le_bytes()].concat();
     let (mut inner, mut highest) = (Inner::new(), 0);
     check_records(cx, store, table, |key, record| {
         if let Some((root, height)) = is_head(key).then(|| timeline::root(record)).flatten()
             && height > 1
         {
+            if height > HIGHEST {
+                return Err(misplaced());
+            }
             inner.insert(node(key, root), height);
             highest = highest.max(height);
         }
@@ -83,7 +88,7 @@ async fn check_timelines(cx: &OpenContext, store: &mut Store, table: TableId, sp
     for height in (2..highest).rev() {
         let mut found = Vec::new();
         check_records(cx, store, table, |key, record| {
-            if inner.get(&stable_hash(key)) == Some(&(height + 1)) {
+            if inner.get(key) == Some(&(height + 1)) {
                 found.extend(timeline::children_of(record).map(|child| node(key, child)));
             }
             Ok(())
@@ -95,7 +100,7 @@ async fn check_timelines(cx: &OpenContext, store: &mut Store, table: TableId, sp
             }
         }
     }
-    check_records(cx, store, table, |key, record| match inner.get(&stable_hash(key)) {
+    check_records(cx, store, table, |key, record| match inner.get(key) {
         // What is taken for a leaf must have been checked as one.
         Some(2) if timeline::children_of(record).any(|child| inner.contains_key(&node(key, child))) => {
             Err(misplaced())
@@ -107,6 +112,6 @@ async fn check_timelines(cx: &OpenContext, store: &mut Store, table: TableId, sp
 }
 
 fn misplaced() -> Error {
-    let message = "a timeline's node is in two places; the checkpoint was tampered with";
+    let message = "a timeline's nodes make no tree; the checkpoint was tampered with";
     Error::new(ErrorKind::Restore, message)
 }

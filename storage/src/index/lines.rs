@@ -22,7 +22,7 @@ pub(super) struct Lines {
     mask: usize,
     /// How far to shift half a hash to get its line.
     shift: u32,
-    /// Second hashes of the keys, by slot, while a store is restored; see [`Index::check_keys`](super::Index).
+    /// Second hashes of the keys, by slot,, while a store is restored under a limit of memory.
     checks: Option<Vec<u64>>,
     /// The lines whose memory was given back while they were left.
     given_back: Range<usize>,

@@ -10,6 +10,7 @@ use crate::disk::SECTOR;
 use crate::expiry;
 use crate::log::{Address, Log, block, record};
 use crate::planted;
+use crate::table::Table;
 
 /// Logs shorter than this are not worth compacting, in bytes.
 const NOT_WORTH_IT: u64 = 256 << 10;
@@ -195,6 +196,7 @@ impl Store {
     fn compact_block(&mut self, slot: u32, cursor: &mut Cursor) -> Option<usize> {
         let Some(header) = self.log.block_at(slot, cursor.block) else { return Some(0) };
         let end = cursor.block + header.used;
+        self.prefetch_records(slot, cursor.record, end);
         while cursor.record < end {
             let address = self.log.address(slot, cursor.record);
             cursor.record += self.log.header(address).size() as u32;
@@ -205,6 +207,19 @@ impl Store {
         }
         cursor.next_block(cursor.block + header.len);
         Some(header.len as usize)
+    }
+
+    /// Asks for the lines of the index that say which records of a block live.
+    fn prefetch_records(&self, slot: u32, mut at: u32, end: u32) {
+        while at < end {
+            let address = self.log.address(slot, at);
+            let header = self.log.header(address);
+            at += header.size() as u32;
+            if let Some(table) = self.by_id.get(&header.table) {
+                let table = self.tables[*table as usize].as_ref();
+                table.iter().for_each(|table| table.index.prefetch_both(self.log.hash(address)));
+            }
+        }
     }
 
     /// As [`Store::compact_block`]; nothing while the block is on its way.
@@ -253,7 +268,7 @@ impl Store {
         if expired && !table.has_parts(log, log.key(address), log.value(address)) {
             table.index.remove(found);
             let key = log.key(address).to_vec();
-            *appended_bytes += bury(log, table.id, &key, address);
+            *appended_bytes += bury(log, table, &key, address);
             return table.forget(log, address);
         }
         let new = log.append_copy(address);
@@ -278,7 +293,7 @@ impl Store {
         let Some((found, _)) = table.index.find(hash, |candidate| candidate == address) else { return };
         if table.layout.expires && expiry::expired(value, *clock) && !table.has_parts(log, key, value) {
             table.index.remove(found);
-            *appended_bytes += bury(log, table.id, key, address);
+            *appended_bytes += bury(log, table, key, address);
             return table.forget_sized(log, address, header.size());
         }
         let new = log.append_bytes(bytes);
@@ -290,11 +305,15 @@ impl Store {
 
 /// Appends a tombstone for an expired record, unless it lies in the oldest segment: before others, older records of its
 /// key may still lie in files. Returns its size.
-fn bury(log: &mut Log, table: u32, key: &[u8], expired: Address) -> u64 {
-    if log.oldest().is_some_and(|(_, slot)| slot == log.slot_of(expired)) {
+///
+/// The expired record itself may come back at a restore, as long as other segments of its file live. Alone it is still
+/// expired then; but a part that no head names any more must not be there when a new one gets its number.
+fn bury(log: &mut Log, table: &Table, key: &[u8], expired: Address) -> u64 {
+    let is_oldest = log.oldest().is_some_and(|(_, slot)| slot == log.slot_of(expired));
+    if is_oldest && !table.layout.parts {
         return 0;
     }
-    let tombstone = log.append_tombstone(table, key);
+    let tombstone = log.append_tombstone(table.id, key);
     let size = log.header(tombstone).size();
     log.count_tombstone(tombstone, size);
     size as u64

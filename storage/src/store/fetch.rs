@@ -116,8 +116,10 @@ impl Store {
     /// [`Store::maintain`], not by anything else.
     pub fn missing(&mut self, table: TableId, hashes: impl IntoIterator<Item = u64>) -> Presence {
         let mut presence = Presence { covered: 0, complete: true };
+        // Of memory nothing changes meanwhile but what is reserved.
+        let (reserved, may_reserve) = (self.fetch.reserved, self.may_reserve());
         for hash in hashes {
-            if self.reserved_out() {
+            if !self.fetch.looked_up.is_empty() && self.fetch.reserved - reserved >= may_reserve {
                 break;
             }
             presence.complete &= self.is_present(table, hash);
@@ -200,8 +202,14 @@ impl Store {
 
     /// Each read takes as much of the tail when it comes as it has reserved: more are not asked for than fit.
     fn is_read_enough(&self) -> bool {
-        let tight = |budget| self.memory_bytes() >= budget;
-        self.fetch.reserved >= self.most_reads() || self.config.budget.is_some_and(tight)
+        self.may_reserve() == 0
+    }
+
+    /// Bytes that further reads may take.
+    fn may_reserve(&self) -> u64 {
+        let of_reads = self.most_reads().saturating_sub(self.fetch.reserved);
+        let free = |budget: u64| budget.saturating_sub(self.memory_bytes());
+        self.config.budget.map_or(of_reads, |budget| of_reads.min(free(budget)))
     }
 
     /// Memory that reads may take together.

@@ -99,11 +99,16 @@ impl Store {
     }
 }
 
+/// Bytes of memory that a key takes besides its record while it is loaded: in the index, and gathered to be entered.
+const ENTERED: u64 = 32;
+
 /// The seed of second hashes, if not all of the parts is sure to stay in memory until it is loaded.
 fn checks(store: &Store, parts: &[StoreSnapshot]) -> Option<u64> {
     let bytes: u64 = parts.iter().flat_map(|part| &part.files).map(|file| file.bytes).sum();
+    let keys = parts.iter().flat_map(|part| &part.tables).map(|table| table.keys);
+    let entered = keys.fold(0_u64, |sum, keys| sum.saturating_add(keys.saturating_mul(ENTERED)));
     let budget = store.config.budget?;
-    (bytes > budget / 2).then_some(store.config.id)
+    (bytes.saturating_add(entered) > budget / 2).then_some(store.config.id)
 }
 
 /// The store of a part, with its files; nothing if not all of it is owned.
@@ -121,10 +126,12 @@ async fn adopt(
     let store = Store::new(config.clone());
     let checks = checks(&store, std::slice::from_ref(part));
     let mut loader = Loader::new(store, checks, owns);
-    let mut tables = Vec::with_capacity(part.tables.len());
+    let (mut tables, mut most_keys) = (Vec::with_capacity(part.tables.len()), most_keys(part));
     for table in &part.tables {
         let id = loader.store.insert_table(table.id, table.state, table.namespace, table.layout);
-        loader.expect_keys(id, table.keys.min(most_keys(part)));
+        let keys = table.keys.min(most_keys);
+        most_keys -= keys;
+        loader.expect_keys(id, keys);
         tables.push((table.id, id));
     }
     loader.set_tables(tables);

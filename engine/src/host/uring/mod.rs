@@ -155,11 +155,9 @@ async fn rest(rings: &NopSubmitter) {
     rings.run_nop().await.expect("doing nothing cannot fail");
 }
 
-/// Hands requests to the kernel. Once it has no memory for them, later again.
-async fn hand_over(ring: Option<&Ring>) {
-    while ring.is_some_and(|ring| ring.submit().is_err()) {
-        Timer::new(RETRY).await;
-    }
+/// Hands requests to the kernel. False if it has no memory for them: they are to be handed over again.
+fn hand_over(ring: Option<&Ring>) -> bool {
+    ring.is_none_or(|ring| ring.submit().is_ok())
 }
 
 async fn pump_records(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
@@ -174,14 +172,12 @@ async fn pump_records(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
                 if since.elapsed() < SLICE {
                     continue;
                 }
-                hand_over(ring.as_deref()).await;
+                hand_over(ring.as_deref());
                 rest(&rings).await;
             }
-            None => {
-                // All that the tasks have asked for goes to the kernel at once.
-                hand_over(ring.as_deref()).await;
-                scheduler.idle(Class::Records).await;
-            }
+            // All that the tasks have asked for goes to the kernel at once.
+            None if hand_over(ring.as_deref()) => scheduler.idle(Class::Records).await,
+            None => _ = Timer::new(RETRY).await,
         }
         since = Instant::now();
     }
@@ -193,7 +189,9 @@ async fn pump_background(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
         match scheduler.pop(Class::Background) {
             Some(ready) => {
                 scheduler.run(ready);
-                hand_over(ring.as_deref()).await;
+                while !hand_over(ring.as_deref()) {
+                    Timer::new(RETRY).await;
+                }
                 // Records wait for one poll at most, not for a whole slice.
                 rest(&rings).await;
             }

@@ -6,6 +6,7 @@
 
 use std::any::Any;
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::mem;
@@ -26,7 +27,7 @@ use crate::host::slots::Slots;
 /// many, so neither overflows.
 const DEPTH: u32 = 128;
 
-/// Bytes of memory that is kept for further reads.
+/// Bytes of memory that is kept for further reads, which are mostly as long as the ones before.
 const SMALL: usize = 16 << 10;
 
 /// A ring and the requests that it carries.
@@ -35,7 +36,7 @@ pub(super) struct Ring {
     requests: RefCell<Slots<Request>>,
     under_way: Cell<u32>,
     // Who waits for a place in the ring.
-    waiting: RefCell<Vec<Waker>>,
+    waiting: RefCell<VecDeque<Waker>>,
     completed: Doorbell,
     // Memory of small reads, for the next ones.
     spare: RefCell<Vec<Aligned>>,
@@ -95,18 +96,16 @@ impl Ring {
         (u32::try_from(result).map_err(|_| io::Error::from_raw_os_error(-result)), *kept)
     }
 
-    /// Aligned memory of at least this length, with anything in it.
+    /// Aligned memory of this length, with anything in it.
     pub(super) fn memory(&self, len: usize) -> Aligned {
-        if len > SMALL {
-            return Aligned::new(len);
-        }
-        self.spare.borrow_mut().pop().unwrap_or_else(|| Aligned::new(SMALL))
+        let fits = |spare: &mut Aligned| spare.as_slice().len() == len;
+        self.spare.borrow_mut().pop_if(fits).unwrap_or_else(|| Aligned::new(len))
     }
 
     /// Takes back what [`memory`](Self::memory) gave.
     pub(super) fn give_back(&self, memory: Aligned) {
         let mut spare = self.spare.borrow_mut();
-        if memory.as_slice().len() == SMALL && spare.len() < DEPTH as usize {
+        if memory.as_slice().len() <= SMALL && spare.len() < DEPTH as usize {
             spare.push(memory);
         }
     }
@@ -114,7 +113,7 @@ impl Ring {
     // Takes a place in the ring.
     fn enter(&self, context: &mut Context<'_>) -> Poll<()> {
         if self.under_way.get() == DEPTH {
-            self.waiting.borrow_mut().push(context.waker().clone());
+            self.waiting.borrow_mut().push_back(context.waker().clone());
             return Poll::Pending;
         }
         self.under_way.set(self.under_way.get() + 1);
@@ -145,9 +144,15 @@ impl Ring {
             let Some(completion) = completion else { break };
             self.under_way.set(self.under_way.get() - 1);
             self.complete(completion.user_data() as usize, completion.result());
+            // One place is free, for who has waited longest. Whoever has given up since leaves it to the next.
+            let waiting = self.waiting.borrow_mut().pop_front();
+            waiting.into_iter().for_each(Waker::wake);
         }
-        let waiting = mem::take(&mut *self.waiting.borrow_mut());
-        waiting.into_iter().for_each(Waker::wake);
+        if self.under_way.get() == 0 {
+            // Nothing will complete any more that could wake those who are left.
+            let waiting = mem::take(&mut *self.waiting.borrow_mut());
+            waiting.into_iter().for_each(Waker::wake);
+        }
     }
 
     fn complete(&self, slot: usize, result: i32) {
