@@ -82,12 +82,12 @@ impl Store {
         sealed
     }
 
-    /// Adds the blocks of the newest files when there are many small ones. Returns the epoch of the first of them.
     /// Whether a segment that is being written ahead holds anything yet.
     fn is_alive(&self, ahead: &Ticket) -> bool {
         ahead.ranges.keys().any(|at| self.log.is_alive(at.0))
     }
 
+    /// Adds the blocks of the newest files when there are many small ones. Returns the epoch of the first of them.
     fn fold(&self, ranges: &mut Ranges) -> (u64, u32) {
         let bytes = ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum();
         let folded = self.files.to_fold(bytes);
