@@ -271,3 +271,63 @@ fn what_is_pinned_stays_removed_over_restores_within_the_limit() {
         assert!(found == timers, "after restore {round}");
     }
 }
+
+#[test]
+fn removed_keys_do_not_come_back_with_a_file_whose_records_died_while_it_was_written() {
+    // Of the file, nothing or its first key lives on; it is written to its end, or is not.
+    for (left, written) in [(0, true), (0, false), (1, true), (1, false)] {
+        let mut owner = Owner::new();
+        let mut model: BTreeMap<u64, Vec<u8>> = BTreeMap::new();
+        let put = |owner: &mut Owner, model: &mut BTreeMap<u64, Vec<u8>>| {
+            let (next, value) = (model.len() as u64, vec![7; 250]);
+            let key = next.to_le_bytes();
+            owner.store.put(owner.table, stable_hash(&key), &key, &value).expect("it fits");
+            model.insert(next, value);
+        };
+        while owner.store.has_room() {
+            put(&mut owner, &mut model);
+        }
+        let spill = owner.store.spill().expect("the memory is used up");
+        // All other keys go, twice: what shares a segment with the tombstones of the first must not keep them.
+        let mut gone = left;
+        for _ in 0..2 {
+            let end = model.len() as u64;
+            for key in (gone..end).map(u64::to_le_bytes) {
+                assert!(owner.store.remove(owner.table, stable_hash(&key), &key));
+            }
+            gone = end;
+            (0..1_000).for_each(|_| put(&mut owner, &mut model));
+        }
+        model.retain(|key, _| !(left..gone).contains(key));
+
+        let sealed = owner.store.seal(1);
+        match written {
+            true => {
+                block_on(spill.write(Rc::new(StdDisk), owner.dir.path().to_owned())).expect("the disk works")
+            }
+            false => drop(spill),
+        }
+        let part = block_on(sealed.write(Rc::new(StdDisk), owner.dir.path().to_owned()));
+        let part = part.expect("the disk works");
+        owner.store.flushed(1, &part);
+        for part in [part, owner.checkpoint(2)] {
+            let (config, parts) = (config("restored"), std::slice::from_ref(&part));
+            let restored =
+                block_on(Store::restore(Rc::new(StdDisk), owner.dir.path(), config, parts, |_, _| true));
+            let mut restored = restored.expect("nothing is damaged");
+            let table = restored.table(1, 0).expect("it was listed");
+            let mut found = BTreeMap::new();
+            let visit = |key: &[u8], value: &[u8]| {
+                found.insert(u64::from_le_bytes(key.try_into().expect("eight bytes")), value.to_vec());
+            };
+            block_on(restored.visit_all(&owner.reader, table, visit)).expect("nothing is damaged");
+            assert!(
+                found == model,
+                "{left} left, written {written}, epoch {}: {} keys instead of {}",
+                part.epoch,
+                found.len(),
+                model.len()
+            );
+        }
+    }
+}
