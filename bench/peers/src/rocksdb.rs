@@ -7,8 +7,8 @@ use millstream_bench::report::Outcome;
 use millstream_bench::store::engine::{Engine, Scanned, Setup, State, composite, key_bytes, number};
 use rocksdb::checkpoint::Checkpoint;
 use rocksdb::{
-    BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, IteratorMode, MergeOperands,
-    Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
+    BlockBasedIndexType, BlockBasedOptions, Cache, DB, DBCompressionType, DataBlockIndexType, IteratorMode,
+    MergeOperands, Options, ReadOptions, SliceTransform, WriteBatch, WriteOptions,
 };
 
 use crate::batch::{Runs, updated};
@@ -78,6 +78,12 @@ fn options(setup: &Setup, cache: &Cache) -> Options {
     options.set_allow_concurrent_memtable_write(false);
     options.set_max_open_files(-1);
     if setup.state == State::LargeValues {
+        // Else an index or filter of megabytes would be read for a key: in pieces they stay in the cache.
+        table.set_index_type(BlockBasedIndexType::TwoLevelIndexSearch);
+        table.set_partition_filters(true);
+        table.set_metadata_block_size(4096);
+        table.set_pin_top_level_index_and_filter(true);
+        options.set_block_based_table_factory(&table);
         // Else the kernel's page cache would be memory beyond the budget.
         options.set_use_direct_reads(true);
         options.set_use_direct_io_for_flush_and_compaction(true);
