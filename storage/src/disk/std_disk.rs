@@ -108,16 +108,18 @@ fn create_dir_durably(path: &Path) -> io::Result<()> {
 }
 
 fn list(path: &Path) -> io::Result<Vec<DirEntry>> {
-    let entry = |entry: fs::DirEntry| {
-        let metadata = entry.metadata()?;
+    let mut entries = Vec::new();
+    for entry in fs::read_dir(path)? {
+        let entry = entry?;
+        let metadata = match entry.metadata() {
+            // Removed since it was read.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+            metadata => metadata?,
+        };
         let len = if metadata.is_dir() { 0 } else { metadata.len() };
-        Ok(DirEntry {
-            name: entry.file_name().to_string_lossy().into_owned(),
-            len,
-            is_dir: metadata.is_dir(),
-        })
-    };
-    let mut entries = fs::read_dir(path)?.map(|read| read.and_then(entry)).collect::<io::Result<Vec<_>>>()?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        entries.push(DirEntry { name, len, is_dir: metadata.is_dir() });
+    }
     entries.sort();
     Ok(entries)
 }
