@@ -5,6 +5,7 @@ pub(crate) mod rounds;
 pub(crate) mod stage;
 
 pub mod aggregate;
+pub(crate) mod join;
 pub mod process;
 pub(crate) mod union;
 pub mod window;

@@ -1,8 +1,10 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+mod join;
 mod keyed;
 mod seeds;
+mod two;
 mod windowed;
 
 use std::rc::Rc;
@@ -21,8 +23,10 @@ use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
+pub use crate::operator::join::interval::Within;
 pub use keyed::Keyed;
 pub(crate) use seeds::SourceSpec;
+pub use two::Either;
 pub use windowed::{FromWindow, WindowResults, WindowedStream};
 
 /// A stream of records of type `T`.
