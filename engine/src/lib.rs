@@ -98,7 +98,7 @@ pub mod prelude {
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator, topic};
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
-    pub use crate::stream::{Either, Stream};
+    pub use crate::stream::{Either, Stream, Within};
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
     pub use crate::window::{Tumbling, Window, Windowed};
 }

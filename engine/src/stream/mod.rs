@@ -2,6 +2,7 @@
 
 pub mod chain;
 mod connected;
+mod join;
 mod keyed;
 mod partition;
 mod process;
@@ -26,6 +27,7 @@ use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
+pub use crate::operator::join::interval::Within;
 pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
 pub use process::{FromProcess, ProcessResults};

@@ -59,6 +59,12 @@ struct Outlets {
 }
 
 impl<T: Send + 'static> ProcessResults<T> {
+    /// As a stream of no special kind.
+    pub(crate) fn into_plain(self) -> Stream<T> {
+        let Stream { graph, outlet, compute, .. } = self;
+        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
+    }
+
     /// The side output of this tag; [`OutputTag`] has an example.
     ///
     /// # Panics

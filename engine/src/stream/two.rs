@@ -5,9 +5,11 @@ use std::rc::Rc;
 use crate::exchange::edge::Edge;
 use crate::graph::SharedGraph;
 use crate::key::Key;
-use crate::reference::Compute;
-use crate::stream::Keyed;
+use crate::operator::process::Process;
+use crate::reference::{Compute, Processed};
 use crate::stream::chain::Chain;
+use crate::stream::process::ProcessStep;
+use crate::stream::{Keyed, Stream};
 
 /// A record of one of two inputs.
 ///
@@ -67,4 +69,30 @@ where
     let left = left.stream.map(Either::Left).by_key(key.clone());
     let right = right.stream.map(Either::Right).by_key(key.clone());
     TwoInputs { graph, edges: vec![left, right], key, left: computes.0, right: computes.1 }
+}
+
+impl<L, R, F> TwoInputs<L, R, F>
+where
+    L: Send + 'static,
+    R: Send + 'static,
+{
+    /// Runs a process function over both; `compute` is what the reference expects of it, and `settings` what a checkpoint
+    /// remembers of it besides its state.
+    pub(crate) fn process<P>(
+        self,
+        name: &str,
+        kind: &str,
+        settings: &[(&str, String)],
+        process: P,
+        compute: Compute<P::Out>,
+    ) -> Stream<P::Out>
+    where
+        P: Process<In = Either<L, R>>,
+        F: Fn(&Either<L, R>) -> P::Key + Clone + Send + 'static,
+    {
+        let TwoInputs { graph, edges, key, .. } = self;
+        let step = ProcessStep { graph, name, kind, settings, edges };
+        let results = step.run(process, key, move |inputs| Processed::without_sides(compute(inputs)));
+        results.into_plain()
+    }
 }
