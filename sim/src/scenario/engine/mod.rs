@@ -3,6 +3,7 @@
 
 mod beyond;
 mod checkpoints;
+mod connected;
 mod data;
 mod expected;
 mod files;
@@ -244,6 +245,9 @@ pub fn scenarios() -> Vec<Scenario> {
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
+        of("connected", "two streams and a broadcast one, side outputs and partitioners", |world| {
+            connected::Connected::new(world)
+        }),
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
