@@ -3,7 +3,7 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 14] = [
+const SCENARIOS: [&str; 16] = [
     "windows",
     "process",
     "connected",
@@ -18,6 +18,8 @@ const SCENARIOS: [&str; 14] = [
     "store",
     "topic",
     "beyond",
+    "alarms",
+    "formats",
 ];
 
 fn scenario(name: &str) -> Scenario {

@@ -1,12 +1,14 @@
 //! The shipped engine, killed and restarted under faults until its job is done, with what it put out compared to
 //! the reference interpreter's answer after every process.
 
+mod alarms;
 mod beyond;
 mod checkpoints;
 mod connected;
 mod data;
 mod expected;
 mod files;
+mod formats;
 mod kinds;
 mod larger;
 mod process;
@@ -250,6 +252,10 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
+        of("formats", "from files of NDJSON and CSV, plain and compressed", |world| {
+            files::Files::formatted(world)
+        }),
+        of("alarms", "timers that wait for the clock, which jumps", |world| alarms::Alarms::new(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
         of("crowded", "all kinds of state, larger than memory", |world| kinds::Kinds::crowded(world)),
         of("rescale", "a window and a process, on another number of cores each time", |world| {
