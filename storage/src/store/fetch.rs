@@ -238,16 +238,8 @@ impl Store {
         }
         // One block: `most` of nothing.
         let extent = self.log.extent(slot, offset, 0);
-        let at = (sequence, extent.start);
-        let read = Read {
-            file: extent.file,
-            offset: extent.offset,
-            index: extent.index,
-            len: extent.len,
-            at,
-            held: false,
-        };
-        self.fetch.looked_up.insert(at, (read.len, vec![(table, hash, address)]));
+        let read = Read::of(sequence, extent, false);
+        self.fetch.looked_up.insert(read.at, (read.len, vec![(table, hash, address)]));
         self.fetch.request(read);
     }
 
@@ -262,17 +254,9 @@ impl Store {
             return None;
         }
         let extent = self.log.extent(slot, offset, most);
-        let at = (sequence, extent.start);
-        let read = Read {
-            file: extent.file,
-            offset: extent.offset,
-            index: extent.index,
-            len: extent.len,
-            at,
-            held: true,
-        };
-        let end = extent.start + read.len;
-        self.fetch.held.insert(at, (read.len, None));
+        let read = Read::of(sequence, extent, true);
+        let end = read.at.1 + read.len;
+        self.fetch.held.insert(read.at, (read.len, None));
         self.fetch.request(read);
         Some(end)
     }

@@ -1,0 +1,56 @@
+//! What a block must hold whose records were entered by the index alone: looked at when it is read.
+
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
+use super::{digest, entries_of};
+use crate::delta;
+use crate::error::Damage;
+use crate::snapshot::{Layout, TableEntry};
+
+/// Says what is wrong with a value of a key.
+pub(crate) type Check = Rc<dyn Fn(&[u8], &[u8]) -> Result<(), String>>;
+
+/// What is known of all blocks that were left where they are.
+pub(crate) struct Rules {
+    seed: u64,
+    layouts: BTreeMap<u32, Layout>,
+    checks: RefCell<BTreeMap<u32, Check>>,
+}
+
+impl Rules {
+    pub(crate) fn new(seed: u64, tables: &[TableEntry]) -> Rules {
+        let layouts = tables.iter().map(|table| (table.id, table.layout)).collect();
+        Rules { seed, layouts, checks: RefCell::default() }
+    }
+
+    /// Values of a table are to be looked at, too.
+    pub(crate) fn add_check(&self, table: u32, check: Check) {
+        self.checks.borrow_mut().insert(table, check);
+    }
+
+    /// Whether a verified block holds what the index has told, and each record what it must.
+    ///
+    /// # Errors
+    /// What is wrong, and where in the block.
+    pub(crate) fn check(&self, block: &[u8], promised: u32) -> Result<(), (usize, Damage)> {
+        let mut entries = Vec::new();
+        entries_of(block, self.seed, &mut entries)?;
+        if digest(&entries) != promised {
+            let what = "its records are not those that the index of the file tells of".to_owned();
+            return Err((0, Damage::Malformed(what)));
+        }
+        for record in delta::records(block) {
+            let (at, header) = record?;
+            let Some(layout) = self.layouts.get(&header.table) else { continue };
+            let (key, value) = delta::key_and_value(block, at, header);
+            let value = (!header.is_tombstone()).then_some(value);
+            layout.check(key.len(), value.map(<[u8]>::len)).map_err(|damage| (at, damage))?;
+            if let (Some(value), Some(check)) = (value, self.checks.borrow().get(&header.table)) {
+                check(key, value).map_err(|what| (at, Damage::Malformed(what)))?;
+            }
+        }
+        Ok(())
+    }
+}
