@@ -29,7 +29,7 @@
 //! assert!(reads.iter().all(|read| read.bytes() % 4096 == 0));
 //! for read in &reads {
 //!     let fetched: Fetched = block_on(reader.perform(read))?;
-//!     store.admit(fetched);
+//!     store.admit(fetched)?;
 //! }
 //! assert!(store.is_present(table, wanted));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -92,6 +92,8 @@ pub struct Fetched {
     pub(crate) at: (u64, u32),
     pub(crate) held: bool,
     pub(crate) bytes: Vec<u8>,
+    /// Records that must not be used, by where they begin in the bytes, and why.
+    pub(crate) suspects: Vec<(usize, StoreError)>,
 }
 
 type OpenFile = (Rc<DeltaFile>, Rc<dyn File>);
@@ -125,8 +127,8 @@ impl Reader {
             let damage = Damage::Truncated { found, expected: read.file.whole_bytes().unwrap_or(u64::MAX) };
             return Err(StoreError::damaged(&path, found, damage));
         }
-        verify(read, &path, &bytes)?;
-        Ok(Fetched { at: read.at, held: read.held, bytes })
+        let suspects = verify(read, &path, &bytes)?;
+        Ok(Fetched { at: read.at, held: read.held, bytes, suspects })
     }
 
     /// Performs many reads, a number of them at a time.
@@ -198,21 +200,24 @@ impl Reader {
     }
 }
 
-fn verify(read: &Read, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Returns the records that must not be used.
+fn verify(read: &Read, path: &Path, bytes: &[u8]) -> Result<Vec<(usize, StoreError)>, StoreError> {
     let DeltaFile { store_id: store, epoch, part, .. } = *read.file;
     let mut must = Identity { store, epoch, offset: read.offset, index: read.index, part };
-    let (mut rest, mut number) = (bytes, 0);
+    let (mut rest, mut number, mut suspects) = (bytes, 0, Vec::new());
     while !rest.is_empty() {
         let len = check_block(rest, must).map_err(|damage| StoreError::damaged(path, must.offset, damage))?;
         if let Some(Promise { rules, digests }) = &read.promise {
             let promised = digests.get(number).copied().unwrap_or_default();
-            let checked = rules.check(&rest[..len], promised);
-            checked.map_err(|(at, damage)| StoreError::damaged(path, must.offset + at as u64, damage))?;
+            let damaged = |(at, damage)| StoreError::damaged(path, must.offset + at as u64, damage);
+            let found = rules.check(&rest[..len], promised).map_err(damaged)?;
+            let before = bytes.len() - rest.len();
+            suspects.extend(found.into_iter().map(|(at, damage)| (before + at, damaged((at, damage)))));
         }
         number += 1;
         rest = &rest[len..];
         must.offset += len as u64;
         must.index += 1;
     }
-    Ok(())
+    Ok(suspects)
 }

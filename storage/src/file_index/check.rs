@@ -30,27 +30,31 @@ impl Rules {
         self.checks.borrow_mut().insert(table, check);
     }
 
-    /// Whether a verified block holds what the index has told, and each record what it must.
+    /// Whether a verified block holds what the index has told. Returns what is wrong with values in it, and where: of dead
+    /// records that does not matter.
     ///
     /// # Errors
-    /// What is wrong, and where in the block.
-    pub(crate) fn check(&self, block: &[u8], promised: u32) -> Result<(), (usize, Damage)> {
+    /// What is wrong with the block, and where.
+    pub(crate) fn check(&self, block: &[u8], promised: u32) -> Result<Vec<(usize, Damage)>, (usize, Damage)> {
         let mut entries = Vec::new();
         entries_of(block, self.seed, &mut entries)?;
         if digest(&entries) != promised {
             let what = "its records are not those that the index of the file tells of".to_owned();
             return Err((0, Damage::Malformed(what)));
         }
+        let (mut suspects, checks) = (Vec::new(), self.checks.borrow());
         for record in delta::records(block) {
             let (at, header) = record?;
             let Some(layout) = self.layouts.get(&header.table) else { continue };
             let (key, value) = delta::key_and_value(block, at, header);
             let value = (!header.is_tombstone()).then_some(value);
             layout.check(key.len(), value.map(<[u8]>::len)).map_err(|damage| (at, damage))?;
-            if let (Some(value), Some(check)) = (value, self.checks.borrow().get(&header.table)) {
-                check(key, value).map_err(|what| (at, Damage::Malformed(what)))?;
+            if let (Some(value), Some(check)) = (value, checks.get(&header.table))
+                && let Err(what) = check(key, value)
+            {
+                suspects.push((at, Damage::Malformed(what)));
             }
         }
-        Ok(())
+        Ok(suspects)
     }
 }

@@ -156,7 +156,7 @@ impl Store {
     /// let hash = stable_hash(&9_u32.to_le_bytes());
     /// while !restored.is_present(table, hash) {
     ///     for read in restored.take_reads() {
-    ///         restored.admit(block_on(reader.perform(&read))?);
+    ///         restored.admit(block_on(reader.perform(&read))?)?;
     ///     }
     /// }
     /// assert_eq!(restored.get(table, hash, &9_u32.to_le_bytes()), Some(&[7; 1000][..]));

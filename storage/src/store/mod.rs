@@ -57,7 +57,7 @@
 //! while store.missing(table, wanted) != (Presence { covered: wanted.len(), complete: true }) {
 //!     for read in store.take_reads() {
 //!         match block_on(reader.perform(&read)) {
-//!             Ok(fetched) => store.admit(fetched),
+//!             Ok(fetched) => store.admit(fetched)?,
 //!             Err(error) => store.refuse(&read, error)?,
 //!         }
 //!     }

@@ -47,7 +47,7 @@ const AHEAD: usize = 4;
 ///         ScanStep::More => {} // Other work may be done here.
 ///         ScanStep::Fetch => {
 ///             for read in store.take_reads() {
-///                 store.admit(block_on(reader.perform(&read))?);
+///                 store.admit(block_on(reader.perform(&read))?)?;
 ///             }
 ///         }
 ///     }
@@ -270,7 +270,7 @@ impl Store {
         let mut result = Ok(());
         for (read, outcome) in reader.perform_all(self.take_reads()).await {
             match outcome {
-                Ok(fetched) => self.admit(fetched),
+                Ok(fetched) => result = result.and(self.admit(fetched)),
                 Err(error) => result = result.and(self.refuse(&read, error)),
             }
         }
