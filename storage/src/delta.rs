@@ -64,7 +64,7 @@ pub(crate) async fn open(
     let file = disk.open(&path, OpenMode::ReadDirect).await.map_err(StoreError::io("open", &path))?;
     let found = file.len().await.map_err(StoreError::io("measure", &path))?;
     let wrong = |at, damage| Err(StoreError::damaged(&path, at, damage));
-    let expected = expected.whole_bytes().unwrap_or(u64::MAX);
+    let expected = expected.file_bytes();
     match found.cmp(&expected) {
         std::cmp::Ordering::Less => wrong(found, Damage::Truncated { found, expected })?,
         std::cmp::Ordering::Greater => wrong(expected, Damage::TrailingBytes { found, expected })?,
@@ -100,7 +100,7 @@ impl DeltaReader {
         dir: &Path,
         expected: &DeltaFile,
     ) -> Result<DeltaReader, StoreError> {
-        let end = expected.whole_bytes().unwrap_or(u64::MAX);
+        let end = expected.file_bytes();
         let ends = (file_index::FORMAT, end, None);
         Ok(DeltaReader::new(open(disk, dir, expected).await?, expected, (expected.bytes, 0), ends))
     }

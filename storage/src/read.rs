@@ -124,7 +124,7 @@ impl Reader {
         let bytes = file.read_at(read.offset, len).await.map_err(StoreError::io("read", &path))?;
         if bytes.len() < len {
             let found = read.offset + bytes.len() as u64;
-            let damage = Damage::Truncated { found, expected: read.file.whole_bytes().unwrap_or(u64::MAX) };
+            let damage = Damage::Truncated { found, expected: read.file.file_bytes() };
             return Err(StoreError::damaged(&path, found, damage));
         }
         let suspects = verify(read, &path, &bytes)?;

@@ -79,9 +79,9 @@ pub struct DeltaFile {
 }
 
 impl DeltaFile {
-    /// Its length, with that of its index: `None` if that is more than any file has.
-    pub(crate) fn whole_bytes(&self) -> Option<u64> {
-        self.bytes.checked_add(self.index.map_or(0, |index| index.bytes))
+    /// Its length on disk: that of its blocks, and of its index.
+    pub fn file_bytes(&self) -> u64 {
+        self.bytes.saturating_add(self.index.map_or(0, |index| index.bytes))
     }
 }
 
@@ -101,11 +101,10 @@ impl DeltaFile {
 ///     store.put(table, stable_hash(&n.to_le_bytes()), &n.to_le_bytes(), &[0; 1000])?;
 /// }
 /// let snapshot = block_on(store.seal(7).write(Rc::new(StdDisk), dir.path().to_owned()))?;
-/// let DeltaFile { name, bytes, index: Some(FileIndex { bytes: of_index, .. }), .. } = &snapshot.files[0] else {
-///     panic!("stores with a limit of memory write one, where it is worth its bytes");
-/// };
-/// assert_eq!(dir.path().join(name).metadata()?.len(), bytes + of_index);
-/// assert!(of_index * 8 <= *bytes);
+/// let file: &DeltaFile = &snapshot.files[0];
+/// let index: FileIndex = file.index.expect("stores with a limit of memory write one, where it is worth its bytes");
+/// assert!(index.bytes * 8 <= file.bytes);
+/// assert_eq!(dir.path().join(&file.name).metadata()?.len(), file.file_bytes());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

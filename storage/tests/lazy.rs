@@ -240,6 +240,25 @@ fn any_damage_to_an_index_costs_nothing_but_time() {
     owner.check();
 }
 
+/// The bug that all of these checks are against.
+#[cfg(feature = "planted")]
+#[test]
+fn an_index_that_is_taken_at_its_word_loses_keys() {
+    let (mut owner, part) = filled();
+    let (path, bytes, of_index) = indexed(&owner, &part).remove(0);
+    change(&path, |file| {
+        file[bytes + 72..bytes + of_index].iter_mut().step_by(140).for_each(|byte| *byte ^= 1)
+    });
+    let mut is_lost = |bug| {
+        millstream_storage::planted::set(bug);
+        owner.restore(&part);
+        let lost = owner.contents().is_ok_and(|found| found != owner.model);
+        millstream_storage::planted::set(None);
+        lost
+    };
+    assert!(!is_lost(None) && is_lost(Some("index_trusted")));
+}
+
 #[test]
 fn an_index_of_another_file_is_not_used() {
     let (mut owner, part) = filled();

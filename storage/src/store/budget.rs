@@ -286,7 +286,7 @@ impl Store {
                 for (at, range) in ticket.ranges.iter() {
                     self.log.count_durable(at.0, range.end - at.1);
                 }
-                self.written_bytes += file.whole_bytes().unwrap_or(file.bytes);
+                self.written_bytes += file.file_bytes();
                 self.failed_spills = 0;
                 let spans = super::files::spans(super::files::counted(&ticket.ranges));
                 self.add_file(file, spans);

@@ -341,8 +341,7 @@ pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
             format!("{:?} is not the name of a file; the manifest was tampered with", file.name),
         ));
     }
-    let whole_bytes = part.files.iter().map(DeltaFile::whole_bytes);
-    if whole_bytes.reduce(|sum, bytes| sum?.checked_add(bytes?)).is_some_and(|sum| sum.is_none()) {
+    if part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.file_bytes())).is_none() {
         return Err(refused(
             part,
             "its files are longer than any disk; the manifest was tampered with".into(),

@@ -115,7 +115,7 @@ impl Store {
             self.log.pending.remove(*at);
             self.log.count_durable(at.0, range.end - at.1);
         }
-        self.written_bytes += file.whole_bytes().unwrap_or(file.bytes);
+        self.written_bytes += file.file_bytes();
         let spans = spans(counted(repeated).chain(counted(&flight.ranges)));
         self.add_file(file.clone(), spans);
     }
