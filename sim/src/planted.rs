@@ -49,6 +49,8 @@ pub const BUGS: &[Bug] = &[
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),
     bug("evicted_taken_for_present", "a key whose state was in memory is not asked for again", "crowded"),
     bug("dead_spill_named", "a file is named that was dead before it was written ahead to its end", "store"),
+    bug("index_without_tombstones", "the index of a file takes removals for records", "store"),
+    bug("index_seed_not_kept", "indexes are compared that have different seeds", "store"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
     bug("timer_fires_early", "a timer fires before the clock has reached it", "alarms"),
     bug("processing_timers_forgotten", "restored timers that wait for the clock do not fire", "alarms"),
@@ -67,6 +69,7 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("stale_fetch", "the test `what_comes_late_replaces_nothing_else` of storage/tests/seldom.rs"),
     ("tombstone_compacted_early", "the test `tombstones_outlive_what_they_hide` of storage/tests/seldom.rs"),
     ("expired_part_unburied", "the test `expired_parts_stay_away` of storage/tests/seldom.rs"),
+    ("index_trusted", "the test `an_index_that_is_taken_at_its_word_loses_keys` of storage/tests/lazy.rs"),
     ("trimmed_passes_for_committed", "seed 15001380 of topic, in sim/corpus/seeds.txt"),
 ];
 

@@ -254,7 +254,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
         self.memory.outstanding -= 1;
         let Some(store) = self.operator.store() else { return Ok(()) };
         match fetched {
-            Ok(fetched) => store.admit(fetched),
+            Ok(fetched) => store.admit(fetched)?,
             Err(error) => store.refuse(read, error)?,
         }
         Ok(())

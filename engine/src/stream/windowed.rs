@@ -19,7 +19,7 @@ use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
 use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
 use crate::state::codec::{self, StateValue};
-use crate::state::restore::{open_store, visit_table};
+use crate::state::restore::{check_table, open_store};
 use crate::state::schema::{self, StateTypes};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
@@ -242,14 +242,7 @@ where
 async fn check<T: StateValue>(cx: &OpenContext, store: &mut Store) -> Result<()> {
     let tables: Vec<_> = store.tables(ACCUMULATORS).map(|(_, table)| table).collect();
     for table in tables {
-        let mut result = Ok(());
-        let visit = |_: &[u8], value: &[u8]| {
-            if result.is_ok() {
-                result = codec::check::<T>(value);
-            }
-        };
-        visit_table(cx, store, table, visit).await?;
-        result?;
+        check_table(cx, store, table, |_, value| codec::check::<T>(value)).await?;
     }
     Ok(())
 }
