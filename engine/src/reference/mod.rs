@@ -19,7 +19,7 @@ use std::rc::Rc;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 pub(crate) use process::process;
-pub(crate) use window::tumbling;
+pub(crate) use window::{Results, cumulative, sliding, tumbling};
 
 /// One item of a stream, as the reference sees it.
 #[derive(Clone, Debug, PartialEq)]

@@ -7,7 +7,6 @@ use crate::exchange::outlet::OutletSpec;
 use crate::graph::{Layout, Node};
 use crate::key::Key;
 use crate::operator::process::{Declare, Process, ProcessOperator};
-use crate::operator::window::Tumbling;
 use crate::reference::{self, Compute};
 use crate::state::restore::open_state;
 use crate::stream::chain::{Chain, Identity, Origin};
@@ -92,7 +91,7 @@ where
     /// assert_eq!(first.take(), [(0, 21)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
+    pub fn window<W>(self, windows: W) -> WindowedStream<K, T, C, F, W> {
         WindowedStream { keyed: self, windows }
     }
 

@@ -23,7 +23,7 @@ use crate::time::Timestamp;
 
 pub use keyed::Keyed;
 pub(crate) use seeds::SourceSpec;
-pub use windowed::{FromWindow, WindowResults, WindowedStream};
+pub use windowed::{FromWindow, WindowResults, WindowedStream, Windows};
 
 /// A stream of records of type `T`.
 ///

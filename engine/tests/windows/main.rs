@@ -1,0 +1,5 @@
+//! Windows, rule by rule: what they put out, against figures by hand and against the reference interpreter.
+
+mod cumulative;
+mod sliding;
+mod support;
