@@ -11,6 +11,7 @@
 mod process;
 mod state;
 mod window;
+mod window_session;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,6 +21,7 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 pub(crate) use process::process;
 pub(crate) use window::{Results, cumulative, sliding, tumbling};
+pub(crate) use window_session::sessions;
 
 /// One item of a stream, as the reference sees it.
 #[derive(Clone, Debug, PartialEq)]

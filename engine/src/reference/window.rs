@@ -122,7 +122,7 @@ fn fixed<K: Key, A: Aggregate>(
     Results { results, late }
 }
 
-fn result<K: Key, A: Aggregate>(
+pub(super) fn result<K: Key, A: Aggregate>(
     key: &K,
     (end, start): (Timestamp, Timestamp),
     pane: &[usize],

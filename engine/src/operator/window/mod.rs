@@ -3,6 +3,7 @@
 pub(crate) mod accumulators;
 pub(crate) mod ahead;
 mod merged;
+pub(crate) mod session;
 mod slicing;
 mod sliding;
 pub(crate) mod tumbling;
@@ -11,6 +12,7 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, as_millis};
 
+pub use session::{FixedGap, GapOf, Session};
 pub use sliding::{Cumulative, Sliding};
 
 pub(crate) use slicing::SlicingOperator;

@@ -4,29 +4,46 @@
 
 use millstream_storage::store::Store;
 
+use crate::error::Result;
 use crate::key::Key;
 use crate::operator::Operator;
 use crate::operator::aggregate::{Aggregate, Merge};
+use crate::operator::window::accumulators::unreadable;
 use crate::operator::window::ahead::Ahead;
+use crate::operator::window::session::{self, Gap, Session, SessionOperator};
 use crate::operator::window::{Cumulative, SlicingOperator, Sliding, Tumbling, TumblingOperator, Windowed};
 use crate::reference::{self, Event, Results};
+use crate::state::codec;
 use crate::time::Timestamp;
 
 /// What a core begins with.
-pub(crate) struct Begin {
-    pub(crate) store: Store,
-    pub(crate) watermark: Timestamp,
-    pub(crate) ahead: Ahead,
+pub(crate) struct Begin<K> {
+    pub store: Store,
+    pub watermark: Timestamp,
+    pub ahead: Ahead,
+    /// What was found in the restored store; see [`Build::adopt`].
+    pub queued: Vec<(Timestamp, K)>,
 }
 
 /// Windows that an aggregate can be computed over.
 pub(crate) trait Build<A: Aggregate>: Clone + Send + 'static {
+    /// What checkpoints call such a step.
+    const KIND: &str = "window";
+
+    /// Checks a restored record of the store. Keys that have a turn are queued.
+    ///
+    /// # Errors
+    /// If it is not what this operator has written.
+    fn adopt<K: Key>(_queued: &mut Vec<(Timestamp, K)>, _key: &[u8], value: &[u8]) -> Result<()> {
+        codec::check::<A::Acc>(value)
+    }
+
     /// The operator of one core.
     fn operator<K: Key, F>(
         self,
         key: F,
         aggregate: A,
-        begin: Begin,
+        begin: Begin<K>,
     ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
     where
         F: Fn(&A::In) -> K + 'static;
@@ -48,12 +65,12 @@ impl<A: Aggregate> Build<A> for Tumbling {
         self,
         key: F,
         aggregate: A,
-        begin: Begin,
+        begin: Begin<K>,
     ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
     where
         F: Fn(&A::In) -> K + 'static,
     {
-        let Begin { store, watermark, ahead } = begin;
+        let Begin { store, watermark, ahead, .. } = begin;
         TumblingOperator::new(self, key, aggregate, store, watermark, ahead)
     }
 
@@ -79,12 +96,12 @@ macro_rules! build_of_slices {
                 self,
                 key: F,
                 aggregate: A,
-                begin: Begin,
+                begin: Begin<K>,
             ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
             where
                 F: Fn(&A::In) -> K + 'static,
             {
-                let Begin { store, watermark, ahead } = begin;
+                let Begin { store, watermark, ahead, .. } = begin;
                 SlicingOperator::new(self, key, aggregate, store, watermark, ahead)
             }
 
@@ -105,3 +122,40 @@ macro_rules! build_of_slices {
 }
 build_of_slices!(Sliding, reference::sliding);
 build_of_slices!(Cumulative, reference::cumulative);
+
+impl<A: Merge, G: Gap<A::In>> Build<A> for Session<G> {
+    const KIND: &str = "session";
+
+    fn adopt<K: Key>(queued: &mut Vec<(Timestamp, K)>, key: &[u8], value: &[u8]) -> Result<()> {
+        session::check::<A::Acc>(value)?;
+        queued.push((session::next_of(value), K::decode(key).ok_or_else(unreadable)?));
+        Ok(())
+    }
+
+    fn operator<K: Key, F>(
+        self,
+        key: F,
+        aggregate: A,
+        begin: Begin<K>,
+    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
+    where
+        F: Fn(&A::In) -> K + 'static,
+    {
+        let Begin { store, watermark, ahead, queued } = begin;
+        SessionOperator::new(self, key, aggregate, (store, watermark, ahead), queued)
+    }
+
+    fn reference<K: Key>(
+        &self,
+        events: Vec<Event<A::In>>,
+        key: &dyn Fn(&A::In) -> K,
+        aggregate: &A,
+    ) -> Results<K, A::In, A::Out> {
+        let gap = |record: &A::In| self.gap_of(record);
+        reference::sessions(events, &gap, self.lateness(), key, aggregate)
+    }
+
+    fn describe(&self) -> String {
+        Session::describe::<A::In>(self)
+    }
+}

@@ -19,12 +19,13 @@ use crate::operator::window::ahead::Ahead;
 use crate::operator::window::{Tumbling, Windowed};
 use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
-use crate::state::codec::{self, StateValue};
+use crate::state::codec::StateValue;
 use crate::state::restore::{open_store, visit_table};
 use crate::state::schema::{self, StateTypes};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
+use crate::time::Timestamp;
 
 pub(crate) use build::{Begin, Build};
 
@@ -208,13 +209,13 @@ where
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
                     let mut store = open_store(&cx, &step).await?;
-                    check::<A::Acc>(&cx, &mut store).await?;
+                    let queued = adopt::<W, A, K>(&cx, &mut store).await?;
                     let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
-                    Ok(windows.operator(key, aggregate, Begin { store, watermark, ahead }))
+                    Ok(windows.operator(key, aggregate, Begin { store, watermark, ahead, queued }))
                 })
             })
         };
-        let schema = schema::<K, A>(windows.describe());
+        let schema = schema::<W, K, A>(&windows);
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);
         let both = Rc::new(move |inputs: &reference::Inputs| windows.reference(up(inputs), &key, &aggregate));
@@ -277,31 +278,37 @@ where
     }
 }
 
-/// Checks every restored accumulator before it is used.
-async fn check<T: StateValue>(cx: &OpenContext, store: &mut Store) -> Result<()> {
+/// Checks everything that was restored before it is used.
+async fn adopt<W, A, K>(cx: &OpenContext, store: &mut Store) -> Result<Vec<(Timestamp, K)>>
+where
+    W: Build<A>,
+    A: Aggregate,
+    K: Key,
+{
+    let (mut queued, mut result) = (Vec::new(), Ok(()));
     let tables: Vec<_> = store.tables(ACCUMULATORS).map(|(_, table)| table).collect();
     for table in tables {
-        let mut result = Ok(());
-        let visit = |_: &[u8], value: &[u8]| {
+        let visit = |key: &[u8], value: &[u8]| {
             if result.is_ok() {
-                result = codec::check::<T>(value);
+                result = W::adopt(&mut queued, key, value);
             }
         };
         visit_table(cx, store, table, visit).await?;
-        result?;
     }
-    Ok(())
+    result.map(|()| queued)
 }
 
-fn schema<K: Key, A: Aggregate>(windows: String) -> Schema {
+fn schema<W: Build<A>, K: Key, A: Aggregate>(windows: &W) -> Schema {
     let mut schema = Schema::new(
-        "window",
+        W::KIND,
         &[
-            ("windows", windows),
+            ("windows", windows.describe()),
             ("key", std::any::type_name::<K>().to_owned()),
             ("accumulator", schema::fingerprint::<A::Acc>()),
         ],
     );
-    schema.types.insert(WINDOWS.to_owned(), StateTypes::new::<A::Acc>());
+    if W::KIND == "window" {
+        schema.types.insert(WINDOWS.to_owned(), StateTypes::new::<A::Acc>());
+    }
     schema
 }
