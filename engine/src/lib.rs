@@ -93,12 +93,12 @@ pub mod prelude {
     pub use crate::host::RuntimeKind;
     pub use crate::job::Job;
     pub use crate::key::Key;
-    pub use crate::process::{Context, Declare, Process};
+    pub use crate::process::{Context, Declare, OutputTag, Process, Side};
     pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson, topic_sink};
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator, topic};
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
-    pub use crate::stream::Stream;
+    pub use crate::stream::{Either, Stream, Within};
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
     pub use crate::window::{Cumulative, Session, Sliding, Tumbling, Window, Windowed};
 }

@@ -8,6 +8,7 @@
 //! agree where the result does not depend on how splits interleave: no record is late by its own split's watermark,
 //! or there is one split.
 
+pub(crate) mod join;
 mod process;
 mod state;
 mod window;
@@ -19,7 +20,7 @@ use std::rc::Rc;
 
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
-pub(crate) use process::process;
+pub(crate) use process::{Processed, beside_broadcast, events, process};
 pub(crate) use window::{Results, cumulative, sliding, tumbling};
 pub(crate) use window_session::sessions;
 

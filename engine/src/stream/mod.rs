@@ -1,8 +1,13 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+mod connected;
+mod join;
 mod keyed;
+mod partition;
+mod process;
 mod seeds;
+pub(crate) mod two;
 mod windowed;
 
 use std::rc::Rc;
@@ -12,6 +17,7 @@ use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
 use crate::graph::{Layout, Node, SharedGraph};
+use crate::operator::sides::SideSpecs;
 use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
@@ -21,8 +27,12 @@ use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
+pub use crate::operator::join::interval::Within;
+pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
+pub use process::{FromProcess, ProcessResults};
 pub(crate) use seeds::SourceSpec;
+pub use two::Either;
 pub use windowed::{FromWindow, WindowResults, WindowedStream, Windows};
 
 /// A stream of records of type `T`.
@@ -312,7 +322,7 @@ fn pass_through<T: Send + 'static>(
     compute: Compute<T>,
 ) -> Stream<T> {
     let outlet = OutletSpec::shared();
-    let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+    let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::default());
     let make =
         move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
     let schema = Schema::new(kind, &[("of", std::any::type_name::<T>().to_owned())]);

@@ -13,6 +13,9 @@ use crate::state::codec;
 /// The state id of the accumulators.
 pub(crate) const ACCUMULATORS: u32 = 0;
 
+/// The place of the side output for late records.
+const LATE: usize = 0;
+
 /// How records become part of accumulators.
 pub(crate) struct Adding<F, A> {
     pub key: F,
@@ -66,14 +69,14 @@ impl<F, A: Aggregate> Adding<F, A> {
 }
 
 /// Records that came too late: aside, or counted.
-pub(crate) fn reject<O, T>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O, T>) {
-    if !out.side_connected {
-        out.dropped_late += n as u64;
+pub(crate) fn reject<O, T: 'static>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O>) {
+    out.late += n as u64;
+    if !out.sides.is_connected(LATE) {
         return run.skip(n);
     }
     for _ in 0..n {
         let (time, record) = run.take().expect("the run has that many records");
-        out.side.push(time, record);
+        out.sides.push(LATE, time, record);
     }
 }
 

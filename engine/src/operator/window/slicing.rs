@@ -134,13 +134,13 @@ where
     }
 
     /// Emits the results of a window, from where it stopped.
-    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<Progress> {
+    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>>) -> Result<Progress> {
         let (tables, window) = (self.slices(end), self.window(end));
         let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
             true => Firing::ByHash(0),
             false => Firing::ByLog(Box::default()),
         });
-        let room = out.limit.saturating_sub(out.main.records.len()).max(1);
+        let room = out.limit.saturating_sub(out.emitted()).max(1);
         let SlicingOperator { store, gathered, ahead, adding: Adding { aggregate, .. }, .. } = self;
         let mut readable = true;
         let emit = |key: &[u8], hash: u64, acc: &A::Acc| {
@@ -175,7 +175,7 @@ where
         run: &mut Run<'_, A::In>,
         slice: Timestamp,
         watermark: Timestamp,
-        out: &mut Output<Windowed<K, A::Out>, A::In>,
+        out: &mut Output<Windowed<K, A::Out>>,
     ) -> Result<()> {
         let (key, hash) = ((self.adding.key)(&run.records()[0]), run.hashes()[0]);
         let table = self.table(slice);
@@ -238,7 +238,7 @@ where
         run: &mut Run<'_, A::In>,
         (slice, n): (Timestamp, usize),
         watermark: Timestamp,
-        out: &mut Output<Windowed<K, A::Out>, A::In>,
+        out: &mut Output<Windowed<K, A::Out>>,
     ) -> Result<()> {
         let last = match planted!(late_by_first_window) {
             true => self.windows.window_from(slice, slice),
@@ -273,7 +273,6 @@ where
 {
     type In = A::In;
     type Out = Windowed<K, A::Out>;
-    type Side = A::In;
 
     const FETCHES: bool = true;
 
@@ -300,7 +299,7 @@ where
         matches!(self.firing, Some(Firing::ByHash(_)))
     }
 
-    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
+    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out>) -> Result<()> {
         while !run.is_empty() {
             let (slice, same) = self.same_slice(run.times());
             let (watermark, n) = match self.ahead.is_over() {
@@ -312,7 +311,7 @@ where
         Ok(())
     }
 
-    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out, A::In>) -> Result<Progress> {
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out>) -> Result<Progress> {
         if watermark >= self.next_event || self.firing.is_some() {
             let due = watermark.saturating_add(1);
             while let Some(end) = self.next_window().filter(|end| *end <= due) {

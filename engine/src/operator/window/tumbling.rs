@@ -114,7 +114,7 @@ where
         &mut self,
         run: &mut Run<'_, A::In>,
         end: Timestamp,
-        out: &mut Output<Windowed<K, A::Out>, A::In>,
+        out: &mut Output<Windowed<K, A::Out>>,
     ) -> Result<()> {
         let (key, hash) = ((self.adding.key)(&run.records()[0]), run.hashes()[0]);
         self.add(run, 1, end)?;
@@ -128,14 +128,14 @@ where
     }
 
     /// Emits the results of a window, from where it stopped.
-    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<Progress> {
+    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>>) -> Result<Progress> {
         let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
         let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
             true => Firing::ByHash(0),
             false => Firing::ByLog(Scan::default()),
         });
         let window = self.windows.window_ending(end);
-        let room = out.limit.saturating_sub(out.main.records.len()).max(1);
+        let room = out.limit.saturating_sub(out.emitted()).max(1);
         let (aggregate, mut readable) = (&self.adding.aggregate, true);
         let ahead = &self.ahead;
         let fired = |key: &[u8]| !ahead.is_over() && ahead.watermark_of(stable_hash(key)) >= end - 1;
@@ -197,7 +197,6 @@ where
 {
     type In = A::In;
     type Out = Windowed<K, A::Out>;
-    type Side = A::In;
 
     const FETCHES: bool = true;
 
@@ -224,7 +223,7 @@ where
         matches!(self.firing, Some(Firing::ByHash(_)))
     }
 
-    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
+    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out>) -> Result<()> {
         while !run.is_empty() {
             let (end, same) = self.same_window(run.times());
             let (watermark, n) = match self.ahead.is_over() {
@@ -243,7 +242,7 @@ where
         Ok(())
     }
 
-    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out, A::In>) -> Result<Progress> {
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out>) -> Result<Progress> {
         if watermark < self.next_event && self.firing.is_none() {
             self.watermark = watermark;
             self.fired_until = watermark.saturating_add(1);

@@ -44,7 +44,7 @@ pub(crate) trait Build<A: Aggregate>: Clone + Send + 'static {
         key: F,
         aggregate: A,
         begin: Begin<K>,
-    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
+    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>>
     where
         F: Fn(&A::In) -> K + 'static;
 
@@ -66,7 +66,7 @@ impl<A: Aggregate> Build<A> for Tumbling {
         key: F,
         aggregate: A,
         begin: Begin<K>,
-    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
+    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>>
     where
         F: Fn(&A::In) -> K + 'static,
     {
@@ -97,7 +97,7 @@ macro_rules! build_of_slices {
                 key: F,
                 aggregate: A,
                 begin: Begin<K>,
-            ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
+            ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>>
             where
                 F: Fn(&A::In) -> K + 'static,
             {
@@ -137,7 +137,7 @@ impl<A: Merge, G: Gap<A::In>> Build<A> for Session<G> {
         key: F,
         aggregate: A,
         begin: Begin<K>,
-    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>, Side = A::In>
+    ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>>
     where
         F: Fn(&A::In) -> K + 'static,
     {

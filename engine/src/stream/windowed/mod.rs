@@ -14,6 +14,7 @@ use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::graph::{Layout, Node};
 use crate::key::Key;
 use crate::operator::aggregate::{Aggregate, Reduce};
+use crate::operator::sides::SideSpecs;
 use crate::operator::window::accumulators::ACCUMULATORS;
 use crate::operator::window::ahead::Ahead;
 use crate::operator::window::{Tumbling, Windowed};
@@ -202,7 +203,7 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSpec::new(name, edges, outlet.clone(), side.clone());
+        let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::of(side.clone()));
         let (step, of, function, cut) = (name.to_owned(), key.clone(), aggregate.clone(), windows.clone());
         let make = move |layout: &Layout<'_>| {
             let (step, key, aggregate, windows) = (step.clone(), of.clone(), function.clone(), cut.clone());

@@ -32,7 +32,7 @@ use crate::time::Timestamp;
 const AHEAD: usize = 64;
 
 /// What a session operator emits to.
-type Out<K, A> = Output<Windowed<K, <A as Aggregate>::Out>, <A as Aggregate>::In>;
+type Out<K, A> = Output<Windowed<K, <A as Aggregate>::Out>>;
 
 pub(crate) struct SessionOperator<G, K, F, A: Merge> {
     sessions: Session<G>,
@@ -272,7 +272,6 @@ where
 {
     type In = A::In;
     type Out = Windowed<K, A::Out>;
-    type Side = A::In;
 
     const FETCHES: bool = true;
 

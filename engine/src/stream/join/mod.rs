@@ -1,0 +1,3 @@
+//! Joining two keyed streams.
+
+mod interval;
