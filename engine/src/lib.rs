@@ -100,5 +100,5 @@ pub mod prelude {
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
     pub use crate::stream::{Either, Stream, Within};
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
-    pub use crate::window::{Cumulative, Session, Sliding, Tumbling, Window, Windowed};
+    pub use crate::window::{Cumulative, Global, Session, Sliding, Tumbling, Window, Windowed};
 }

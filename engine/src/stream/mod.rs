@@ -33,7 +33,7 @@ pub use keyed::Keyed;
 pub use process::{FromProcess, ProcessResults};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
-pub use windowed::{FromWindow, WindowResults, WindowedStream, Windows};
+pub use windowed::{FromWindow, TriggeredStream, WindowResults, WindowedStream, Windows};
 
 /// A stream of records of type `T`.
 ///

@@ -11,7 +11,7 @@ use crate::operator::aggregate::Merge;
 use crate::operator::rounds::Rounds;
 use crate::state::codec::{self, StateValue};
 
-/// Keys that are visited in a row while some of the tables are on disk.
+/// Keys that are visited in a row while some of the tables are on disk, at most.
 const TOGETHER: usize = 256;
 /// Of them, those whose other accumulators are asked for ahead.
 const AHEAD: usize = 64;
@@ -140,9 +140,9 @@ impl Walk {
                 (self.at, self.walked, self.scan) = (self.at + 1, false, Scan::default());
                 continue;
             }
-            let found = &mut self.found;
+            let (found, together) = (&mut self.found, TOGETHER.min(store.records_per_segment()));
             let visit = |key: &[u8], bytes: &[u8]| found.push_back((key.to_vec(), bytes.to_vec()));
-            match store.scan(tables[self.at], &mut self.scan, TOGETHER, visit) {
+            match store.scan(tables[self.at], &mut self.scan, together, visit) {
                 ScanStep::Done => self.walked = true,
                 ScanStep::Fetch if self.found.is_empty() => return Ok(Progress::Fetch),
                 ScanStep::More | ScanStep::Fetch => {}
@@ -159,9 +159,14 @@ impl Walk {
         let asked = self.rounds.narrow(AHEAD);
         for (i, (key, _)) in self.found.iter().take(asked).enumerate() {
             let hash = stable_hash(key);
-            let others = tables.iter().enumerate().filter(|(at, _)| *at != self.at);
             let mut present = true;
-            others.for_each(|(_, table)| present &= store.is_present(*table, hash));
+            for (_, table) in tables.iter().enumerate().filter(|(at, _)| *at != self.at) {
+                // What one key needs may be more than reads may take together.
+                if !present && !store.may_ask() {
+                    break;
+                }
+                present &= store.is_present(*table, hash);
+            }
             if present && i == 0 {
                 self.rounds.end();
                 return Ok(true);

@@ -2,6 +2,8 @@
 
 pub(crate) mod accumulators;
 pub(crate) mod ahead;
+pub(crate) mod assign;
+pub(crate) mod general;
 mod merged;
 pub(crate) mod session;
 mod slicing;
@@ -12,6 +14,9 @@ use std::time::Duration;
 
 use crate::time::{Timestamp, as_millis};
 
+pub use assign::{Assign, Global};
+pub use general::content::{Records, WindowContext};
+pub use general::{evict, trigger};
 pub use session::{FixedGap, GapOf, Session};
 pub use sliding::{Cumulative, Sliding};
 

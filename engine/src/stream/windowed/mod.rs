@@ -1,6 +1,7 @@
 //! Windows over keyed streams.
 
 mod build;
+mod triggered;
 
 use std::marker::PhantomData;
 use std::rc::Rc;
@@ -29,6 +30,7 @@ use crate::stream::{Keyed, Stream};
 use crate::time::Timestamp;
 
 pub(crate) use build::{Begin, Build};
+pub use triggered::TriggeredStream;
 
 /// A keyed stream grouped by windows, to be aggregated.
 ///
@@ -258,10 +260,9 @@ where
     }
 }
 
-impl<K, V, In> WindowResults<K, In, V>
+impl<R, In> Stream<R, Identity<R, FromWindow<In>>>
 where
-    K: Send + 'static,
-    V: Send + 'static,
+    R: Send + 'static,
     In: Send + 'static,
 {
     /// The records that came too late for their window, as they came. Where nobody takes them they are counted and
