@@ -3,8 +3,10 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 16] = [
+const SCENARIOS: [&str; 18] = [
     "windows",
+    "slices",
+    "sessions",
     "process",
     "connected",
     "kinds",

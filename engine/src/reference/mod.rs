@@ -12,6 +12,8 @@ pub(crate) mod join;
 mod process;
 mod state;
 mod window;
+mod window_general;
+mod window_session;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -20,7 +22,9 @@ use std::rc::Rc;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 pub(crate) use process::{Processed, beside_broadcast, events, process};
-pub(crate) use window::tumbling;
+pub(crate) use window::{Results, cumulative, sliding, tumbling};
+pub(crate) use window_general::triggered;
+pub(crate) use window_session::sessions;
 
 /// One item of a stream, as the reference sees it.
 #[derive(Clone, Debug, PartialEq)]

@@ -61,6 +61,7 @@ impl<P: Process> Interpreter<P> {
             now: MIN_TIME,
             out: &mut self.out,
             sides: &mut self.sides,
+            late: &mut 0,
             backend: &mut self.backend,
             operator: &mut self.operator,
             scratch: &mut scratch,

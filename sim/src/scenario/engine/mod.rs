@@ -16,6 +16,8 @@ mod rescale;
 mod topics;
 mod union;
 mod windows;
+mod windows_merging;
+mod windows_pool;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -243,6 +245,9 @@ pub fn scenarios() -> Vec<Scenario> {
     vec![
         of("windows", "a window with late records, of one split out of order", |world| {
             windows::Windows::new(world)
+        }),
+        of("slices", "windows that overlap, some larger than memory", |world| {
+            windows_slices::Slices::new(world)
         }),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
