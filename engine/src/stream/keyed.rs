@@ -9,6 +9,7 @@ use crate::key::Key;
 use crate::operator::process::{Declare, Process, ProcessOperator};
 use crate::operator::window::Tumbling;
 use crate::reference::{self, Compute};
+use crate::state::Ttl;
 use crate::state::restore::open_state;
 use crate::stream::chain::{Chain, Identity, Origin};
 use crate::stream::seeds::OperatorSpec;
@@ -62,6 +63,8 @@ where
 {
     pub(crate) stream: Stream<T, C>,
     pub(crate) key: F,
+    /// How long the ready steps keep what they know of a key.
+    pub(crate) ttl: Option<Ttl>,
     of: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -73,7 +76,7 @@ where
     F: Fn(&T) -> K + Clone + Send + 'static,
 {
     pub(crate) fn new(stream: Stream<T, C>, key: F) -> Self {
-        Keyed { stream, key, of: std::marker::PhantomData }
+        Keyed { stream, key, ttl: None, of: std::marker::PhantomData }
     }
 
     /// Groups each key's records by windows of event time; [`WindowedStream::aggregate`] shows a whole job.

@@ -1,8 +1,10 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+pub(crate) mod changelog;
 mod join;
 mod keyed;
+mod ready;
 mod seeds;
 mod two;
 mod windowed;
@@ -24,7 +26,9 @@ use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
 pub use crate::operator::join::interval::Within;
+pub use changelog::{Change, Table};
 pub use keyed::Keyed;
+pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
 pub use windowed::{FromWindow, WindowResults, WindowedStream};

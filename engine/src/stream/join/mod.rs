@@ -1,3 +1,5 @@
 //! Joining two keyed streams.
 
+mod append;
 mod interval;
+mod table;
