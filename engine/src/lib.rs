@@ -87,6 +87,7 @@ pub use operator::{aggregate, process, window};
 /// The kinds of joins.
 pub mod join {
     pub use crate::operator::join::interval::Within;
+    pub use crate::operator::join::late::{late_left, late_right};
     pub use crate::operator::join::shape::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi, Shape};
 }
 
@@ -106,7 +107,7 @@ pub mod prelude {
     pub use crate::host::RuntimeKind;
     pub use crate::job::Job;
     pub use crate::key::Key;
-    pub use crate::process::{Context, Declare, Process};
+    pub use crate::process::{Context, Declare, OutputTag, Process, Side};
     pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson, topic_sink};
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator, topic};

@@ -61,6 +61,7 @@ pub const BUGS: &[Bug] = &[
 pub const ELSEWHERE: &[(&str, &str)] = &[
     ("stale_fetch", "the test `what_comes_late_replaces_nothing_else` of storage/tests/seldom.rs"),
     ("tombstone_compacted_early", "the test `tombstones_outlive_what_they_hide` of storage/tests/seldom.rs"),
+    ("expired_part_unburied", "the test `expired_parts_stay_away` of storage/tests/seldom.rs"),
     ("trimmed_passes_for_committed", "seed 15001380 of topic, in sim/corpus/seeds.txt"),
 ];
 

@@ -21,7 +21,7 @@ use std::rc::Rc;
 
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
-pub(crate) use process::process;
+pub(crate) use process::{Processed, beside_broadcast, events, process};
 pub(crate) use window::tumbling;
 
 /// One item of a stream, as the reference sees it.

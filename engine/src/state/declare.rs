@@ -12,6 +12,7 @@ use crate::aggregate::Aggregate;
 use crate::checkpoint::manifest::Schema;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::operator::process::{OutputTag, Side, side::DeclaredSide};
 use crate::stage::OpenContext;
 use crate::state::backend::state_id;
 use crate::state::check::check_collections;
@@ -108,6 +109,7 @@ pub struct Declare {
     keyed: Vec<Rc<Spec>>,
     operator: Vec<Rc<Spec>>,
     given_up: BTreeSet<String>,
+    sides: Vec<Rc<dyn DeclaredSide>>,
 }
 
 impl Declare {
@@ -167,6 +169,17 @@ impl Declare {
         BroadcastState::new(self.declare_operator(name, spec))
     }
 
+    /// A side output; see [`OutputTag`]. It is no state: a checkpoint knows nothing of it.
+    ///
+    /// # Panics
+    /// If the step has another one of this name.
+    pub fn side<T: Send + 'static>(&mut self, tag: OutputTag<T>) -> Side<T> {
+        let taken = self.sides.iter().any(|side| side.name() == tag.name());
+        assert!(!taken, "two side outputs are named `{}`; give one of them another name", tag.name());
+        self.sides.push(Rc::new(tag));
+        Side::new(self.sides.len() - 1)
+    }
+
     /// Lets a checkpoint hold a state that is no longer declared: it is dropped on restore.
     pub fn give_up(&mut self, name: &str) {
         self.given_up.insert(name.to_owned());
@@ -200,6 +213,11 @@ impl Declare {
     /// The states of cores, by their places.
     pub(crate) fn operator(&self) -> &[Rc<Spec>] {
         &self.operator
+    }
+
+    /// The side outputs, by their places.
+    pub(crate) fn sides(&self) -> &[Rc<dyn DeclaredSide>] {
+        &self.sides
     }
 
     /// Adds what the states are to a step's description.

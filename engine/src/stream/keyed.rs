@@ -1,18 +1,12 @@
 //! Streams partitioned by key.
 
-use std::rc::Rc;
-
-use crate::checkpoint::manifest::Schema;
-use crate::exchange::outlet::OutletSpec;
-use crate::graph::{Layout, Node};
 use crate::key::Key;
-use crate::operator::process::{Declare, Process, ProcessOperator};
+use crate::operator::process::Process;
 use crate::operator::window::Tumbling;
-use crate::reference::{self, Compute};
+use crate::reference;
 use crate::state::Ttl;
-use crate::state::restore::open_state;
-use crate::stream::chain::{Chain, Identity, Origin};
-use crate::stream::seeds::OperatorSpec;
+use crate::stream::chain::Chain;
+use crate::stream::process::{ProcessResults, ProcessStep};
 use crate::stream::{Stream, WindowedStream};
 
 /// A stream partitioned by key: records with equal keys meet on one core, in order.
@@ -127,39 +121,15 @@ where
     /// assert_eq!(numbered.take(), [('a', 1), ('b', 1), ('a', 2)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn process<P>(self, name: &str, process: P) -> Stream<P::Out>
+    pub fn process<P>(self, name: &str, process: P) -> ProcessResults<P::Out>
     where
         P: Process<Key = K, In = T>,
     {
         let Keyed { stream, key, .. } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
-        let outlet = OutletSpec::shared();
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let schema = schema(&process);
-        let (step, function, of) = (name.to_owned(), process.clone(), key.clone());
-        let make = move |layout: &Layout<'_>| {
-            let (step, process, key) = (step.clone(), function.clone(), of.clone());
-            spec.seed(layout, move |cx, watermark| {
-                Box::pin(async move {
-                    let mut declare = Declare::default();
-                    let state = process.declare(&mut declare);
-                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    Ok(ProcessOperator::new(process, state, key, backend, operator, watermark))
-                })
-            })
-        };
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
-        graph.borrow_mut().nodes.push(node);
-        let compute: Compute<P::Out> = Rc::new(move |inputs| reference::process(up(inputs), &process, &key));
-        Stream::<P::Out, Origin<P::Out>> { graph, outlet, chain: Identity::new(), compute, extra: None }
+        let (function, of) = (process.clone(), key.clone());
+        let step = ProcessStep { graph, name, kind: "process", settings: &[], edges };
+        step.run(process, key, move |inputs| reference::process(up(inputs), &function, &of))
     }
-}
-
-fn schema<P: Process>(process: &P) -> Schema {
-    let mut declare = Declare::default();
-    process.declare(&mut declare);
-    let mut schema = Schema::new("process", &[("key", std::any::type_name::<P::Key>().to_owned())]);
-    declare.describe(&mut schema);
-    schema
 }

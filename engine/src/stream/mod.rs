@@ -2,11 +2,14 @@
 
 pub mod chain;
 pub(crate) mod changelog;
+mod connected;
 mod join;
 mod keyed;
+mod partition;
+mod process;
 mod ready;
 mod seeds;
-mod two;
+pub(crate) mod two;
 mod windowed;
 
 use std::rc::Rc;
@@ -16,6 +19,7 @@ use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
 use crate::graph::{Layout, Node, SharedGraph};
+use crate::operator::sides::SideSpecs;
 use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
@@ -27,7 +31,9 @@ use crate::time::Timestamp;
 
 pub use crate::operator::join::interval::Within;
 pub use changelog::{Change, Table};
+pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
+pub use process::{FromProcess, ProcessResults};
 pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
@@ -297,7 +303,7 @@ fn pass_through<T: Send + 'static>(
     compute: Compute<T>,
 ) -> Stream<T> {
     let outlet = OutletSpec::shared();
-    let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+    let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::default());
     let make =
         move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
     let schema = Schema::new(kind, &[("of", std::any::type_name::<T>().to_owned())]);

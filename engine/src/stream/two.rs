@@ -2,17 +2,15 @@
 
 use std::rc::Rc;
 
-use crate::checkpoint::manifest::Schema;
 use crate::exchange::edge::Edge;
-use crate::exchange::outlet::OutletSpec;
-use crate::graph::{Layout, Node, SharedGraph};
+use crate::graph::SharedGraph;
 use crate::key::Key;
-use crate::operator::process::{Declare, Process, ProcessOperator};
-use crate::reference::Compute;
-use crate::state::restore::open_state;
-use crate::stream::chain::{Chain, Identity};
-use crate::stream::seeds::OperatorSpec;
-use crate::stream::{Keyed, Stream};
+use crate::operator::process::{Declare, Process};
+use crate::operator::sides::Sides;
+use crate::reference::{Compute, Processed};
+use crate::stream::Keyed;
+use crate::stream::chain::Chain;
+use crate::stream::process::{ProcessResults, ProcessStep};
 
 /// A record of one of two inputs.
 ///
@@ -79,48 +77,27 @@ where
     L: Send + 'static,
     R: Send + 'static,
 {
-    /// Runs a process function over both; `compute` is what the reference expects of it, and `settings` what a checkpoint
-    /// remembers of it besides its state.
+    /// Runs a process function of ours over both. `compute` is what the reference expects of it, where nothing goes to the
+    /// side; `kind` and `settings` are what a checkpoint remembers of it besides its state.
     pub(crate) fn process<P>(
         self,
         name: &str,
-        kind: &str,
-        settings: &[(&str, String)],
+        (kind, settings): (&str, &[(&str, String)]),
         process: P,
         compute: Compute<P::Out>,
-    ) -> Stream<P::Out>
+    ) -> ProcessResults<P::Out>
     where
         P: Process<In = Either<L, R>>,
         F: Fn(&Either<L, R>) -> P::Key + Clone + Send + 'static,
     {
         let TwoInputs { graph, edges, key, .. } = self;
-        let outlet = OutletSpec::shared();
-        let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let schema = schema(kind, settings, &process);
-        let step = name.to_owned();
-        let make = move |layout: &Layout<'_>| {
-            let (step, process, key) = (step.clone(), process.clone(), key.clone());
-            spec.seed(layout, move |cx, watermark| {
-                Box::pin(async move {
-                    let mut declare = Declare::default();
-                    let state = process.declare(&mut declare);
-                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    Ok(ProcessOperator::new(process, state, key, backend, operator, watermark))
-                })
-            })
-        };
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
-        graph.borrow_mut().nodes.push(node);
-        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
+        let step = ProcessStep { graph, name, kind, settings, edges };
+        let of = process.clone();
+        step.run(process, key, move |inputs| {
+            let (mut declare, mut sides) = (Declare::default(), Sides::default());
+            of.declare(&mut declare);
+            declare.sides().iter().for_each(|side| side.add_batch(&mut sides));
+            Processed { results: compute(inputs), sides }
+        })
     }
-}
-
-/// What a checkpoint remembers of a step.
-fn schema<P: Process>(kind: &str, settings: &[(&str, String)], process: &P) -> Schema {
-    let mut declare = Declare::default();
-    process.declare(&mut declare);
-    let mut schema = Schema::new(kind, settings);
-    schema.detail.insert("key".to_owned(), std::any::type_name::<P::Key>().to_owned());
-    declare.describe(&mut schema);
-    schema
 }

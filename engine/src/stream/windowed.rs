@@ -12,6 +12,7 @@ use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::graph::{Layout, Node};
 use crate::key::Key;
 use crate::operator::aggregate::{Aggregate, Reduce};
+use crate::operator::sides::SideSpecs;
 use crate::operator::window::ahead::Ahead;
 use crate::operator::window::tumbling::ACCUMULATORS;
 use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
@@ -160,7 +161,7 @@ where
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSpec::new(name, edges, outlet.clone(), side.clone());
+        let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::of(side.clone()));
         let (step, of, function) = (name.to_owned(), key.clone(), aggregate.clone());
         let make = move |layout: &Layout<'_>| {
             let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());

@@ -2,6 +2,7 @@
 
 pub(crate) mod append;
 pub(crate) mod interval;
+pub(crate) mod late;
 pub(crate) mod row;
 pub(crate) mod shape;
 pub(crate) mod table;

@@ -24,6 +24,9 @@ use crate::time::{MAX_TIME, Timestamp};
 /// The state id of the accumulators.
 pub(crate) const ACCUMULATORS: u32 = 0;
 
+/// The place of the side output for late records.
+const LATE: usize = 0;
+
 /// How far the firing of a window is.
 enum Firing {
     /// By the keys' hashes, from this on: everything is in memory, and stays there.
@@ -142,7 +145,7 @@ where
         &mut self,
         run: &mut Run<'_, A::In>,
         end: Timestamp,
-        out: &mut Output<Windowed<K, A::Out>, A::In>,
+        out: &mut Output<Windowed<K, A::Out>>,
     ) -> Result<()> {
         let (key, hash) = ((self.key)(&run.records()[0]), run.hashes()[0]);
         self.add(run, 1, end)?;
@@ -156,7 +159,7 @@ where
     }
 
     /// Emits the results of a window, from where it stopped.
-    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>, A::In>) -> Result<Progress> {
+    fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>>) -> Result<Progress> {
         let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
         let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
             true => Firing::ByHash(0),
@@ -225,7 +228,6 @@ where
 {
     type In = A::In;
     type Out = Windowed<K, A::Out>;
-    type Side = A::In;
 
     const FETCHES: bool = true;
 
@@ -252,7 +254,7 @@ where
         matches!(self.firing, Some(Firing::ByHash(_)))
     }
 
-    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out, A::In>) -> Result<()> {
+    fn on_records(&mut self, mut run: Run<'_, A::In>, out: &mut Output<Self::Out>) -> Result<()> {
         while !run.is_empty() {
             let (end, same) = self.same_window(run.times());
             let (watermark, n) = match self.ahead.is_over() {
@@ -271,7 +273,7 @@ where
         Ok(())
     }
 
-    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out, A::In>) -> Result<Progress> {
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out>) -> Result<Progress> {
         if watermark < self.next_event && self.firing.is_none() {
             self.watermark = watermark;
             self.fired_until = watermark.saturating_add(1);
@@ -311,14 +313,14 @@ where
 }
 
 /// Records that came too late: aside, or counted.
-fn reject<O, T>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O, T>) {
-    if !out.side_connected {
-        out.dropped_late += n as u64;
+fn reject<O, T: 'static>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O>) {
+    out.late += n as u64;
+    if !out.sides.is_connected(LATE) {
         return run.skip(n);
     }
     for _ in 0..n {
         let (time, record) = run.take().expect("the run has that many records");
-        out.side.push(time, record);
+        out.sides.push(LATE, time, record);
     }
 }
 

@@ -183,11 +183,10 @@ where
     {
         let (up, key) = (self.stream.compute.clone(), self.key.clone());
         let process = Aggregation { aggregate: aggregate.clone(), of: PhantomData };
-        let mut stream = self.process(name, process);
+        let stream = self.process(name, process);
         let compute: Compute<Change<(K, A::Out)>> = Rc::new(move |inputs| {
             reference::changelog::aggregate(up(inputs), &key, &|rows: &[&T]| aggregate.of(rows))
         });
-        stream.compute = compute;
-        stream
+        stream.expecting(compute)
     }
 }

@@ -49,6 +49,6 @@ where
         let (left, right) = (inputs.left.clone(), inputs.right.clone());
         let compute: Compute<(L, R)> =
             Rc::new(move |inputs| reference::join::append(left(inputs), right(inputs), &of_left, &of_right));
-        inputs.process(name, "join", &[], AppendJoin::new(), compute)
+        inputs.process(name, ("join", &[]), AppendJoin::new(), compute.clone()).expecting(compute)
     }
 }

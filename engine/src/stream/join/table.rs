@@ -101,6 +101,7 @@ where
             reference::join::tables::<L, R, S>(left(inputs), right(inputs), &meet)
         });
         let settings = [("shape", S::NAME.to_owned())];
-        inputs.process(name, "table join", &settings, TableJoin::<K, L, R, S, O>::new(on), compute)
+        let join = TableJoin::<K, L, R, S, O>::new(on);
+        inputs.process(name, ("table join", &settings), join, compute.clone()).expecting(compute)
     }
 }

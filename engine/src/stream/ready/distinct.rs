@@ -64,9 +64,8 @@ where
     /// ```
     pub fn distinct(self, name: &str) -> Stream<T> {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let mut stream = self.process(name, Distinct { ttl, of: PhantomData });
+        let stream = self.process(name, Distinct { ttl, of: PhantomData });
         let compute: Compute<T> = Rc::new(move |inputs| reference::ready::distinct(up(inputs), &key));
-        stream.compute = compute;
-        stream
+        stream.expecting(compute)
     }
 }

@@ -102,10 +102,9 @@ where
         R: Fn(&mut T, &T) + Clone + Send + 'static,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let mut stream = self.process(name, Reduce { combine: combine.clone(), ttl, of: PhantomData });
+        let stream = self.process(name, Reduce { combine: combine.clone(), ttl, of: PhantomData });
         let compute: Compute<T> = Rc::new(move |inputs| reference::ready::reduce(up(inputs), &key, &combine));
-        stream.compute = compute;
-        stream
+        stream.expecting(compute)
     }
 
     /// Aggregates the records of each key from the first on, and emits what that has come to with every record. The name is
@@ -142,10 +141,9 @@ where
         A: Aggregate<In = T>,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let mut stream = self.process(name, Rolling { aggregate: aggregate.clone(), ttl, of: PhantomData });
+        let stream = self.process(name, Rolling { aggregate: aggregate.clone(), ttl, of: PhantomData });
         let compute: Compute<(K, A::Out)> =
             Rc::new(move |inputs| reference::ready::aggregate(up(inputs), &key, &aggregate));
-        stream.compute = compute;
-        stream
+        stream.expecting(compute)
     }
 }
