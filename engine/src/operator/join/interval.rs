@@ -201,3 +201,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

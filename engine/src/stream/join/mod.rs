@@ -2,4 +2,7 @@
 
 mod append;
 mod interval;
+mod lookup;
 mod table;
+mod temporal;
+mod window;
