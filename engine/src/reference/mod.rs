@@ -8,8 +8,10 @@
 //! agree where the result does not depend on how splits interleave: no record is late by its own split's watermark,
 //! or there is one split.
 
+pub(crate) mod changelog;
 pub(crate) mod join;
 mod process;
+pub(crate) mod ready;
 mod state;
 mod window;
 mod window_general;

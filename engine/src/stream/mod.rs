@@ -1,11 +1,13 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+pub(crate) mod changelog;
 mod connected;
 mod join;
 mod keyed;
 mod partition;
 mod process;
+mod ready;
 mod seeds;
 pub(crate) mod two;
 mod windowed;
@@ -28,9 +30,11 @@ use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
 pub use crate::operator::join::interval::Within;
+pub use changelog::{Change, Table};
 pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
 pub use process::{FromProcess, ProcessResults};
+pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
 pub use windowed::{FromWindow, TriggeredStream, WindowResults, WindowedStream, Windows};

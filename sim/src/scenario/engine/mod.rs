@@ -247,7 +247,10 @@ pub fn scenarios() -> Vec<Scenario> {
             windows::Windows::new(world)
         }),
         of("slices", "windows that overlap, some larger than memory", |world| {
-            windows_slices::Slices::new(world)
+            windows_merging::Merging::slices(world)
+        }),
+        of("sessions", "sessions that merge, some larger than memory", |world| {
+            windows_merging::Merging::sessions(world)
         }),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
