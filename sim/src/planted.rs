@@ -62,6 +62,8 @@ pub const BUGS: &[Bug] = &[
     bug("fired_timer_stays", "timers that have fired fire again after a restore", "alarms"),
     bug("seeks_in_compressed", "a position in a compressed file is taken for one in the file", "formats"),
     bug("header_forgotten", "a record is taken for the header row after a restore", "formats"),
+    bug("side_lost_at_barrier", "records of side outputs before a barrier are lost", "connected"),
+    bug("broadcast_not_restored", "broadcast state is left out of a restore", "connected"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
     bug("past_stable_offset", "a reader of committed records sees open transactions", "topic"),
