@@ -9,7 +9,7 @@ use super::{Log, Segment};
 
 impl Log {
     /// Bytes of all segments.
-    pub(in crate::topic) fn bytes(&self) -> u64 {
+    fn bytes(&self) -> u64 {
         self.segments.iter().map(|segment| segment.bytes).sum()
     }
 
