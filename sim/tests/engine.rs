@@ -3,9 +3,9 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 15] = [
-    "windows", "slices", "sessions", "process", "kinds", "union", "idle", "files", "poison", "rescale",
-    "larger", "topics", "store", "topic", "beyond",
+const SCENARIOS: [&str; 17] = [
+    "windows", "slices", "sessions", "triggers", "clock", "process", "kinds", "union", "idle", "files",
+    "poison", "rescale", "larger", "topics", "store", "topic", "beyond",
 ];
 
 fn scenario(name: &str) -> Scenario {
