@@ -24,7 +24,7 @@ use std::rc::Rc;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 pub(crate) use process::{Processed, beside_broadcast, events, process};
-pub(crate) use window::{Results, cumulative, sliding, tumbling};
+pub(crate) use window::{Results, cumulative, days, sliding, tumbling};
 pub(crate) use window_general::triggered;
 pub(crate) use window_session::sessions;
 

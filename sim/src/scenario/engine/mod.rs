@@ -16,8 +16,10 @@ mod rescale;
 mod topics;
 mod union;
 mod windows;
+mod windows_clock;
 mod windows_merging;
 mod windows_pool;
+mod windows_triggers;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -249,9 +251,13 @@ pub fn scenarios() -> Vec<Scenario> {
         of("slices", "windows that overlap, some larger than memory", |world| {
             windows_merging::Merging::slices(world)
         }),
-        of("sessions", "sessions that merge, some larger than memory", |world| {
+        of("sessions", "sessions that grow and merge, some larger than memory", |world| {
             windows_merging::Merging::sessions(world)
         }),
+        of("triggers", "windows with triggers and evictors, some larger than memory", |world| {
+            windows_triggers::Triggers::new(world)
+        }),
+        of("clock", "windows of the clock", |world| windows_clock::Clock::new(world)),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
