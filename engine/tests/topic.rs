@@ -1,6 +1,6 @@
 //! Jobs from topics into topics, on the real runtime: each record once, over restarts and changes of the cores.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use millstream::prelude::*;
 use millstream::sink::topic_sink_with;
 use millstream::source::{DeadLetter, topic_with};
 use millstream::topic::{BatchBuilder, Isolation, Signal, TopicConfig, TopicReader, TopicWriter};
-use millstream_storage::disk::{StdDisk, block_on};
+use millstream_storage::disk::{Disk, StdDisk, block_on};
 
 fn append(dir: &Path, partitions: u32, values: impl IntoIterator<Item = String>) -> Signal {
     let config = TopicConfig::new(5).partitions(partitions).segment_bytes(5_000);
@@ -109,6 +109,62 @@ fn block_on_thread(signal: &Signal) {
         }
         std::thread::sleep(Duration::from_millis(1));
     }
+}
+
+/// From one topic into another, up to the end that the first has when the job begins.
+fn copy(input: &Path, output: &Path, pause: Duration) -> Job {
+    let job = Job::new("copy");
+    let numbers = job.source("numbers", topic::<u64>(input).poll_every(Duration::from_millis(1)));
+    let slowly = numbers.map(move |n| {
+        std::thread::sleep(pause);
+        n
+    });
+    slowly.sink("copies", topic_sink(output));
+    job
+}
+
+/// A job that was cancelled before its end, and a partition without the mark that tells what of it is durable: as
+/// when the power has failed. Returns the partition's file.
+fn interrupted(dir: &Path, input: &Path, output: &Path) -> PathBuf {
+    append(input, 1, (0..2000_u64).map(|n| n.to_string()));
+    let running = copy(input, output, Duration::from_millis(1)).start(config(1, dir)).expect("it starts");
+    while read_if_any(output).len() < 20 {
+        assert!(!running.is_over(), "it takes two seconds");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled");
+    let file = input.join("partition-00000/00000000000000000000-0000000001.segment");
+    let bytes = std::fs::read(&file).expect("it was written");
+    std::fs::write(&file, &bytes[..bytes.len() - 96]).expect("it can be written");
+    file
+}
+
+#[test]
+fn a_job_does_not_end_before_it_is_told_what_is_durable() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    interrupted(dir.path(), &input, &output);
+    // A writer that lives and says nothing.
+    let lease = block_on(StdDisk.lock(&input.join("lease"))).expect("nobody holds it");
+    let job = copy(&input, &output, Duration::ZERO);
+    let running = job.start(config(1, dir.path())).expect("it starts");
+    std::thread::sleep(Duration::from_millis(50));
+    drop(lease);
+    running.wait().expect("nothing fails");
+    assert!(read(&output).into_iter().eq(0..2000), "{} records came", read(&output).len());
+}
+
+#[test]
+fn a_job_whose_records_are_lost_says_so() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    let file = interrupted(dir.path(), &input, &output);
+    let bytes = std::fs::read(&file).expect("it was written");
+    std::fs::write(&file, &bytes[..bytes.len() - 10]).expect("it can be written");
+    let error = copy(&input, &output, Duration::ZERO).run(config(1, dir.path())).expect_err("one is missing");
+    assert_eq!(error.kind(), ErrorKind::Source);
+    assert!(error.to_string().contains("ends at offset 1999, but went up to 2000"), "{error}");
 }
 
 #[test]

@@ -3,9 +3,12 @@
 
 use std::rc::Rc;
 
+use millstream_storage::collection::{Kind, Owner, list, resident_bytes};
 use millstream_storage::disk::{StdDisk, block_on};
+use millstream_storage::expiry::Life;
 use millstream_storage::hash::stable_hash;
 use millstream_storage::read::Reader;
+use millstream_storage::snapshot::Layout;
 use millstream_storage::store::{Store, StoreConfig, TableId};
 use tempfile::TempDir;
 
@@ -53,7 +56,8 @@ impl World {
                 return;
             }
             for read in self.store.take_reads() {
-                self.store.admit(block_on(reader.perform(&read)).expect("nothing is damaged"));
+                let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
+                self.store.admit(fetched).expect("nothing is damaged");
             }
         }
         panic!("key {key} does not come in");
@@ -129,6 +133,82 @@ fn what_was_removed_stays_so_when_its_tombstone_lies_among_the_dead() {
     assert_eq!(found, (10..60).collect::<Vec<u64>>());
 }
 
+/// Lists that expire.
+const LISTS: Layout = Layout { parts: true, expires: true };
+const OWNER: &[u8] = b"owner";
+
+impl World {
+    fn owner(&mut self) -> Owner {
+        let lists = self.store.create_table_of(2, 0, LISTS);
+        self.store.set_kind(lists, Kind::List);
+        Owner::new(lists, OWNER)
+    }
+
+    /// Appends to the list of the owner, which is long enough to have chunks.
+    fn push(&mut self, elements: std::ops::Range<u8>, life: Life) {
+        let owner = self.bring_in_list();
+        for element in elements {
+            list::push(&mut self.store, &owner, &[element; 150], Some(life)).expect("it fits");
+        }
+    }
+
+    /// Brings the owner's list in.
+    fn bring_in_list(&mut self) -> Owner {
+        let owner = self.owner();
+        let reader = Reader::new(Rc::new(StdDisk), self.dir.path().to_owned());
+        for _ in 0..10 {
+            if resident_bytes(&mut self.store, &owner, Kind::List).is_some() {
+                return owner;
+            }
+            for read in self.store.take_reads() {
+                let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
+                self.store.admit(fetched).expect("it is what was asked for");
+            }
+        }
+        panic!("the list does not come in");
+    }
+
+    /// Puts so much that all that was there before is evicted.
+    fn crowd_out(&mut self, keys: std::ops::Range<u64>) {
+        for key in keys {
+            self.put(key);
+            self.make_room();
+        }
+    }
+}
+
+fn a_list_that_begins_anew_meets_nothing_of_the_one_that_expired() {
+    let mut world = World::new(None);
+    let (early, late) = (Life { now: 0, until: 1_000 }, Life { now: 2_000, until: 3_000 });
+    // The first chunks lie in the oldest segment, which shares its file with one that lives on.
+    world.push(0..20, early);
+    (0..400).for_each(|key| world.put(key));
+    world.checkpoint();
+    // The head moves on with the last chunk.
+    world.push(20..21, early);
+    world.checkpoint();
+    // Everything of it expires; the sweep drops what lies in the oldest segment, and then the list is cleared.
+    world.store.set_clock(late.now);
+    let log_bytes = world.store.stats().log_bytes;
+    while world.store.maintain(1 << 10) > 0 {}
+    assert!(world.store.stats().log_bytes < log_bytes, "a segment was freed");
+    let owner = world.owner();
+    list::clear(&mut world.store, &owner, Some(late));
+    let parts = [world.checkpoint()];
+    // What comes back is evicted before the list begins anew, under the same numbers.
+    let limit = config(Some(512 << 10));
+    let restored = Store::restore(Rc::new(StdDisk), world.dir.path(), limit, &parts, |_, _| true);
+    world.store = block_on(restored).expect("nothing is damaged");
+    world.store.set_clock(late.now);
+    world.table = world.store.create_table(1, 0);
+    world.crowd_out(1_000..5_000);
+    world.push(100..120, late);
+    world.crowd_out(5_000..9_000);
+    let owner = world.bring_in_list();
+    let elements = list::iter(&world.store, &owner, Some(late)).map(|(element, _)| element[0]);
+    assert_eq!(elements.collect::<Vec<_>>(), (100..120).collect::<Vec<_>>());
+}
+
 /// Runs a situation, which ends well; and once more with a bug, which it finds.
 fn finds(bug: &'static str, situation: fn()) {
     situation();
@@ -152,4 +232,9 @@ fn what_comes_late_replaces_nothing_else() {
 #[test]
 fn tombstones_outlive_what_they_hide() {
     finds("tombstone_compacted_early", what_was_removed_stays_so_when_its_tombstone_lies_among_the_dead);
+}
+
+#[test]
+fn expired_parts_stay_away() {
+    finds("expired_part_unburied", a_list_that_begins_anew_meets_nothing_of_the_one_that_expired);
 }

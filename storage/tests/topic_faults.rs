@@ -11,11 +11,12 @@ use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode, Shared
 use millstream_storage::error::StoreError;
 use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicError, TopicReader, TopicWriter};
 
-/// Counts what changes the disk, and lets one of these operations fail.
+/// Counts what changes the disk, and lets some of these operations fail.
 #[derive(Clone, Default)]
 struct FaultyDisk {
     done: Rc<Cell<u64>>,
-    failing: Rc<Cell<Option<(u64, i32)>>>,
+    /// From which turn on, before which other, and how.
+    failing: Rc<Cell<Option<(u64, u64, i32)>>>,
     given_up: Rc<RefCell<BTreeSet<PathBuf>>>,
 }
 
@@ -30,7 +31,9 @@ impl FaultyDisk {
     fn turn(&self) -> io::Result<()> {
         let turn = self.done.replace(self.done.get() + 1);
         match self.failing.get() {
-            Some((at, number)) if at == turn => Err(io::Error::from_raw_os_error(number)),
+            Some((from, until, number)) if (from..until).contains(&turn) => {
+                Err(io::Error::from_raw_os_error(number))
+            }
             _ => Ok(()),
         }
     }
@@ -170,7 +173,7 @@ fn nothing_acknowledged_is_lost_by_an_operation_that_fails() {
         for number in [28, 5] {
             let dir = tempfile::tempdir().expect("a temporary directory");
             let disk = FaultyDisk::default();
-            disk.failing.set(Some((at, number)));
+            disk.failing.set(Some((at, at + 1, number)));
             let mut acknowledged = Vec::new();
             match block_on(work(&disk, dir.path(), &mut acknowledged)) {
                 Ok(()) | Err(TopicError::Store(StoreError::Io { .. })) => {}
@@ -189,11 +192,28 @@ fn a_full_disk_is_waited_out_by_flushing_again() {
     writer.append(0, batch(&["one".to_owned()])).expect("it fits");
     block_on(writer.flush()).expect("the disk works");
     writer.append(0, batch(&["two".to_owned()])).expect("it fits");
-    disk.failing.set(Some((disk.done.get(), 28)));
+    disk.failing.set(Some((disk.done.get(), disk.done.get() + 1, 28)));
     assert!(block_on(writer.flush()).is_err(), "the disk is full");
     writer.append(0, batch(&["three".to_owned()])).expect("it fits");
     block_on(writer.flush()).expect("there is space again");
     assert_eq!(block_on(read(dir.path())).expect("nothing is damaged"), ["one", "two", "three"]);
     let files = std::fs::read_dir(dir.path().join("partition-00000")).expect("a partition").count();
     assert_eq!(files, 1, "the same file was continued");
+}
+
+#[test]
+fn a_writer_that_cannot_tell_what_is_durable_does_not_close_in_silence() {
+    let (dir, disk) = (tempfile::tempdir().expect("a temporary directory"), FaultyDisk::default());
+    let opened = TopicWriter::open_or_create(Rc::new(disk.clone()), dir.path(), TopicConfig::new(1));
+    let mut writer = block_on(opened).expect("the disk works");
+    writer.append(0, batch(&["one".to_owned()])).expect("it fits");
+    block_on(writer.flush()).expect("the disk works");
+    writer.append(0, batch(&["two".to_owned()])).expect("it fits");
+    // The marks behind the group and its sync: that does not touch what was acknowledged.
+    disk.failing.set(Some((disk.done.get() + 2, u64::MAX, 28)));
+    block_on(writer.flush()).expect("it is durable");
+    assert_eq!(block_on(read(dir.path())).expect("nothing is damaged"), ["one"]);
+    let closed = block_on(writer.close());
+    assert!(matches!(closed, Err(TopicError::Store(StoreError::Io { .. }))), "{closed:?}");
+    block_on(verify(dir.path(), &["one".to_owned(), "two".to_owned()]));
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 use millstream::prelude::*;
+use millstream::process::Core;
 use millstream::state::{BroadcastState, List, Map, OperatorList, Timeline, UnionList};
 use serde_json::Value as Json;
 use tempfile::TempDir;
@@ -55,6 +56,10 @@ impl Process for Zoo {
         }
     }
 
+    fn open(&mut self, state: &States, core: &mut Core<'_>) {
+        state.rules.put(core, &1, &"be kind".to_owned());
+    }
+
     fn on_record(&mut self, (name, n): (String, u16), state: &States, cx: &mut Context<'_, Self>) {
         state.weight.set(cx, &(f64::from(n) / 4.0));
         state.names.push(cx, &format!("{name} the {n}th of a long line"));
@@ -68,7 +73,6 @@ impl Process for Zoo {
         if state.cores.own().is_empty(cx) {
             state.cores.own().push(cx, &7);
         }
-        state.rules.put(cx, &1, &"be kind".to_owned());
     }
 }
 

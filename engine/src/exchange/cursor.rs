@@ -127,6 +127,12 @@ impl<T> Run<'_, T> {
         &self.cursor.batch.hashes[self.cursor.next..self.end]
     }
 
+    /// The hash of the next record's key, if the edge is keyed.
+    #[inline]
+    pub(crate) fn hash(&self) -> Option<u64> {
+        self.cursor.batch.hashes.get(self.cursor.next).copied()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.cursor.next == self.end
     }

@@ -93,6 +93,77 @@ where
     }
 }
 
+/// To the core that a function tells of the sending core, the record, a number that counts the records, and the number
+/// of cores.
+pub(crate) struct Spread<F> {
+    pub pick: F,
+}
+
+pub(crate) struct SpreadRoute<T, F> {
+    pick: F,
+    core: usize,
+    /// Counts from the core's number on, so that cores begin at different places.
+    nth: u64,
+    ports: Vec<Port<T>>,
+}
+
+impl<T, F> RouteSpec<T> for Spread<F>
+where
+    T: Send + 'static,
+    F: Fn(usize, &T, u64, usize) -> usize + Clone + Send + 'static,
+{
+    type Route = SpreadRoute<T, F>;
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placement, core: usize) -> SpreadRoute<T, F> {
+        let ports = ports(edge, mesh, core, false);
+        SpreadRoute { pick: self.pick.clone(), core, nth: core as u64, ports }
+    }
+}
+
+impl<T, F> Route<T> for SpreadRoute<T, F>
+where
+    F: Fn(usize, &T, u64, usize) -> usize,
+{
+    #[inline(always)]
+    fn record(&mut self, time: Timestamp, record: T) {
+        let to = (self.pick)(self.core, &record, self.nth, self.ports.len());
+        self.nth = self.nth.wrapping_add(1);
+        self.ports[to].push(time, record);
+    }
+    fn ports(&mut self) -> &mut [Port<T>] {
+        &mut self.ports
+    }
+}
+
+/// A copy to every core.
+pub(crate) struct ToAll<T> {
+    pub copy: fn(&T) -> T,
+}
+
+pub(crate) struct ToAllRoute<T> {
+    copy: fn(&T) -> T,
+    ports: Vec<Port<T>>,
+}
+
+impl<T: Send + 'static> RouteSpec<T> for ToAll<T> {
+    type Route = ToAllRoute<T>;
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placement, core: usize) -> ToAllRoute<T> {
+        ToAllRoute { copy: self.copy, ports: ports(edge, mesh, core, false) }
+    }
+}
+
+impl<T> Route<T> for ToAllRoute<T> {
+    #[inline]
+    fn record(&mut self, time: Timestamp, record: T) {
+        let ToAllRoute { copy, ports } = self;
+        let (last, others) = ports.split_last_mut().expect("there is a core at least");
+        others.iter_mut().for_each(|port| port.push(time, copy(&record)));
+        last.push(time, record);
+    }
+    fn ports(&mut self) -> &mut [Port<T>] {
+        &mut self.ports
+    }
+}
+
 fn ports<T>(edge: &Edge<T>, mesh: &Mesh, core: usize, keyed: bool) -> Vec<Port<T>> {
     let senders = edge.take_senders(mesh, core);
     senders.into_iter().map(|sender| Port::new(sender, mesh.batch_size, keyed)).collect()

@@ -2,9 +2,11 @@
 
 pub(crate) mod residence;
 pub(crate) mod rounds;
+pub(crate) mod sides;
 pub(crate) mod stage;
 
 pub mod aggregate;
+pub(crate) mod join;
 pub mod process;
 pub(crate) mod union;
 pub mod window;
@@ -15,25 +17,29 @@ use millstream_storage::store::Store;
 
 use crate::error::Result;
 use crate::exchange::cursor::{Run, View};
+use crate::operator::sides::Sides;
 use crate::record::Batch;
 use crate::time::Timestamp;
 
 /// What an operator emits to: its results, and records on the side.
-pub(crate) struct Output<Out, Side> {
+pub(crate) struct Output<Out> {
     pub main: Batch<Out>,
-    pub side: Batch<Side>,
-    /// Records that were too late and had no side output to go to.
-    pub dropped_late: u64,
-    /// Whether anybody takes the side output.
-    pub side_connected: bool,
+    pub sides: Sides,
+    /// Records that were too late, whether or not they go to a side output.
+    pub late: u64,
     /// How many results the operator should emit at most before it pauses.
     pub limit: usize,
 }
 
-impl<Out, Side> Output<Out, Side> {
+impl<Out> Output<Out> {
+    /// How many records wait to leave.
+    pub(crate) fn emitted(&self) -> usize {
+        self.main.records.len() + self.sides.len()
+    }
+
     /// Whether the operator should pause, so that what it emitted can leave.
     pub(crate) fn is_full(&self) -> bool {
-        self.main.records.len() >= self.limit
+        self.emitted() >= self.limit
     }
 }
 
@@ -51,7 +57,6 @@ pub(crate) enum Progress {
 pub(crate) trait Operator: 'static {
     type In: Send + 'static;
     type Out: Send + 'static;
-    type Side: Send + 'static;
 
     /// Whether it asks for evicted state: without that its state is never evicted.
     const FETCHES: bool = false;
@@ -73,24 +78,16 @@ pub(crate) trait Operator: 'static {
     }
 
     /// Records between two marks, at the operator's current watermark.
-    fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<Self::Out, Self::Side>) -> Result<()>;
+    fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<Self::Out>) -> Result<()>;
 
     /// The watermark rises: fires what is due, in (time, insertion) order. It is forwarded after `Done`.
-    fn on_watermark(
-        &mut self,
-        watermark: Timestamp,
-        out: &mut Output<Self::Out, Self::Side>,
-    ) -> Result<Progress>;
+    fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<Self::Out>) -> Result<Progress>;
 
     /// The clock, at the beginning of each step.
     fn set_now(&mut self, _now: Timestamp) {}
 
     /// Processing time: fires what is due.
-    fn on_processing_time(
-        &mut self,
-        _now: Timestamp,
-        _out: &mut Output<Self::Out, Self::Side>,
-    ) -> Result<Progress> {
+    fn on_processing_time(&mut self, _now: Timestamp, _out: &mut Output<Self::Out>) -> Result<Progress> {
         Ok(Progress::Done)
     }
 
@@ -100,7 +97,7 @@ pub(crate) trait Operator: 'static {
     }
 
     /// All input has ended and all event-time timers have fired.
-    fn finish(&mut self, _out: &mut Output<Self::Out, Self::Side>) {}
+    fn finish(&mut self, _out: &mut Output<Self::Out>) {}
 
     /// The operator's keyed state.
     fn store(&mut self) -> Option<&mut Store> {

@@ -15,6 +15,7 @@ use crate::exchange::cursor::{Cursor, Next};
 use crate::exchange::intake::{Aligned, Intake};
 use crate::exchange::outlet::Outlet;
 use crate::operator::residence::{Residence, Waiting};
+use crate::operator::sides::SideOutlets;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::stage::{Event, Memory, Now, Snapshot, Stage, StepContext};
@@ -29,9 +30,9 @@ pub(crate) struct OperatorStage<O: Operator> {
     pub(super) ahead: VecDeque<(usize, Cursor<O::In>)>,
     /// Its part in the limit of memory; see there.
     pub(super) memory: Residence,
-    output: Output<O::Out, O::Side>,
+    output: Output<O::Out>,
     main: Outlet<O::Out>,
-    side: Outlet<O::Side>,
+    sides: SideOutlets,
     finished: bool,
     /// When last asked, processing-time timers could not fire, due or not.
     held: bool,
@@ -45,16 +46,11 @@ impl<O: Operator> OperatorStage<O> {
         operator: O,
         intake: Intake<O::In>,
         main: Outlet<O::Out>,
-        side: Outlet<O::Side>,
+        sides: SideOutlets,
         settings: StageSettings,
     ) -> OperatorStage<O> {
-        let output = Output {
-            main: Batch::default(),
-            side: Batch::default(),
-            dropped_late: 0,
-            side_connected: settings.side_connected,
-            limit: settings.batch_size,
-        };
+        let output =
+            Output { main: Batch::default(), sides: sides.sides(), late: 0, limit: settings.batch_size };
         let StageSettings { finished, durable, .. } = settings;
         let (current, held, ahead, memory) = (None, true, VecDeque::new(), Residence::default());
         OperatorStage {
@@ -66,7 +62,7 @@ impl<O: Operator> OperatorStage<O> {
             memory,
             output,
             main,
-            side,
+            sides,
             finished,
             held,
             durable,
@@ -120,15 +116,14 @@ impl<O: Operator> OperatorStage<O> {
                     };
                     if progress != Progress::Done {
                         // Also if what fired has emitted nothing: a step ends.
-                        cx.budget =
-                            cx.budget.saturating_sub(self.output.main.records.len().max(self.output.limit));
+                        cx.budget = cx.budget.saturating_sub(self.output.emitted().max(self.output.limit));
                         if progress == Progress::Fetch {
                             self.wait_for_state(Waiting::Firing, cx);
                         }
                         return Ok(progress);
                     }
                     self.output.main.mark(kind);
-                    self.output.side.mark(kind);
+                    self.output.sides.mark(kind);
                     cursor.pass_mark();
                 }
             }
@@ -159,7 +154,7 @@ impl<O: Operator> OperatorStage<O> {
 
     fn set_tail(&mut self, tail: Tail) {
         self.output.main.tail = tail;
-        self.output.side.tail = tail;
+        self.output.sides.set_tail(tail);
     }
 
     fn snapshot(&mut self, barrier: Barrier) -> Snapshot {
@@ -180,18 +175,15 @@ impl<O: Operator> OperatorStage<O> {
 
     /// Hands the output to its consumers.
     fn send(&mut self, cx: &StepContext<'_>) {
-        cx.metrics.late.add(std::mem::take(&mut self.output.dropped_late));
+        cx.metrics.late.add(std::mem::take(&mut self.output.late));
         if !self.output.main.is_empty() {
             self.main.send(&mut self.output.main);
         }
-        if !self.output.side.is_empty() {
-            cx.metrics.late.add(self.output.side.records.len() as u64);
-            self.side.send(&mut self.output.side);
-        }
+        self.sides.send(&mut self.output.sides);
     }
 
     fn has_room(&mut self) -> bool {
-        self.main.has_room() && self.side.has_room()
+        self.main.has_room() && self.sides.has_room()
     }
 
     fn fire_processing_time(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
@@ -206,7 +198,8 @@ impl<O: Operator> OperatorStage<O> {
             return Ok(false);
         }
         // More is asked for by the next step: what is due stays due.
-        let progress = self.operator.on_processing_time(cx.now.wall, &mut self.output)?;
+        let until = cx.now.wall + i64::from(planted!(timer_fires_early));
+        let progress = self.operator.on_processing_time(until, &mut self.output)?;
         if progress == Progress::Fetch {
             self.wait_for_state(Waiting::Firing, cx);
         }
@@ -238,13 +231,13 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn flush(&mut self) -> bool {
-        self.main.flush() | self.side.flush()
+        self.main.flush() | self.sides.flush()
     }
 
     fn is_ready(&mut self) -> bool {
         let blocked = self.memory.is_waiting() || self.memory.short;
         let input = !blocked && (self.current.is_some() || !self.ahead.is_empty() || self.intake.is_ready());
-        (input && self.has_room()) || self.main.can_flush() || self.side.can_flush()
+        (input && self.has_room()) || self.main.can_flush() || self.sides.can_flush()
     }
 
     fn deadline(&self, now: Now) -> Option<Duration> {
@@ -261,7 +254,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
         self.memory.outstanding -= 1;
         let Some(store) = self.operator.store() else { return Ok(()) };
         match fetched {
-            Ok(fetched) => store.admit(fetched),
+            Ok(fetched) => store.admit(fetched)?,
             Err(error) => store.refuse(read, error)?,
         }
         Ok(())
@@ -295,7 +288,6 @@ impl<O: Operator> Stage for OperatorStage<O> {
 /// What a stage is told about the job and the restored checkpoint.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct StageSettings {
-    pub side_connected: bool,
     pub batch_size: usize,
     /// `finish` was called before the restored checkpoint.
     pub finished: bool,

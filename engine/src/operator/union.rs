@@ -19,16 +19,15 @@ impl<T> UnionOperator<T> {
 impl<T: Send + 'static> Operator for UnionOperator<T> {
     type In = T;
     type Out = T;
-    type Side = ();
 
-    fn on_records(&mut self, mut run: Run<'_, T>, out: &mut Output<T, ()>) -> Result<()> {
+    fn on_records(&mut self, mut run: Run<'_, T>, out: &mut Output<T>) -> Result<()> {
         while let Some((time, record)) = run.take() {
             out.main.push(time, record);
         }
         Ok(())
     }
 
-    fn on_watermark(&mut self, _: Timestamp, _: &mut Output<T, ()>) -> Result<Progress> {
+    fn on_watermark(&mut self, _: Timestamp, _: &mut Output<T>) -> Result<Progress> {
         Ok(Progress::Done)
     }
 }

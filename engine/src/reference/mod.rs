@@ -8,9 +8,14 @@
 //! agree where the result does not depend on how splits interleave: no record is late by its own split's watermark,
 //! or there is one split.
 
+pub(crate) mod changelog;
+pub(crate) mod join;
 mod process;
+pub(crate) mod ready;
 mod state;
 mod window;
+mod window_general;
+mod window_session;
 
 use std::any::Any;
 use std::collections::BTreeMap;
@@ -18,8 +23,10 @@ use std::rc::Rc;
 
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
-pub(crate) use process::process;
-pub(crate) use window::tumbling;
+pub(crate) use process::{Processed, beside_broadcast, events, process};
+pub(crate) use window::{Results, cumulative, sliding, tumbling};
+pub(crate) use window_general::triggered;
+pub(crate) use window_session::sessions;
 
 /// One item of a stream, as the reference sees it.
 #[derive(Clone, Debug, PartialEq)]

@@ -12,6 +12,7 @@ use crate::aggregate::Aggregate;
 use crate::checkpoint::manifest::Schema;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
+use crate::operator::process::{OutputTag, Side, side::DeclaredSide};
 use crate::stage::OpenContext;
 use crate::state::backend::state_id;
 use crate::state::check::check_collections;
@@ -19,7 +20,7 @@ use crate::state::codec::StateValue;
 use crate::state::handle::Handle;
 use crate::state::log::layout;
 use crate::state::operator::{BroadcastState, OperatorList, UnionList};
-use crate::state::restore::visit_table;
+use crate::state::restore::check_table;
 use crate::state::schema::StateSchema;
 use crate::state::spec::{Kind, Spec, Upgrade};
 use crate::state::{Aggregating, List, Map, Reducing, Timeline, Value};
@@ -108,6 +109,7 @@ pub struct Declare {
     keyed: Vec<Rc<Spec>>,
     operator: Vec<Rc<Spec>>,
     given_up: BTreeSet<String>,
+    sides: Vec<Rc<dyn DeclaredSide>>,
 }
 
 impl Declare {
@@ -167,6 +169,17 @@ impl Declare {
         BroadcastState::new(self.declare_operator(name, spec))
     }
 
+    /// A side output; see [`OutputTag`]. It is no state: a checkpoint knows nothing of it.
+    ///
+    /// # Panics
+    /// If the step has another one of this name.
+    pub fn side<T: Send + 'static>(&mut self, tag: OutputTag<T>) -> Side<T> {
+        let taken = self.sides.iter().any(|side| side.name() == tag.name());
+        assert!(!taken, "two side outputs are named `{}`; give one of them another name", tag.name());
+        self.sides.push(Rc::new(tag));
+        Side::new(self.sides.len() - 1)
+    }
+
     /// Lets a checkpoint hold a state that is no longer declared: it is dropped on restore.
     pub fn give_up(&mut self, name: &str) {
         self.given_up.insert(name.to_owned());
@@ -200,6 +213,11 @@ impl Declare {
     /// The states of cores, by their places.
     pub(crate) fn operator(&self) -> &[Rc<Spec>] {
         &self.operator
+    }
+
+    /// The side outputs, by their places.
+    pub(crate) fn sides(&self) -> &[Rc<dyn DeclaredSide>] {
+        &self.sides
     }
 
     /// Adds what the states are to a step's description.
@@ -269,14 +287,8 @@ fn prefix(spec: &Spec) -> usize {
 }
 
 async fn check_values(cx: &OpenContext, store: &mut Store, table: TableId, spec: &Spec) -> Result<()> {
-    let mut result = Ok(());
-    let visit = |_: &[u8], value: &[u8]| {
-        if result.is_ok() {
-            result = (spec.check)(value.get(prefix(spec)..).unwrap_or_default());
-        }
-    };
-    visit_table(cx, store, table, visit).await?;
-    result
+    let (check, from) = (spec.check, prefix(spec));
+    check_table(cx, store, table, move |_, value| check(value.get(from..).unwrap_or_default())).await
 }
 
 /// Steps through the table, so that never more than a part of it is there twice.

@@ -12,7 +12,7 @@ use serde_json::{Map as Object, Value as Json};
 use crate::checkpoint::manifest::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key::Key;
-use crate::operator::process::{Context, Process};
+use crate::operator::process::{CoreScope, Scope};
 use crate::state::codec::{self, StateValue};
 use crate::state::handle::Handle;
 use crate::state::schema::StateSchema;
@@ -30,7 +30,7 @@ struct Held {
 
 /// The states of one core.
 #[derive(Default)]
-pub(crate) struct OperatorStates {
+pub struct OperatorStates {
     held: Vec<Held>,
     specs: Vec<Rc<Spec>>,
 }
@@ -82,37 +82,33 @@ impl<T: StateValue> OperatorList<T> {
     }
 
     /// The elements of this core.
-    pub fn iter<'a, P: Process>(
-        &self,
-        cx: &'a Context<'_, P>,
-    ) -> impl Iterator<Item = &'a T::Archived> + use<'a, P, T> {
-        cx.operator.held[self.at.slot].own.iter().map(|bytes| codec::view::<T>(bytes))
+    pub fn iter<'a, S: Scope>(&self, cx: &'a S) -> impl Iterator<Item = &'a T::Archived> + use<'a, S, T> {
+        cx.operator().held[self.at.slot].own.iter().map(|bytes| codec::view::<T>(bytes))
     }
 
     /// A copy of the elements of this core.
-    pub fn load<P: Process>(&self, cx: &Context<'_, P>) -> Vec<T> {
+    pub fn load(&self, cx: &impl Scope) -> Vec<T> {
         self.iter(cx).map(T::thaw).collect()
     }
 
     /// How many there are on this core.
-    pub fn len<P: Process>(&self, cx: &Context<'_, P>) -> usize {
-        cx.operator.held[self.at.slot].own.len()
+    pub fn len(&self, cx: &impl Scope) -> usize {
+        cx.operator().held[self.at.slot].own.len()
     }
 
     /// Whether this core has none.
-    pub fn is_empty<P: Process>(&self, cx: &Context<'_, P>) -> bool {
+    pub fn is_empty(&self, cx: &impl Scope) -> bool {
         self.len(cx) == 0
     }
 
     /// Appends to this core's elements.
-    pub fn push<P: Process>(&self, cx: &mut Context<'_, P>, element: &T) {
-        let bytes = cx.with_archive(element, |_, bytes| bytes.to_vec());
-        cx.operator.held[self.at.slot].own.push(bytes);
+    pub fn push(&self, cx: &mut impl Scope, element: &T) {
+        cx.operator_mut().held[self.at.slot].own.push(archive(element));
     }
 
     /// Removes this core's elements.
-    pub fn clear<P: Process>(&self, cx: &mut Context<'_, P>) {
-        cx.operator.held[self.at.slot].own.clear();
+    pub fn clear(&self, cx: &mut impl Scope) {
+        cx.operator_mut().held[self.at.slot].own.clear();
     }
 }
 
@@ -154,28 +150,27 @@ impl<T: StateValue> UnionList<T> {
     }
 
     /// What all cores had when the job was restored, in the order of the cores; nothing at a first start.
-    pub fn restored<'a, P: Process>(
-        &self,
-        cx: &'a Context<'_, P>,
-    ) -> impl Iterator<Item = &'a T::Archived> + use<'a, P, T> {
-        cx.operator.held[self.at.slot].all.iter().map(|bytes| codec::view::<T>(bytes))
+    pub fn restored<'a, S: Scope>(&self, cx: &'a S) -> impl Iterator<Item = &'a T::Archived> + use<'a, S, T> {
+        cx.operator().held[self.at.slot].all.iter().map(|bytes| codec::view::<T>(bytes))
     }
 }
 
-/// A map that is the same on every core, of rules or settings. Whoever writes to it must write the same on every core, at
-/// whatever pace, so that no result depends on which core it comes from; copies that differ in a checkpoint are refused.
+/// A map that is the same on every core, of rules or settings. It can be written to only where all cores see the same
+/// thing in the same order: by what is broadcast ([`BroadcastProcess`](crate::process::BroadcastProcess)), and when a job
+/// begins. Copies that differ in a checkpoint are refused.
 /// Declared by [`Declare::broadcast`](crate::process::Declare::broadcast).
 ///
 /// ```
 /// # use millstream::prelude::*;
+/// use millstream::process::CoreScope;
 /// use millstream::state::BroadcastState;
 ///
 /// /// A rule, or the end of one.
-/// fn obey<P: Process>(
+/// fn obey(
 ///     name: String,
 ///     limit: Option<u64>,
 ///     rules: &BroadcastState<String, u64>,
-///     cx: &mut Context<'_, P>,
+///     cx: &mut impl CoreScope,
 /// ) {
 ///     match limit {
 ///         Some(limit) => rules.put(cx, &name, &limit),
@@ -206,32 +201,37 @@ impl<K: Key, V: StateValue> BroadcastState<K, V> {
     }
 
     /// The value of `key`.
-    pub fn get<'a, P: Process>(&self, cx: &'a Context<'_, P>, key: &K) -> Option<&'a V::Archived> {
-        let map = &cx.operator.held[self.at.slot].map;
+    pub fn get<'a>(&self, cx: &'a impl Scope, key: &K) -> Option<&'a V::Archived> {
+        let map = &cx.operator().held[self.at.slot].map;
         key.encoded(|key| map.get(key)).map(|bytes| codec::view::<V>(bytes))
     }
 
     /// Sets the value of `key`: the same on every core.
-    pub fn put<P: Process>(&self, cx: &mut Context<'_, P>, key: &K, value: &V) {
-        let bytes = cx.with_archive(value, |_, bytes| bytes.to_vec());
-        cx.operator.held[self.at.slot].map.insert(key.encoded(<[u8]>::to_vec), bytes);
+    pub fn put(&self, cx: &mut impl CoreScope, key: &K, value: &V) {
+        cx.operator_mut().held[self.at.slot].map.insert(key.encoded(<[u8]>::to_vec), archive(value));
     }
 
     /// Removes `key`: the same on every core. Returns whether it had a value.
-    pub fn remove<P: Process>(&self, cx: &mut Context<'_, P>, key: &K) -> bool {
-        let map = &mut cx.operator.held[self.at.slot].map;
+    pub fn remove(&self, cx: &mut impl CoreScope, key: &K) -> bool {
+        let map = &mut cx.operator_mut().held[self.at.slot].map;
         key.encoded(|key| map.remove(key)).is_some()
     }
 
     /// The entries, by ascending encoding of their keys.
-    pub fn iter<'a, P: Process>(
+    pub fn iter<'a, S: Scope>(
         &self,
-        cx: &'a Context<'_, P>,
-    ) -> impl Iterator<Item = (K, &'a V::Archived)> + use<'a, P, K, V> {
+        cx: &'a S,
+    ) -> impl Iterator<Item = (K, &'a V::Archived)> + use<'a, S, K, V> {
         let key = |bytes: &[u8]| K::decode(bytes).expect("it was encoded from a key, or checked on restore");
-        let map = &cx.operator.held[self.at.slot].map;
+        let map = &cx.operator().held[self.at.slot].map;
         map.iter().map(move |(bytes, value)| (key(bytes), codec::view::<V>(value)))
     }
+}
+
+fn archive<T: StateValue>(value: &T) -> Vec<u8> {
+    let mut bytes = rkyv::util::AlignedVec::new();
+    codec::encode(value, &mut bytes);
+    bytes.to_vec()
 }
 
 impl OperatorStates {

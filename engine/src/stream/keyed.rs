@@ -1,18 +1,15 @@
 //! Streams partitioned by key.
 
-use std::rc::Rc;
-
-use crate::checkpoint::manifest::Schema;
-use crate::exchange::outlet::OutletSpec;
-use crate::graph::{Layout, Node};
 use crate::key::Key;
-use crate::operator::process::{Declare, Process, ProcessOperator};
-use crate::operator::window::Tumbling;
-use crate::reference::{self, Compute};
-use crate::state::restore::open_state;
-use crate::stream::chain::{Chain, Identity, Origin};
-use crate::stream::seeds::OperatorSpec;
-use crate::stream::{Stream, WindowedStream};
+use crate::operator::process::Process;
+use crate::operator::window::Global;
+use crate::operator::window::evict::KeepLast;
+use crate::operator::window::trigger::{Count, Purging, Trigger};
+use crate::reference;
+use crate::state::Ttl;
+use crate::stream::chain::Chain;
+use crate::stream::process::{ProcessResults, ProcessStep};
+use crate::stream::{Stream, TriggeredStream, WindowedStream};
 
 /// A stream partitioned by key: records with equal keys meet on one core, in order.
 ///
@@ -62,6 +59,8 @@ where
 {
     pub(crate) stream: Stream<T, C>,
     pub(crate) key: F,
+    /// How long the ready steps keep what they know of a key.
+    pub(crate) ttl: Option<Ttl>,
     of: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -73,7 +72,7 @@ where
     F: Fn(&T) -> K + Clone + Send + 'static,
 {
     pub(crate) fn new(stream: Stream<T, C>, key: F) -> Self {
-        Keyed { stream, key, of: std::marker::PhantomData }
+        Keyed { stream, key, ttl: None, of: std::marker::PhantomData }
     }
 
     /// Groups each key's records by windows of event time; [`WindowedStream::aggregate`] shows a whole job.
@@ -92,8 +91,51 @@ where
     /// assert_eq!(first.take(), [(0, 21)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
+    pub fn window<W>(self, windows: W) -> WindowedStream<K, T, C, F, W> {
         WindowedStream { keyed: self, windows }
+    }
+
+    /// Groups each key's records by their number: every `n` are a window. Records that are left at the end of the input
+    /// are not put out.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, pairs) = collect();
+    /// job.source("numbers", from_vec(vec![1_i64, 2, 3, 4, 5]))
+    ///     .key_by(|_| 'k')
+    ///     .count_window(2)
+    ///     .process("pairs", |_, numbers| [numbers.collect::<Vec<_>>()])
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(pairs.take(), [[1, 2], [3, 4]]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn count_window(self, n: u64) -> TriggeredStream<K, T, C, F, Global, Purging<Count>> {
+        self.window(Global).trigger(Trigger::<T>::purging(Count::of(n)))
+    }
+
+    /// Groups each key's records by their number: after every `slide` records the last `n` are a window.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, pairs) = collect();
+    /// job.source("numbers", from_vec(vec![1_i64, 2, 3, 4]))
+    ///     .key_by(|_| 'k')
+    ///     .sliding_count_window(3, 2)
+    ///     .process("last three", |_, numbers| [numbers.collect::<Vec<_>>()])
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(pairs.take(), [vec![1, 2], vec![2, 3, 4]]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn sliding_count_window(
+        self,
+        n: usize,
+        slide: u64,
+    ) -> TriggeredStream<K, T, C, F, Global, Count, KeepLast> {
+        self.window(Global).trigger(Count::of(slide)).evict(KeepLast(n))
     }
 
     /// Runs a [`Process`] function: state and timers per key. The name is for ever: state is found by it.
@@ -124,39 +166,15 @@ where
     /// assert_eq!(numbered.take(), [('a', 1), ('b', 1), ('a', 2)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn process<P>(self, name: &str, process: P) -> Stream<P::Out>
+    pub fn process<P>(self, name: &str, process: P) -> ProcessResults<P::Out>
     where
         P: Process<Key = K, In = T>,
     {
         let Keyed { stream, key, .. } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
-        let outlet = OutletSpec::shared();
         let edges = vec![stream.by_key(key.clone())];
-        let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
-        let schema = schema(&process);
-        let (step, function, of) = (name.to_owned(), process.clone(), key.clone());
-        let make = move |layout: &Layout<'_>| {
-            let (step, process, key) = (step.clone(), function.clone(), of.clone());
-            spec.seed(layout, move |cx, watermark| {
-                Box::pin(async move {
-                    let mut declare = Declare::default();
-                    let state = process.declare(&mut declare);
-                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    Ok(ProcessOperator::new(process, state, key, backend, operator, watermark))
-                })
-            })
-        };
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
-        graph.borrow_mut().nodes.push(node);
-        let compute: Compute<P::Out> = Rc::new(move |inputs| reference::process(up(inputs), &process, &key));
-        Stream::<P::Out, Origin<P::Out>> { graph, outlet, chain: Identity::new(), compute, extra: None }
+        let (function, of) = (process.clone(), key.clone());
+        let step = ProcessStep { graph, name, kind: "process", settings: &[], edges };
+        step.run(process, key, move |inputs| reference::process(up(inputs), &function, &of))
     }
-}
-
-fn schema<P: Process>(process: &P) -> Schema {
-    let mut declare = Declare::default();
-    process.declare(&mut declare);
-    let mut schema = Schema::new("process", &[("key", std::any::type_name::<P::Key>().to_owned())]);
-    declare.describe(&mut schema);
-    schema
 }

@@ -1,8 +1,15 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+pub(crate) mod changelog;
+mod connected;
+mod join;
 mod keyed;
+mod partition;
+mod process;
+mod ready;
 mod seeds;
+pub(crate) mod two;
 mod windowed;
 
 use std::rc::Rc;
@@ -12,6 +19,7 @@ use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
 use crate::graph::{Layout, Node, SharedGraph};
+use crate::operator::sides::SideSpecs;
 use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
@@ -21,9 +29,15 @@ use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
+pub use crate::operator::join::interval::Within;
+pub use changelog::{Change, Table};
+pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
+pub use process::{FromProcess, ProcessResults};
+pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
-pub use windowed::{FromWindow, WindowResults, WindowedStream};
+pub use two::Either;
+pub use windowed::{FromWindow, TriggeredStream, WindowResults, WindowedStream, Windows};
 
 /// A stream of records of type `T`.
 ///
@@ -180,6 +194,29 @@ where
         Keyed::new(self, key)
     }
 
+    /// Groups all records by windows of event time, whatever they are: as [`key_by`](Stream::key_by) with one key for all
+    /// of them, and so on one core.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, highest) = collect();
+    /// job.source("bids", from_vec(vec![(1_i64, 30_u64), (2, 50), (11, 20)]))
+    ///     .event_time(|bid| bid.0, Watermarks::monotonous())
+    ///     .map(|bid| bid.1)
+    ///     .window_all(Tumbling::of(millis(10)))
+    ///     .reduce("highest", |highest, bid| *highest = (*highest).max(*bid))
+    ///     .map(|highest| highest.value)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(2))?;
+    /// assert_eq!(highest.take(), [50, 20]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn window_all<W>(self, windows: W) -> WindowedStream<(), T, C, fn(&T), W> {
+        let all: fn(&T) = |_| ();
+        self.key_by(all).window(windows)
+    }
+
     /// The records of both streams, in no particular order between them.
     ///
     /// ```
@@ -289,7 +326,7 @@ fn pass_through<T: Send + 'static>(
     compute: Compute<T>,
 ) -> Stream<T> {
     let outlet = OutletSpec::shared();
-    let spec = OperatorSpec::new(name, edges, outlet.clone(), OutletSpec::<()>::shared());
+    let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::default());
     let make =
         move |layout: &Layout<'_>| spec.seed(layout, |_, _| Box::pin(async { Ok(UnionOperator::new()) }));
     let schema = Schema::new(kind, &[("of", std::any::type_name::<T>().to_owned())]);

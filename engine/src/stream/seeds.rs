@@ -14,6 +14,7 @@ use crate::exchange::outlet::{Outlet, OutletSpec, SharedOutlet};
 use crate::graph::Layout;
 use crate::host::LocalFuture;
 use crate::operator::Operator;
+use crate::operator::sides::{SideOutlets, SideSpecs};
 use crate::operator::stage::{OperatorStage, StageSettings, restored_progress};
 use crate::reference::{self, Event, Inputs, Times};
 use crate::sink::stage::SinkStage;
@@ -122,11 +123,11 @@ fn entries(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
 }
 
 /// A node with an operator, in the graph.
-pub(crate) struct OperatorSpec<In, Out, Side> {
+pub(crate) struct OperatorSpec<In, Out> {
     name: String,
     edges: Vec<Rc<Edge<In>>>,
     main: SharedOutlet<Out>,
-    side: SharedOutlet<Side>,
+    sides: SideSpecs,
 }
 
 /// What makes the operator, once its core has started and its state can be restored.
@@ -137,25 +138,23 @@ pub(crate) struct OperatorSeed<O: Operator> {
     name: String,
     receivers: Vec<Receiver<O::In>>,
     main: Outlet<O::Out>,
-    side: Outlet<O::Side>,
-    side_connected: bool,
+    sides: SideOutlets,
     batch_size: usize,
     open: OpenOperator<O>,
 }
 
-impl<In, Out, Side> OperatorSpec<In, Out, Side>
+impl<In, Out> OperatorSpec<In, Out>
 where
     In: Send + 'static,
     Out: Send + 'static,
-    Side: Send + 'static,
 {
     pub(crate) fn new(
         name: &str,
         edges: Vec<Rc<Edge<In>>>,
         main: SharedOutlet<Out>,
-        side: SharedOutlet<Side>,
-    ) -> OperatorSpec<In, Out, Side> {
-        OperatorSpec { name: name.to_owned(), edges, main, side }
+        sides: SideSpecs,
+    ) -> OperatorSpec<In, Out> {
+        OperatorSpec { name: name.to_owned(), edges, main, sides }
     }
 
     /// The stage of one core; `open` makes its operator, given the watermark to go on from.
@@ -165,7 +164,7 @@ where
         open: impl FnOnce(OpenContext, Timestamp) -> LocalFuture<Result<O>> + Send + 'static,
     ) -> Box<dyn StageSeed>
     where
-        O: Operator<In = In, Out = Out, Side = Side>,
+        O: Operator<In = In, Out = Out>,
     {
         let Layout { mesh, placement, core } = *layout;
         let receivers = self.edges.iter().flat_map(|edge| edge.take_receivers(mesh, core)).collect();
@@ -173,8 +172,7 @@ where
             name: self.name.clone(),
             receivers,
             main: self.main.borrow().build(mesh, placement, core),
-            side: self.side.borrow().build(mesh, placement, core),
-            side_connected: self.side.borrow().len() > 0,
+            sides: self.sides.build(mesh, placement, core),
             batch_size: mesh.batch_size,
             open: Box::new(open),
         })
@@ -188,14 +186,14 @@ impl<O: Operator> StageSeed for OperatorSeed<O> {
 
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
-            let OperatorSeed { name, receivers, main, side, side_connected, batch_size, open } = *self;
+            let OperatorSeed { name, receivers, main, sides, batch_size, open } = *self;
             let (watermark, finished) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
             let durable = cx.directory.is_some();
             let operator = open(cx, watermark).await;
             let operator = operator.map_err(|error| error.at(format_args!("step `{name}`")))?;
             let intake = Intake::new(receivers, watermark);
-            let settings = StageSettings { side_connected, batch_size, finished, durable };
-            let stage = OperatorStage::new(name, operator, intake, main, side, settings);
+            let settings = StageSettings { batch_size, finished, durable };
+            let stage = OperatorStage::new(name, operator, intake, main, sides, settings);
             Ok(Box::new(stage) as Box<dyn Stage>)
         })
     }

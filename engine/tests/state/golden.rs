@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use millstream::checkpoint::inspect::Checkpoints;
 use millstream::checkpoint::read::states;
 use millstream::prelude::*;
+use millstream::process::Core;
 use millstream::state::{BroadcastState, OperatorList, Timeline};
 use millstream_storage::disk::{StdDisk, block_on};
 use millstream_storage::manifest::write_atomically;
@@ -62,6 +63,10 @@ impl Process for Keep {
         }
     }
 
+    fn open(&mut self, state: &States, core: &mut Core<'_>) {
+        state.rules.put(core, &"least".to_owned(), &0);
+    }
+
     fn on_record(&mut self, n: u64, state: &States, cx: &mut Context<'_, Self>) {
         let count = state.count.update(cx, |count| {
             *count += 1;
@@ -85,7 +90,6 @@ impl Process for Keep {
         }
         state.token.set(cx, &'ß');
         state.core.push(cx, &0.5);
-        state.rules.put(cx, &"least".to_owned(), &n);
         cx.timer_at(Timestamp::MAX - 1);
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use millstream::prelude::*;
+use millstream::process::Core;
 use millstream::state::{BroadcastState, OperatorList, UnionList};
 
 use crate::interrupted::{Place, run};
@@ -33,10 +34,12 @@ impl Process for Remember {
             settings: state.broadcast("settings"),
         }
     }
-    fn on_record(&mut self, n: u64, state: &States, cx: &mut Context<'_, Self>) {
-        if state.settings.get(cx, &"size".to_owned()).is_none() {
-            state.settings.put(cx, &"size".to_owned(), &100);
+    fn open(&mut self, state: &States, core: &mut Core<'_>) {
+        if !core.is_restored() {
+            state.settings.put(core, &"size".to_owned(), &100);
         }
+    }
+    fn on_record(&mut self, n: u64, state: &States, cx: &mut Context<'_, Self>) {
         if state.cores.own().is_empty(cx) {
             state.cores.own().push(cx, &1);
         }

@@ -77,12 +77,15 @@ impl Segment {
             Found::End => None,
         };
         if self.limit.is_some() || self.synced > self.place.position {
-            let at = self.place.position;
-            let missing =
-                Damage::Malformed(format!("the batch with offset {offset} is missing at byte {at}"));
-            return Err(self.damaged(found.unwrap_or(missing)));
+            return Err(found.map_or_else(|| self.missing(offset), |damage| self.damaged(damage)));
         }
         Ok(Ahead::Tail)
+    }
+
+    /// The file ends here, but must not.
+    pub(super) fn missing(&self, offset: u64) -> StoreError {
+        let at = self.place.position;
+        self.damaged(Damage::Malformed(format!("the batch with offset {offset} is missing at byte {at}")))
     }
 
     fn damaged(&self, damage: Damage) -> StoreError {

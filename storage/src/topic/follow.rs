@@ -24,6 +24,10 @@ pub(super) struct Follow {
     config: TopicConfig,
     current: Option<Current>,
     pub(super) state: State,
+    /// The first offset that is left of each partition, also by decisions that are whole but not known here to be
+    /// durable. Segments are removed only when such a decision is, so a crash may leave their absence to be seen by
+    /// who cannot know more.
+    pub(super) starts: Vec<u64>,
 }
 
 /// The file that is being followed.
@@ -39,7 +43,8 @@ struct Current {
 impl Follow {
     pub(super) fn new(disk: Rc<dyn Disk>, dir: &std::path::Path, config: TopicConfig) -> Follow {
         let state = State::new(config.partitions);
-        Follow { disk, dir: decisions_dir(dir), config, current: None, state }
+        let starts = state.starts.clone();
+        Follow { disk, dir: decisions_dir(dir), config, current: None, state, starts }
     }
 
     /// Applies what was decided since.
@@ -77,6 +82,15 @@ impl Follow {
         }
         for (position, meta, payload) in queue {
             current.apply(&mut self.state, &self.config, position, &meta, &payload)?;
+            if let Ok(Decision::Trim { partition, start }) =
+                read_decision(&meta, &payload, self.config.partitions, position == 0)
+                && let Some(at) = self.starts.get_mut(partition as usize)
+            {
+                *at = (*at).max(start);
+            }
+        }
+        for (at, start) in self.starts.iter_mut().zip(&self.state.starts) {
+            *at = (*at).max(*start);
         }
         Ok(())
     }

@@ -362,24 +362,27 @@ impl Log {
         Ok(())
     }
 
-    /// Tells readers, and a writer after a crash, that all of the file so far is durable. It costs no sync, and need
-    /// not succeed.
-    pub(super) async fn mark(&mut self) {
+    /// Tells readers, and a writer after a crash, that all of the file so far is durable. It costs no sync.
+    ///
+    /// # Errors
+    /// If the disk refuses: then the next mark, or the next group, tells.
+    pub(super) async fn mark(&mut self) -> Result<(), StoreError> {
         let Some(active) = self.active.as_mut().filter(|active| active.marked < active.synced) else {
-            return;
+            return Ok(());
         };
         let meta = Meta::plain(Kind::Mark, self.durable_offset, &[]);
         let (topic, partition, generation) = (self.topic, self.partition, active.generation);
         let place = Place { topic, partition, generation, position: active.synced };
         let mark: [u8; HEADER] = frame::header(&meta, place, active.synced);
-        if active.file.write_at(active.synced, mark.to_vec().into()).await.is_ok() {
-            active.marked = active.synced;
-        }
+        let written = active.file.write_at(active.synced, mark.to_vec().into()).await;
+        written.map_err(StoreError::io("write", &active.path))?;
+        active.marked = active.synced;
+        Ok(())
     }
 
     /// Makes the last mark durable, at the end of a writer's life.
     pub(super) async fn close(&mut self) -> Result<(), StoreError> {
-        self.mark().await;
+        self.mark().await?;
         let Some(active) = self.active.take() else { return Ok(()) };
         active.file.sync().await.map_err(StoreError::io("sync", &active.path))
     }

@@ -113,7 +113,7 @@ impl TopicReader {
     /// If the disk refuses; if something that had been durable is damaged, by the name of the file and the place in
     /// it; or [`TopicError::OutOfRange`] if retention has overtaken the cursor.
     pub async fn next(&mut self, cursor: &mut Cursor) -> Result<Option<Records>, TopicError> {
-        let (mut fresh, mut decided) = (false, false);
+        let (mut read, mut listed, mut doubted, mut decided) = (false, false, false, false);
         loop {
             if cursor.segment.is_none() && !self.locate(cursor).await? {
                 return Ok(None);
@@ -138,12 +138,25 @@ impl TopicReader {
                     }
                 },
                 Ok(Ahead::Over) => cursor.segment = None,
-                // The chunk may be older than the file, and the segment may not be the last any more.
-                Ok(Ahead::Tail) | Err(StoreError::Damaged { .. }) if !fresh => {
-                    fresh = true;
-                    self.renew(cursor).await?;
+                // The chunk may be older than the file.
+                Ok(Ahead::Tail) if !read => {
+                    read = true;
+                    segment.window.refresh();
+                }
+                // The segment may not be the last any more.
+                Ok(Ahead::Tail) if !listed => {
+                    listed = true;
+                    if !self.renew(cursor).await? {
+                        return Ok(None);
+                    }
                 }
                 Ok(Ahead::Tail) => return Ok(None),
+                // So may the chunk of what seems damaged; and a directory that changes while it is listed may be
+                // shown without a segment that is there.
+                Err(StoreError::Damaged { .. }) if !doubted => {
+                    doubted = true;
+                    self.renew(cursor).await?;
+                }
                 Err(error) => return Err(error.into()),
             }
         }
@@ -167,27 +180,34 @@ impl TopicReader {
 
     /// Whether it is known that the cursor's offset is gone: then locating it says so.
     fn is_trimmed(&self, cursor: &Cursor) -> bool {
-        let start = self.decisions.state.starts[cursor.partition as usize];
+        let start = self.decisions.starts[cursor.partition as usize];
         cursor.offset < start && !planted!(trimmed_passes_for_committed)
     }
 
-    /// Looks at the tail again: at what was written since, and whether another segment goes on.
-    async fn renew(&mut self, cursor: &mut Cursor) -> Result<(), TopicError> {
+    /// Lists the segments again. If another one goes on, or the cursor's is gone, this one is to be read anew up to
+    /// where it counts; otherwise false.
+    async fn renew(&mut self, cursor: &mut Cursor) -> Result<bool, TopicError> {
         let listing = self.list(cursor.partition).await?;
-        let Some(segment) = &mut cursor.segment else { return Ok(()) };
+        let Some(segment) = &mut cursor.segment else { return Ok(true) };
         segment.window.refresh();
         match holding(&listing, cursor.offset) {
-            Some((name, limit)) if name == segment.name => segment.limit = limit,
+            Some((name, limit)) if name == segment.name => {
+                Ok(std::mem::replace(&mut segment.limit, limit) != limit)
+            }
             // Replaced, or removed.
-            _ => cursor.segment = None,
+            _ => {
+                cursor.segment = None;
+                Ok(true)
+            }
         }
-        Ok(())
     }
 
     /// Finds the segment and the place of the cursor's offset. False if the partition has no segment yet.
     async fn locate(&mut self, cursor: &mut Cursor) -> Result<bool, TopicError> {
         let Cursor { partition, offset, .. } = *cursor;
+        let mut doubted = false;
         for _ in 0..RACES {
+            // What is missing in the listing because it was removed is known to be trimmed after it.
             let listing = self.list(partition).await?;
             self.decisions.refresh().await?;
             if offset < self.start(partition, &listing) {
@@ -197,7 +217,19 @@ impl TopicReader {
             let Some((name, limit)) = holding(&listing, offset) else { return Ok(false) };
             let Some(mut segment) = self.enter(partition, name, limit).await? else { continue };
             if offset > name.base {
-                let reached = self.hop(partition, &mut segment, offset).await?;
+                let reached = self.hop(partition, &mut segment, offset).await;
+                let is_missing = match &reached {
+                    Ok(reached) => *reached < offset && limit.is_some(),
+                    Err(error) => matches!(error, TopicError::Store(StoreError::Damaged { .. })),
+                };
+                // Perhaps it was listed while a segment was made, as if that were not there.
+                if is_missing && !std::mem::replace(&mut doubted, true) {
+                    continue;
+                }
+                let reached = reached?;
+                if is_missing {
+                    return Err(segment.missing(reached).into());
+                }
                 if reached < offset {
                     let start = self.start(partition, &listing);
                     return Err(self.out_of_range(partition, offset, start..reached));
@@ -210,10 +242,10 @@ impl TopicReader {
     }
 
     /// The first offset that is left. What was removed may be known before it is known to be durable that it was to
-    /// be; a segment that is lost for another reason is missed by the next writer.
+    /// be; a segment that is lost for another reason is missed by the next writer, or by who reads up to it.
     fn start(&self, partition: u32, listing: &Listing) -> u64 {
         let first = listing.chain.first().map_or(0, |(name, _)| name.base);
-        self.decisions.state.starts[partition as usize].max(first)
+        self.decisions.starts[partition as usize].max(first)
     }
 
     /// Opens a segment; nothing if it was removed meanwhile.

@@ -476,13 +476,8 @@ impl TopicWriter {
         let phases = &mut self.phases;
         phases.retain(|transaction, _| self.state.open.contains_key(transaction));
         let marks = self.logs.iter_mut().chain([&mut self.decisions]);
-        let marks = marks.map(|log| {
-            Box::pin(async move {
-                log.mark().await;
-                Ok::<_, StoreError>(())
-            }) as _
-        });
-        // A mark is a courtesy.
+        let marks = marks.map(|log| Box::pin(log.mark()) as _);
+        // A mark is a courtesy, and made up for by the next one.
         drop(join::all(marks.collect()).await);
         self.signal.give();
     }
@@ -516,10 +511,12 @@ impl TopicWriter {
         Ok(removed)
     }
 
-    /// Flushes, and leaves the topic so that the next writer finds nothing to bring in order.
+    /// Flushes, and leaves the topic so that readers are told of everything, and the next writer finds nothing to
+    /// bring in order.
     ///
     /// # Errors
-    /// If the disk refuses; what had been flushed is durable nevertheless.
+    /// If the disk refuses. What had been flushed is durable nevertheless, but readers may not know until the next
+    /// writer has opened the topic.
     pub async fn close(mut self) -> Result<(), TopicError> {
         self.flush().await?;
         for log in self.logs.iter_mut().chain([&mut self.decisions]) {

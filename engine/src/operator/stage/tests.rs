@@ -13,6 +13,7 @@ use crate::exchange::port::Port;
 use crate::exchange::route::{Forward, bells};
 use crate::key_group::Placement;
 use crate::metrics::ShardMetrics;
+use crate::operator::sides::SideOutlets;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::Tail;
 use crate::stage::{Now, Stage, StepContext};
@@ -27,18 +28,17 @@ struct Overdue {
 impl Operator for Overdue {
     type In = ();
     type Out = &'static str;
-    type Side = ();
 
-    fn on_records(&mut self, run: Run<'_, ()>, _: &mut Output<&'static str, ()>) -> Result<()> {
+    fn on_records(&mut self, run: Run<'_, ()>, _: &mut Output<&'static str>) -> Result<()> {
         drop(run);
         Ok(())
     }
 
-    fn on_watermark(&mut self, _: Timestamp, _: &mut Output<&'static str, ()>) -> Result<Progress> {
+    fn on_watermark(&mut self, _: Timestamp, _: &mut Output<&'static str>) -> Result<Progress> {
         Ok(Progress::Done)
     }
 
-    fn on_processing_time(&mut self, _: Timestamp, out: &mut Output<&'static str, ()>) -> Result<Progress> {
+    fn on_processing_time(&mut self, _: Timestamp, out: &mut Output<&'static str>) -> Result<Progress> {
         out.main.push(self.timer.take().expect("it is due"), "fired");
         Ok(Progress::Done)
     }
@@ -68,11 +68,11 @@ fn overdue_processing_time_timers_wait_for_the_start() {
     let outlet = OutletSpec::<&'static str>::shared();
     outlet.borrow_mut().attach(Identity::<_>::new(), Forward, output.clone());
     let build = outlet.borrow().build(&mesh, &Placement::new(1, 1), 0);
-    let side = OutletSpec::shared().borrow().build(&mesh, &Placement::new(1, 1), 0);
-    let settings = StageSettings { side_connected: false, batch_size: 1, finished: false, durable: false };
+    let settings = StageSettings { batch_size: 1, finished: false, durable: false };
     let intake = Intake::new(input.take_receivers(&mesh, 0), MIN_TIME);
     let overdue = Overdue { timer: Some(500) };
-    let mut stage = OperatorStage::new("overdue".into(), overdue, intake, build, side, settings);
+    let mut stage =
+        OperatorStage::new("overdue".into(), overdue, intake, build, SideOutlets::default(), settings);
     let mut behind = Intake::new(output.take_receivers(&mesh, 0), MIN_TIME);
 
     assert_eq!(

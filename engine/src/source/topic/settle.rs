@@ -58,20 +58,35 @@ impl Settle {
             return Ok(());
         }
         let _turn = Turn(self);
-        settle(disk, dir).await.map_err(failed)
+        settle(disk, dir).await.map(drop)
     }
 }
 
-async fn settle(disk: Rc<dyn Disk>, dir: &Path) -> Result<(), TopicError> {
+/// Who tells readers what is durable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Told {
+    /// They have been told.
+    All,
+    /// A writer that lives: in its own time.
+    ByWriter,
+}
+
+/// Has it told what is durable. That may take a writer, which fails on a full disk: then it would be wrong to take
+/// what can be read for all there is.
+pub(super) async fn settle(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told> {
+    tell(disk, dir).await.map_err(failed)
+}
+
+async fn tell(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told, TopicError> {
     let mut durable = TopicReader::open(disk.clone(), dir, Isolation::Committed).await?;
     let mut whole = TopicReader::open(disk.clone(), dir, Isolation::Uncommitted).await?;
     for partition in 0..durable.partitions() {
         if durable.range(partition).await?.end < whole.range(partition).await?.end {
             return match TopicWriter::open(disk, dir).await {
-                Err(TopicError::Held { .. }) => Ok(()),
-                opened => opened?.close().await,
+                Err(TopicError::Held { .. }) => Ok(Told::ByWriter),
+                opened => opened?.close().await.map(|()| Told::All),
             };
         }
     }
-    Ok(())
+    Ok(Told::All)
 }

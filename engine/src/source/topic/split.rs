@@ -3,16 +3,17 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
 use millstream_storage::topic::{Cursor, Records, Signal, TopicReader};
 
-use super::position::Position;
+use super::position::{Position, name};
+use super::settle::{Told, settle};
 use super::{Options, failed};
 use crate::driver::race;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
 use crate::source::SourceContext;
 
@@ -50,6 +51,7 @@ pub(super) enum Fetched {
 
 struct Task {
     host: Rc<dyn Host>,
+    dir: PathBuf,
     wake: Waker,
     options: Options,
     signal: Signal,
@@ -74,6 +76,7 @@ impl Split {
         let shared = Rc::new(RefCell::new(Shared { reached: position.offset, ..Shared::default() }));
         let task = Task {
             host: cx.host.clone(),
+            dir: dir.to_owned(),
             wake: cx.wake.clone(),
             options,
             signal: signal.clone().unwrap_or_default(),
@@ -133,6 +136,7 @@ impl Task {
     }
 
     async fn fetch_all(&mut self) -> Result<()> {
+        let mut over = false;
         while self.room().await {
             if self.end.is_some_and(|end| self.cursor.offset() >= end) {
                 return Ok(());
@@ -142,13 +146,40 @@ impl Task {
             if self.deliver(next) {
                 continue;
             }
-            // Also what an open transaction holds back is not there for a job that ends.
-            if !self.options.follow {
-                return Ok(());
+            if let Some(end) = self.end {
+                if over {
+                    return Ok(());
+                }
+                over = self.is_told(end).await?;
             }
-            race(self.signal.after(seen), self.host.sleep(self.options.poll)).await;
+            if !over {
+                race(self.signal.after(seen), self.host.sleep(self.options.poll)).await;
+            }
         }
         Ok(())
+    }
+
+    /// Whether it is known what is durable up to the end of this job. What is still held back then is part of an
+    /// open transaction, and not there for a job that ends. But a crash may have taken what told the job's first
+    /// process where the partition ends, and a writer that lives has not told it again.
+    async fn is_told(&mut self, end: u64) -> Result<bool> {
+        let partition = self.cursor.partition();
+        if self.reader.range(partition).await.map_err(failed)?.end >= end {
+            return Ok(true);
+        }
+        if settle(self.host.disk(), &self.dir).await? == Told::ByWriter {
+            return Ok(false);
+        }
+        let found = self.reader.range(partition).await.map_err(failed)?.end;
+        if found >= end {
+            return Ok(true);
+        }
+        let (dir, name) = (self.dir.display(), name(partition));
+        let message = format!(
+            "topic {dir}: {name} ends at offset {found}, but went up to {end} when the job began: records are lost; \
+             put the topic back, or start without the checkpoint"
+        );
+        Err(Error::new(ErrorKind::Source, message))
     }
 
     /// Hands over what came. False if that is nothing.
