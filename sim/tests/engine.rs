@@ -3,9 +3,25 @@
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
-const SCENARIOS: [&str; 13] = [
-    "windows", "process", "kinds", "union", "idle", "files", "poison", "rescale", "larger", "topics",
-    "store", "topic", "beyond",
+const SCENARIOS: [&str; 18] = [
+    "windows",
+    "slices",
+    "sessions",
+    "process",
+    "connected",
+    "kinds",
+    "union",
+    "idle",
+    "files",
+    "poison",
+    "rescale",
+    "larger",
+    "topics",
+    "store",
+    "topic",
+    "beyond",
+    "alarms",
+    "formats",
 ];
 
 fn scenario(name: &str) -> Scenario {

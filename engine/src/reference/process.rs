@@ -19,12 +19,6 @@ pub(crate) struct Processed<Out> {
     pub sides: Sides,
 }
 
-impl<Out> Processed<Out> {
-    pub(crate) fn without_sides(results: Vec<Event<Out>>) -> Processed<Out> {
-        Processed { results, sides: Sides::default() }
-    }
-}
-
 struct Interpreter<P: Process> {
     process: P,
     state: P::State,
@@ -61,6 +55,7 @@ impl<P: Process> Interpreter<P> {
             now: MIN_TIME,
             out: &mut self.out,
             sides: &mut self.sides,
+            late: &mut 0,
             backend: &mut self.backend,
             operator: &mut self.operator,
             scratch: &mut scratch,

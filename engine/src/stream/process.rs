@@ -59,12 +59,6 @@ struct Outlets {
 }
 
 impl<T: Send + 'static> ProcessResults<T> {
-    /// As a stream of no special kind.
-    pub(crate) fn into_plain(self) -> Stream<T> {
-        let Stream { graph, outlet, compute, .. } = self;
-        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
-    }
-
     /// The side output of this tag; [`OutputTag`] has an example.
     ///
     /// # Panics
@@ -87,6 +81,15 @@ impl<T: Send + 'static> ProcessResults<T> {
         let all = outlets.compute.clone();
         let compute: Compute<S> = Rc::new(move |inputs| reference::events(all(inputs).batch::<S>(place)));
         Stream { graph: self.graph.clone(), outlet, chain: Identity::new(), compute, extra: None }
+    }
+}
+
+impl<T: Send + 'static> ProcessResults<T> {
+    /// The results of a function of ours without side outputs, of which the reference expects something else than what
+    /// the function itself would make.
+    pub(crate) fn expecting(self, compute: Compute<T>) -> Stream<T> {
+        let Stream { graph, outlet, .. } = self;
+        Stream { graph, outlet, chain: Identity::new(), compute, extra: None }
     }
 }
 

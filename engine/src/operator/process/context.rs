@@ -67,6 +67,8 @@ pub struct Context<'a, P: Process> {
     pub(crate) now: Timestamp,
     pub(crate) out: &'a mut Batch<P::Out>,
     pub(crate) sides: &'a mut Sides,
+    /// Records that were too late.
+    pub(crate) late: &'a mut u64,
     pub(crate) backend: &'a mut dyn Backend,
     pub(crate) operator: &'a mut OperatorStates,
     pub(crate) scratch: &'a mut AlignedVec,
@@ -115,6 +117,13 @@ impl<P: Process> Context<'_, P> {
     /// Emits a record with the current event time to a side output. Where nobody takes it, it is dropped.
     pub fn emit_to<T: Send + 'static>(&mut self, side: &Side<T>, record: T) {
         self.sides.push(side.place, self.time, record);
+    }
+
+    /// As [`Context::emit_to`], of a record that is too late: it counts as such in the job's metrics, whether anybody takes
+    /// it or not.
+    pub fn emit_late<T: Send + 'static>(&mut self, side: &Side<T>, record: T) {
+        *self.late += 1;
+        self.emit_to(side, record);
     }
 
     /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; if it has already, when it
@@ -180,6 +189,11 @@ impl<P: Process> Context<'_, P> {
     /// Takes a processing-time timer of this key back.
     pub fn delete_processing_timer_at(&mut self, at: Timestamp) {
         self.backend.delete_timer(Domain::Processing, at, self.key_bytes);
+    }
+
+    /// Counts a record that was too late, whether or not it goes to a side output.
+    pub(crate) fn count_late(&mut self) {
+        *self.late += 1;
     }
 
     /// Keeps the first failure, for the step to end with.

@@ -55,6 +55,7 @@ impl<P: Process> Calls<P> {
             now: *now,
             out: &mut out.main,
             sides: &mut out.sides,
+            late: &mut out.late,
             backend: &mut *backend,
             operator,
             scratch,

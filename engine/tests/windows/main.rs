@@ -1,0 +1,6 @@
+//! Windows, rule by rule: what they put out, against figures by hand and against the reference interpreter.
+
+mod cumulative;
+mod session;
+mod sliding;
+mod support;
