@@ -79,8 +79,11 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("stale_fetch", "the test `what_comes_late_replaces_nothing_else` of storage/tests/seldom.rs"),
     ("tombstone_compacted_early", "the test `tombstones_outlive_what_they_hide` of storage/tests/seldom.rs"),
     ("expired_part_unburied", "the test `expired_parts_stay_away` of storage/tests/seldom.rs"),
+    (
+        "trimmed_passes_for_committed",
+        "the test `what_was_aborted_is_not_read_after_it_was_trimmed_and_forgotten` of storage/tests/topic_retention.rs",
+    ),
     ("index_trusted", "the test `an_index_that_is_taken_at_its_word_loses_keys` of storage/tests/lazy.rs"),
-    ("trimmed_passes_for_committed", "seed 15001380 of topic, in sim/corpus/seeds.txt"),
 ];
 
 const fn bug(name: &'static str, about: &'static str, scenario: &'static str) -> Bug {
