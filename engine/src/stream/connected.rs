@@ -147,7 +147,7 @@ where
         };
         let edges: Vec<Rc<Edge<Either<L, B>>>> = vec![
             stream.map(Either::Left).by_key(of_either),
-            other.stream.map(Either::Right).to_all(copy_broadcast),
+            other.stream.map(Either::Right).into_all(copy_broadcast),
         ];
         let (function, of) = (process.clone(), key.clone());
         let step = ProcessStep { graph, name, kind: "broadcast process", settings: &[], edges };
