@@ -221,7 +221,11 @@ impl<O: Operator> Stage for OperatorStage<O> {
         }
         self.memory.waiting = None;
         let mut busy = !self.memory.short && self.fire_processing_time(cx)?;
-        while cx.budget > 0 && !self.memory.is_waiting() && self.has_room() && self.advance(cx)? {
+        let held = self.operator.holds_input();
+        if held && self.memory.limited {
+            self.has_memory(cx)?;
+        }
+        while !held && cx.budget > 0 && !self.memory.is_waiting() && self.has_room() && self.advance(cx)? {
             self.send(cx);
             busy = true;
         }

@@ -45,7 +45,7 @@ impl Tumbling {
     /// job.source("clicks", from_vec(vec![1_u64; 10]))
     ///     .key_by(|_| 'k')
     ///     .window(Tumbling::of(hours(1_000_000)).processing_time())
-    ///     .reduce("clicks", |clicks, click| *clicks += click)
+    ///     .reduce("count", |clicks, click| *clicks += click)
     ///     .map(|clicks| clicks.value)
     ///     .sink("counts", sink);
     /// job.run(Config::new().cores(1))?;
@@ -139,6 +139,11 @@ where
 
     fn is_visiting(&self) -> bool {
         matches!(self.firing, Some(Firing::ByHash(_)))
+    }
+
+    /// A snapshot in the middle would not know which keys have been put out.
+    fn holds_input(&self) -> bool {
+        self.firing.is_some() && !planted!(snapshot_while_firing)
     }
 
     fn on_records(&mut self, mut run: Run<'_, A::In>, _: &mut Output<Self::Out>) -> Result<()> {

@@ -27,7 +27,7 @@ pub(crate) use operator::SessionOperator;
 ///     .map(|click| click.1)
 ///     .key_by(|_| 'k')
 ///     .window(Session::with_gap(millis(10)))
-///     .reduce("clicks", |clicks, click| *clicks += click)
+///     .reduce("count", |clicks, click| *clicks += click)
 ///     .map(|visit| (visit.window.start, visit.window.end, visit.value))
 ///     .sink("visits", sink);
 /// job.run(Config::new().cores(1))?;
@@ -144,7 +144,7 @@ impl<G> Session<G> {
     ///     .map(|click| click.1)
     ///     .key_by(|_| 'k')
     ///     .window(Session::with_gap(millis(5)).allow_late(millis(10)))
-    ///     .reduce("clicks", |clicks, click| *clicks += click)
+    ///     .reduce("count", |clicks, click| *clicks += click)
     ///     .map(|visit| (visit.window.start, visit.window.end, visit.value))
     ///     .sink("visits", sink);
     /// job.run(Config::new().cores(1).batch_size(1))?;
