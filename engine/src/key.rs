@@ -109,6 +109,14 @@ impl Key for bool {
     }
 }
 
+/// The one key of what is not partitioned.
+impl Key for () {
+    fn write(&self, _: &mut KeyBuf) {}
+    fn read(_: &mut &[u8]) -> Option<()> {
+        Some(())
+    }
+}
+
 impl Key for char {
     fn write(&self, out: &mut KeyBuf) {
         u32::from(*self).write(out);

@@ -100,7 +100,7 @@ pub mod table {
 
 /// What most jobs need.
 pub mod prelude {
-    pub use crate::aggregate::Aggregate;
+    pub use crate::aggregate::{Aggregate, Merge};
     pub use crate::config::Config;
     pub use crate::error::{Error, ErrorKind, Result};
     pub use crate::handle::{JobHandle, Report};
@@ -114,5 +114,5 @@ pub mod prelude {
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
     pub use crate::stream::{Change, Either, Keep, Ranked, Stream, Table, Within};
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
-    pub use crate::window::{Tumbling, Window, Windowed};
+    pub use crate::window::{Cumulative, Global, Session, Sliding, Tumbling, Window, Windowed};
 }

@@ -32,7 +32,7 @@ use super::directory::{MANIFEST, data_directory, read_manifest};
 use super::manifest::{Manifest, StepManifest};
 use crate::checkpoint::read::target::WINDOWS;
 use crate::error::{Error, ErrorKind, Result};
-use crate::operator::window::tumbling::ACCUMULATORS;
+use crate::operator::window::accumulators::ACCUMULATORS;
 use crate::state::backend::state_id;
 use crate::state::timers::Domain;
 

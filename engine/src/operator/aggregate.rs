@@ -48,6 +48,46 @@ pub trait Aggregate: Clone + Send + 'static {
     fn finish(&self, acc: &Self::Acc) -> Self::Out;
 }
 
+/// An aggregate whose accumulators can be merged: for windows that share slices, and for sessions, which grow together.
+///
+/// Tumbling windows do without it.
+///
+/// ```
+/// use millstream::prelude::*;
+///
+/// #[derive(Clone)]
+/// struct Sum;
+/// impl Aggregate for Sum {
+///     type In = i64;
+///     type Acc = i64;
+///     type Out = i64;
+///     fn add(&self, sum: &mut i64, n: &i64) {
+///         *sum += n;
+///     }
+///     fn finish(&self, sum: &i64) -> i64 {
+///         *sum
+///     }
+/// }
+/// impl Merge for Sum {
+///     fn merge(&self, sum: &mut i64, other: &i64) {
+///         *sum += other;
+///     }
+/// }
+/// # let mut sum = 1;
+/// # Sum.merge(&mut sum, &2);
+/// # assert_eq!(sum, 3);
+/// ```
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` cannot merge its accumulators",
+    label = "`Merge` is not implemented",
+    note = "sliding, cumulative and session windows merge accumulators: implement `Merge` beside `Aggregate`; tumbling windows do not"
+)]
+pub trait Merge: Aggregate {
+    /// Adds all records of `from` to `into`. Those of `into` came earlier in event time, or belong to an earlier part
+    /// of the window.
+    fn merge(&self, into: &mut Self::Acc, from: &Self::Acc);
+}
+
 /// An aggregate that combines records of one type by a function; see `reduce`.
 ///
 /// ```
@@ -93,5 +133,18 @@ where
 
     fn finish(&self, acc: &Option<T>) -> T {
         acc.clone().expect("an accumulator exists from its first record")
+    }
+}
+
+impl<T, F> Merge for Reduce<T, F>
+where
+    T: Clone + Send + StateValue,
+    Option<T>: StateValue,
+    F: Fn(&mut T, &T) + Clone + Send + 'static,
+{
+    fn merge(&self, into: &mut Option<T>, from: &Option<T>) {
+        if let Some(value) = from {
+            self.add(into, value);
+        }
     }
 }

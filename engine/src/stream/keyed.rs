@@ -2,12 +2,14 @@
 
 use crate::key::Key;
 use crate::operator::process::Process;
-use crate::operator::window::Tumbling;
+use crate::operator::window::Global;
+use crate::operator::window::evict::KeepLast;
+use crate::operator::window::trigger::{Count, Purging, Trigger};
 use crate::reference;
 use crate::state::Ttl;
 use crate::stream::chain::Chain;
 use crate::stream::process::{ProcessResults, ProcessStep};
-use crate::stream::{Stream, WindowedStream};
+use crate::stream::{Stream, TriggeredStream, WindowedStream};
 
 /// A stream partitioned by key: records with equal keys meet on one core, in order.
 ///
@@ -89,8 +91,51 @@ where
     /// assert_eq!(first.take(), [(0, 21)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn window(self, windows: Tumbling) -> WindowedStream<K, T, C, F> {
+    pub fn window<W>(self, windows: W) -> WindowedStream<K, T, C, F, W> {
         WindowedStream { keyed: self, windows }
+    }
+
+    /// Groups each key's records by their number: every `n` are a window. Records that are left at the end of the input
+    /// are not put out.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, pairs) = collect();
+    /// job.source("numbers", from_vec(vec![1_i64, 2, 3, 4, 5]))
+    ///     .key_by(|_| 'k')
+    ///     .count_window(2)
+    ///     .process("pairs", |_, numbers| [numbers.collect::<Vec<_>>()])
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(pairs.take(), [[1, 2], [3, 4]]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn count_window(self, n: u64) -> TriggeredStream<K, T, C, F, Global, Purging<Count>> {
+        self.window(Global).trigger(Trigger::<T>::purging(Count::of(n)))
+    }
+
+    /// Groups each key's records by their number: after every `slide` records the last `n` are a window.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, pairs) = collect();
+    /// job.source("numbers", from_vec(vec![1_i64, 2, 3, 4]))
+    ///     .key_by(|_| 'k')
+    ///     .sliding_count_window(3, 2)
+    ///     .process("last three", |_, numbers| [numbers.collect::<Vec<_>>()])
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(pairs.take(), [vec![1, 2], vec![2, 3, 4]]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn sliding_count_window(
+        self,
+        n: usize,
+        slide: u64,
+    ) -> TriggeredStream<K, T, C, F, Global, Count, KeepLast> {
+        self.window(Global).trigger(Count::of(slide)).evict(KeepLast(n))
     }
 
     /// Runs a [`Process`] function: state and timers per key. The name is for ever: state is found by it.

@@ -24,7 +24,7 @@ use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
 use crate::source::DeadLetter;
-use crate::source::watermarks::Watermarks;
+use crate::source::watermarks::WatermarkStrategy;
 use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
@@ -37,7 +37,7 @@ pub use process::{FromProcess, ProcessResults};
 pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
-pub use windowed::{FromWindow, WindowResults, WindowedStream};
+pub use windowed::{FromWindow, TriggeredStream, WindowResults, WindowedStream, Windows};
 
 /// A stream of records of type `T`.
 ///
@@ -192,6 +192,29 @@ where
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
         Keyed::new(self, key)
+    }
+
+    /// Groups all records by windows of event time, whatever they are: as [`key_by`](Stream::key_by) with one key for all
+    /// of them, and so on one core.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, highest) = collect();
+    /// job.source("bids", from_vec(vec![(1_i64, 30_u64), (2, 50), (11, 20)]))
+    ///     .event_time(|bid| bid.0, Watermarks::monotonous())
+    ///     .map(|bid| bid.1)
+    ///     .window_all(Tumbling::of(millis(10)))
+    ///     .reduce("highest", |highest, bid| *highest = (*highest).max(*bid))
+    ///     .map(|highest| highest.value)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(2))?;
+    /// assert_eq!(highest.take(), [50, 20]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn window_all<W>(self, windows: W) -> WindowedStream<(), T, C, fn(&T), W> {
+        let all: fn(&T) = |_| ();
+        self.key_by(all).window(windows)
     }
 
     /// The records of both streams, in no particular order between them.
@@ -362,9 +385,10 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
     /// assert_eq!(hottest.take(), [(60_000, 217)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn event_time<F>(self, time: F, marks: Watermarks) -> Stream<T, Identity<T, FromSource>>
+    pub fn event_time<F, W>(self, time: F, marks: W) -> Stream<T, Identity<T, FromSource>>
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
+        W: WatermarkStrategy<T>,
     {
         self.source().set_time(time, marks);
         self

@@ -7,17 +7,17 @@
 use super::{Store, TableId, operate};
 use crate::delta;
 use crate::error::Damage;
+use crate::file_index::read::Group;
+use crate::file_index::{self, SIZE_BITS, second_hash, size_in};
 use crate::hash::stable_hash;
 use crate::index::bulk::{Bulk, Gathered, Part};
 use crate::index::{Found, Index};
-use crate::log::{Address, record};
+use crate::log::{Address, block, record};
 use crate::planted;
 use crate::table::Table;
 
 /// How many records ahead the lines of the index are asked for, and half as many the records that they name.
 const AHEAD: usize = 32;
-/// Bits of a second hash that hold the size of its record, in units of eight bytes.
-const SIZE_BITS: u32 = 20;
 
 /// Replays the records of a part.
 pub(super) struct Loader<'a, F> {
@@ -30,6 +30,8 @@ pub(super) struct Loader<'a, F> {
     checks: Option<u64>,
     owns: &'a F,
     entries: Vec<Entry>,
+    /// Records that an index has told of.
+    listed: Vec<Listed>,
     /// What is adopted and stays in memory, by the table's slot.
     bulks: Vec<Bulk>,
 }
@@ -55,13 +57,29 @@ impl Entry {
     }
 }
 
+/// A record that an index has told of, which lies at an address without being in memory.
+struct Listed {
+    entry: file_index::Entry,
+    slot: u32,
+    address: Address,
+}
+
 /// The record that an entry replaces, and its size.
 type Old = Option<(Found, Address, usize)>;
 
 impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     /// `checks` is the seed of second hashes, where they are needed.
     pub(super) fn new(store: Store, checks: Option<u64>, owns: &'a F) -> Loader<'a, F> {
-        Loader { store, tables: Vec::new(), recent: 0, checks, owns, entries: Vec::new(), bulks: Vec::new() }
+        Loader {
+            store,
+            tables: Vec::new(),
+            recent: 0,
+            checks,
+            owns,
+            entries: Vec::new(),
+            listed: Vec::new(),
+            bulks: Vec::new(),
+        }
     }
 
     /// Tells of the next part's tables, by ascending number.
@@ -179,6 +197,69 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         }
     }
 
+    /// Gathers the records of a block that stays on disk, and was given a place in the log at `start`.
+    pub(super) fn list(&mut self, group: &Group<'_>, start: Address) {
+        let mut at = block::HEADER;
+        for entry in group.entries() {
+            let address = start + at as u64;
+            at += entry.size();
+            if let Some(slot) = self.slot_of(entry.table) {
+                self.listed.push(Listed { entry, slot, address });
+            }
+        }
+    }
+
+    /// Enters what was gathered.
+    pub(super) fn enter_listed(&mut self) {
+        let mut listed = std::mem::take(&mut self.listed);
+        let prefetch =
+            |loader: &Self, one: &Listed| loader.table(one.slot).index.prefetch_both(one.entry.hash);
+        listed.iter().take(AHEAD).for_each(|one| prefetch(self, one));
+        for (i, one) in listed.iter().enumerate() {
+            if let Some(later) = listed.get(i + AHEAD) {
+                prefetch(self, later);
+            }
+            self.enter(one);
+        }
+        listed.clear();
+        self.listed = listed;
+    }
+
+    /// Enters a record that stays on disk.
+    fn enter(&mut self, one: &Listed) {
+        let &Listed { entry, slot, address } = one;
+        let seed = self.checks.expect("records are left on disk where second hashes are kept");
+        let Store { tables, log, .. } = &mut self.store;
+        let table = tables[slot as usize].as_mut().expect("live tables are listed");
+        let mut old_size = 0;
+        let found = table.index.find_alike(entry.hash, |other, known| {
+            let known = match log.is_evicted(other) {
+                true => known.expect("second hashes are kept"),
+                false => second_hash(seed, log.key(other), log.header(other).size()),
+            };
+            old_size = size_in(known);
+            known >> SIZE_BITS == entry.second >> SIZE_BITS
+        });
+        let size = entry.size();
+        match (found, entry.removes()) {
+            (None, false) => {
+                table.count_live(log, address, size);
+                table.index.insert_checked(entry.hash, address, Some(entry.second));
+            }
+            (Some((found, old)), false) => {
+                table.index.replace_checked(found, entry.hash, address, Some(entry.second));
+                table.replaced(log, (old, old_size), (address, size));
+            }
+            (found, true) => {
+                log.count_tombstone(address, size);
+                if let Some((found, old)) = found.filter(|_| !planted!(tombstones_ignored)) {
+                    table.index.remove(found);
+                    table.forget_sized(log, old, old_size);
+                }
+            }
+        }
+    }
+
     /// Copies the records of a block that are owned.
     pub(super) fn copy(&mut self, block: &[u8]) -> Result<(), (usize, Damage)> {
         self.gather(block)?;
@@ -257,15 +338,14 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         let key = entry.key(block);
         let check = self.checks.map(|seed| second_hash(seed, key, entry.header.size()));
         let mut old_size = 0;
-        // Of an evicted record two hashes are compared, of 92 bits together, one of them with a seed that nobody knows
-        // before the run: of a billion keys, two agree in one of 10^9 restores.
+        // Of an evicted record two hashes are compared.
         let found = index.find_alike(entry.hash, |other, known| {
             if !log.is_evicted(other) {
                 old_size = log.header(other).size();
                 return log.key(other) == key;
             }
             let (Some(known), Some(check)) = (known, check) else { return false };
-            old_size = (known as usize & ((1 << SIZE_BITS) - 1)) * 8;
+            old_size = size_in(known);
             known >> SIZE_BITS == check >> SIZE_BITS
         });
         (found.map(|(found, old)| (found, old, old_size)), check)
@@ -334,9 +414,4 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
             None => table.enter_checked(log, entry.hash, new, check),
         }
     }
-}
-
-/// A second hash of a key, and the size of its record.
-fn second_hash(seed: u64, key: &[u8], size: usize) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed) << SIZE_BITS | (size as u64 / 8)
 }

@@ -5,7 +5,7 @@ use millstream_storage::snapshot::{Layout, StoreSnapshot};
 use super::shape::{Names, Shape};
 use crate::checkpoint::manifest::{Manifest, StepManifest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::operator::window::tumbling::ACCUMULATORS;
+use crate::operator::window::accumulators::ACCUMULATORS;
 use crate::state::backend::state_id;
 use crate::state::schema::{FORMAT, TYPES};
 use crate::state::timers::Domain;

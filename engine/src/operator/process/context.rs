@@ -67,6 +67,7 @@ pub struct Context<'a, P: Process> {
     pub(crate) now: Timestamp,
     pub(crate) out: &'a mut Batch<P::Out>,
     pub(crate) sides: &'a mut Sides,
+    /// Records that were too late.
     pub(crate) late: &'a mut u64,
     pub(crate) backend: &'a mut dyn Backend,
     pub(crate) operator: &'a mut OperatorStates,
@@ -188,6 +189,11 @@ impl<P: Process> Context<'_, P> {
     /// Takes a processing-time timer of this key back.
     pub fn delete_processing_timer_at(&mut self, at: Timestamp) {
         self.backend.delete_timer(Domain::Processing, at, self.key_bytes);
+    }
+
+    /// Counts a record that was too late, whether or not it goes to a side output.
+    pub(crate) fn count_late(&mut self) {
+        *self.late += 1;
     }
 
     /// Keeps the first failure, for the step to end with.

@@ -1,13 +1,55 @@
 //! Windows.
 
+pub(crate) mod accumulators;
 pub(crate) mod ahead;
+pub(crate) mod assign;
+mod clocked;
+mod days;
+mod firing;
+pub(crate) mod general;
+mod merged;
+pub(crate) mod session;
+mod slicing;
+mod sliding;
 pub(crate) mod tumbling;
 
 use std::time::Duration;
 
 use crate::time::{Timestamp, as_millis};
 
+pub use assign::{Assign, Global};
+pub use clocked::ClockTumbling;
+pub use days::Days;
+pub use general::content::{Records, WindowContext};
+pub use general::{evict, trigger};
+pub use session::{FixedGap, GapOf, Session};
+pub use sliding::{Cumulative, Sliding};
+
+pub(crate) use clocked::ClockOperator;
+pub(crate) use slicing::SlicingOperator;
 pub(crate) use tumbling::TumblingOperator;
+
+/// Windows that lie side by side, so that a record belongs to one of them. A window is named by its end.
+pub(crate) trait Spans: Clone + Send + 'static {
+    /// The window that a timestamp falls into, cut off at the ends of time.
+    fn window_of(&self, time: Timestamp) -> Window;
+
+    /// The window that ends at `end`.
+    #[inline]
+    fn window_ending(&self, end: Timestamp) -> Window {
+        Window { start: self.window_of(end.saturating_sub(1)).start, end }
+    }
+
+    /// For how long after its end a window is kept, in milliseconds.
+    fn lateness(&self) -> i64;
+
+    /// When the state of a window that ends at `end` is removed, and records for it become late: once the
+    /// watermark has reached this.
+    #[inline]
+    fn cleanup(&self, end: Timestamp) -> Timestamp {
+        end.saturating_sub(1).saturating_add(self.lateness())
+    }
+}
 
 /// A span of event time: `start` inclusive, `end` exclusive, in milliseconds.
 ///
@@ -139,17 +181,6 @@ impl Tumbling {
         (before, self.size - before)
     }
 
-    /// When the state of a window that ends at `end` is removed, and records for it become late: once the
-    /// watermark has reached this.
-    #[inline]
-    pub(crate) fn cleanup(&self, end: Timestamp) -> Timestamp {
-        end.saturating_sub(1).saturating_add(self.lateness)
-    }
-
-    pub(crate) fn window_ending(&self, end: Timestamp) -> Window {
-        Window { start: self.window_of(end.saturating_sub(1)).start, end }
-    }
-
     /// Size, offset and allowed lateness, in milliseconds.
     pub(crate) fn parameters(&self) -> (i64, i64, i64) {
         (self.size, self.offset, self.lateness)
@@ -159,6 +190,18 @@ impl Tumbling {
     pub(crate) fn describe(&self) -> String {
         let Tumbling { size, offset, lateness } = self;
         format!("tumbling {size} ms, offset {offset} ms, allowed lateness {lateness} ms")
+    }
+}
+
+impl Spans for Tumbling {
+    #[inline]
+    fn window_of(&self, time: Timestamp) -> Window {
+        Tumbling::window_of(self, time)
+    }
+
+    #[inline]
+    fn lateness(&self) -> i64 {
+        self.lateness
     }
 }
 

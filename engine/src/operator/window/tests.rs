@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Tumbling, Window};
+use super::{Spans, Tumbling, Window};
 use crate::time::Timestamp;
 
 fn tumbling(size: u64, offset: i64) -> Tumbling {

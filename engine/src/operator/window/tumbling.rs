@@ -7,38 +7,24 @@ use std::marker::PhantomData;
 
 use millstream_storage::hash::stable_hash;
 use millstream_storage::planted;
-use millstream_storage::store::{Presence, Scan, ScanStep, Store, TableId};
-use rkyv::util::AlignedVec;
+use millstream_storage::store::{Presence, Store, TableId};
 use serde_json::Value as Json;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::aggregate::Aggregate;
+use crate::operator::window::accumulators::{ACCUMULATORS, Adding, reject, unreadable};
 use crate::operator::window::ahead::Ahead;
-use crate::operator::window::{Tumbling, Windowed};
+use crate::operator::window::firing::Firing;
+use crate::operator::window::{Spans, Windowed};
 use crate::operator::{Operator, Output, Progress};
 use crate::state::codec;
 use crate::time::{MAX_TIME, Timestamp};
 
-/// The state id of the accumulators.
-pub(crate) const ACCUMULATORS: u32 = 0;
-
-/// The place of the side output for late records.
-const LATE: usize = 0;
-
-/// How far the firing of a window is.
-enum Firing {
-    /// By the keys' hashes, from this on: everything is in memory, and stays there.
-    ByHash(u64),
-    /// In the order of the log, as some of it is on disk.
-    ByLog(Scan),
-}
-
-pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
-    windows: Tumbling,
-    key: F,
-    aggregate: A,
+pub(crate) struct TumblingOperator<W, K, F, A: Aggregate> {
+    windows: W,
+    adding: Adding<F, A>,
     store: Store,
     watermark: Timestamp,
     /// The next watermark at which something fires or expires.
@@ -51,18 +37,18 @@ pub(crate) struct TumblingOperator<K, F, A: Aggregate> {
     fired_until: Timestamp,
     /// The table of the last record's window: the next one's is mostly the same.
     last: Option<(Timestamp, TableId)>,
-    scratch: AlignedVec,
     of: PhantomData<fn() -> K>,
 }
 
-impl<K, F, A> TumblingOperator<K, F, A>
+impl<W, K, F, A> TumblingOperator<W, K, F, A>
 where
+    W: Spans,
     K: Key,
     A: Aggregate,
     F: Fn(&A::In) -> K,
 {
     pub(crate) fn new(
-        windows: Tumbling,
+        windows: W,
         key: F,
         aggregate: A,
         store: Store,
@@ -71,8 +57,7 @@ where
     ) -> Self {
         let mut operator = TumblingOperator {
             windows,
-            key,
-            aggregate,
+            adding: Adding::new(key, aggregate),
             store,
             watermark,
             next_event: MAX_TIME,
@@ -81,7 +66,6 @@ where
             // A window has fired once the watermark has reached its last timestamp.
             fired_until: watermark.saturating_add(1),
             last: None,
-            scratch: AlignedVec::new(),
             of: PhantomData,
         };
         if planted!(fired_forgotten) {
@@ -115,29 +99,7 @@ where
     /// Adds the first `n` records of a run to the window that ends at `end`.
     fn add(&mut self, run: &mut Run<'_, A::In>, n: usize, end: Timestamp) -> Result<()> {
         let table = self.table(end);
-        let (records, hashes) = (&run.records()[..n], &run.hashes()[..n]);
-        let TumblingOperator { store, aggregate, key, scratch, .. } = self;
-        if codec::is_flat::<A::Acc>() {
-            let keys = BatchKeys { records, key: &*key };
-            let change = |i: usize, new: bool, bytes: &mut [u8]| {
-                let mut acc = if new { A::Acc::default() } else { codec::decode::<A::Acc>(bytes) };
-                aggregate.add(&mut acc, &records[i]);
-                codec::write_flat(&acc, bytes);
-            };
-            store.upsert_batch(table, hashes, &keys, size_of::<A::Acc>(), change).map_err(too_large)?;
-        } else {
-            for (record, &hash) in records.iter().zip(hashes) {
-                key(record).encoded(|key| {
-                    let old = store.get(table, hash, key);
-                    let mut acc = old.map(codec::decode::<A::Acc>).unwrap_or_default();
-                    aggregate.add(&mut acc, record);
-                    codec::encode(&acc, scratch);
-                    store.put(table, hash, key, scratch).map_err(too_large)
-                })?;
-            }
-        }
-        run.skip(n);
-        Ok(())
+        self.adding.add(&mut self.store, table, run, n)
     }
 
     /// A record for a window that has fired and is still kept: the new result is emitted at once.
@@ -147,13 +109,13 @@ where
         end: Timestamp,
         out: &mut Output<Windowed<K, A::Out>>,
     ) -> Result<()> {
-        let (key, hash) = ((self.key)(&run.records()[0]), run.hashes()[0]);
+        let (key, hash) = ((self.adding.key)(&run.records()[0]), run.hashes()[0]);
         self.add(run, 1, end)?;
         let table = self.table(end);
         let value = key.encoded(|key| self.store.get(table, hash, key).map(codec::decode::<A::Acc>));
         let acc = value.expect("the record has just been added");
         let window = self.windows.window_ending(end);
-        let value = self.aggregate.finish(&acc);
+        let value = self.adding.aggregate.finish(&acc);
         out.main.push(window.max_timestamp(), Windowed { key, window, value });
         Ok(())
     }
@@ -161,13 +123,10 @@ where
     /// Emits the results of a window, from where it stopped.
     fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>>) -> Result<Progress> {
         let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
-        let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
-            true => Firing::ByHash(0),
-            false => Firing::ByLog(Scan::default()),
-        });
+        let firing = self.firing.take().unwrap_or_else(|| Firing::begin(&self.store));
         let window = self.windows.window_ending(end);
-        let room = out.limit.saturating_sub(out.main.records.len()).max(1);
-        let (aggregate, mut unreadable) = (&self.aggregate, false);
+        let room = out.limit.saturating_sub(out.emitted()).max(1);
+        let (aggregate, mut readable) = (&self.adding.aggregate, true);
         let ahead = &self.ahead;
         let fired = |key: &[u8]| !ahead.is_over() && ahead.watermark_of(stable_hash(key)) >= end - 1;
         let visit = |key: &[u8], bytes: &[u8]| match K::decode(key) {
@@ -176,25 +135,11 @@ where
                 let value = aggregate.finish(&codec::decode::<A::Acc>(bytes));
                 out.main.push(window.max_timestamp(), Windowed { key, window, value });
             }
-            None => unreadable = true,
+            None => readable = false,
         };
-        let (firing, progress) = match firing {
-            Firing::ByHash(from) => match self.store.for_each_from(table, from, room, visit) {
-                Some(next) => (Firing::ByHash(next), Progress::More),
-                None => (Firing::ByHash(0), Progress::Done),
-            },
-            Firing::ByLog(mut scan) => {
-                let progress = match self.store.scan(table, &mut scan, room, visit) {
-                    ScanStep::Done => Progress::Done,
-                    ScanStep::More => Progress::More,
-                    ScanStep::Fetch => Progress::Fetch,
-                };
-                (Firing::ByLog(scan), progress)
-            }
-        };
-        if unreadable {
-            let message = "a key in the state cannot be decoded; has the key's type changed its encoding?";
-            return Err(Error::new(ErrorKind::Restore, message));
+        let (firing, progress) = firing.visit(&mut self.store, table, room, visit);
+        if !readable {
+            return Err(unreadable());
         }
         self.firing = Some(firing).filter(|_| progress != Progress::Done);
         Ok(progress)
@@ -202,7 +147,7 @@ where
 
     /// Drops the windows that no record can reach any more.
     fn expire(&mut self, watermark: Timestamp) {
-        let windows = self.windows;
+        let windows = self.windows.clone();
         let dead = |end: Timestamp| end <= watermark.saturating_add(1) && windows.cleanup(end) <= watermark;
         loop {
             let first = self.store.tables(ACCUMULATORS).next();
@@ -220,8 +165,9 @@ where
     }
 }
 
-impl<K, F, A> Operator for TumblingOperator<K, F, A>
+impl<W, K, F, A> Operator for TumblingOperator<W, K, F, A>
 where
+    W: Spans,
     K: Key,
     A: Aggregate,
     F: Fn(&A::In) -> K + 'static,
@@ -309,34 +255,5 @@ where
 
     fn meta(&self) -> Json {
         self.ahead.meta()
-    }
-}
-
-/// Records that came too late: aside, or counted.
-fn reject<O, T: 'static>(run: &mut Run<'_, T>, n: usize, out: &mut Output<O>) {
-    out.late += n as u64;
-    if !out.sides.is_connected(LATE) {
-        return run.skip(n);
-    }
-    for _ in 0..n {
-        let (time, record) = run.take().expect("the run has that many records");
-        out.sides.push(LATE, time, record);
-    }
-}
-
-fn too_large(error: millstream_storage::store::TooLarge) -> Error {
-    Error::new(ErrorKind::User, "a key or value does not fit the state store").caused_by(error)
-}
-
-/// The keys of a batch, encoded one at a time.
-struct BatchKeys<'a, T, F> {
-    records: &'a [T],
-    key: &'a F,
-}
-
-impl<T, K: Key, F: Fn(&T) -> K> millstream_storage::store::Keys for BatchKeys<'_, T, F> {
-    #[inline]
-    fn with<R>(&self, position: usize, f: impl FnOnce(&[u8]) -> R) -> R {
-        (self.key)(&self.records[position]).encoded(f)
     }
 }

@@ -1,11 +1,14 @@
 //! The shipped engine, killed and restarted under faults until its job is done, with what it put out compared to
 //! the reference interpreter's answer after every process.
 
+mod alarms;
 mod beyond;
 mod checkpoints;
+mod connected;
 mod data;
 mod expected;
 mod files;
+mod formats;
 mod joins;
 mod kinds;
 mod larger;
@@ -14,6 +17,10 @@ mod rescale;
 mod topics;
 mod union;
 mod windows;
+mod windows_clock;
+mod windows_merging;
+mod windows_pool;
+mod windows_triggers;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -242,11 +249,28 @@ pub fn scenarios() -> Vec<Scenario> {
         of("windows", "a window with late records, of one split out of order", |world| {
             windows::Windows::new(world)
         }),
+        of("slices", "windows that overlap, some larger than memory", |world| {
+            windows_merging::Merging::slices(world)
+        }),
+        of("sessions", "sessions that grow and merge, some larger than memory", |world| {
+            windows_merging::Merging::sessions(world)
+        }),
+        of("triggers", "windows with triggers and evictors, some larger than memory", |world| {
+            windows_triggers::Triggers::new(world)
+        }),
+        of("clock", "windows of the clock", |world| windows_clock::Clock::new(world)),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
+        of("connected", "two streams and a broadcast one, side outputs and partitioners", |world| {
+            connected::Connected::new(world)
+        }),
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
+        of("formats", "from files of NDJSON and CSV, plain and compressed", |world| {
+            files::Files::formatted(world)
+        }),
+        of("alarms", "timers that wait for the clock, which jumps", |world| alarms::Alarms::new(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
         of("crowded", "all kinds of state, larger than memory", |world| kinds::Kinds::crowded(world)),
         of("rescale", "a window and a process, on another number of cores each time", |world| {

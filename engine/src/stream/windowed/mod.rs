@@ -1,5 +1,8 @@
 //! Windows over keyed streams.
 
+mod build;
+mod triggered;
+
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -13,17 +16,21 @@ use crate::graph::{Layout, Node};
 use crate::key::Key;
 use crate::operator::aggregate::{Aggregate, Reduce};
 use crate::operator::sides::SideSpecs;
+use crate::operator::window::accumulators::ACCUMULATORS;
 use crate::operator::window::ahead::Ahead;
-use crate::operator::window::tumbling::ACCUMULATORS;
-use crate::operator::window::{Tumbling, TumblingOperator, Windowed};
+use crate::operator::window::{Tumbling, Windowed};
 use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
 use crate::state::codec::{self, StateValue};
-use crate::state::restore::{open_store, visit_table};
+use crate::state::restore::{check_table, open_store, visit_table};
 use crate::state::schema::{self, StateTypes};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
 use crate::stream::{Keyed, Stream};
+use crate::time::Timestamp;
+
+pub(crate) use build::{Begin, Build};
+pub use triggered::TriggeredStream;
 
 /// A keyed stream grouped by windows, to be aggregated.
 ///
@@ -52,13 +59,49 @@ use crate::stream::{Keyed, Stream};
 /// assert_eq!(most.take(), [5]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
-pub struct WindowedStream<K, T, C, F>
+pub struct WindowedStream<K, T, C, F, W = Tumbling>
 where
     C: Chain<Out = T>,
 {
     pub(crate) keyed: Keyed<K, T, C, F>,
-    pub(crate) windows: Tumbling,
+    pub(crate) windows: W,
 }
+
+/// Windows that an aggregate of type `A` can be computed over: [`Tumbling`] with any, those that overlap or merge with
+/// one that can [`Merge`](crate::aggregate::Merge).
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::aggregate::Reduce;
+/// use millstream::stream::chain::Chain;
+/// use millstream::stream::{Keyed, Windows};
+///
+/// /// The greatest number of each key and window, whatever the windows.
+/// fn greatest<C, F, W>(numbers: Keyed<char, u64, C, F>, windows: W) -> Stream<u64>
+/// where
+///     C: Chain<Out = u64>,
+///     F: Fn(&u64) -> char + Clone + Send + 'static,
+///     W: Windows<Reduce<u64, fn(&mut u64, &u64)>>,
+/// {
+///     let greater: fn(&mut u64, &u64) = |most, n| *most = (*most).max(*n);
+///     numbers.window(windows).reduce("greatest", greater).map(|most| most.value).stage("values")
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, most) = collect();
+/// let numbers = job
+///     .source("numbers", from_vec(vec![3_u64, 5, 4]))
+///     .event_time(|n| *n as i64, Watermarks::bounded(secs(1)))
+///     .key_by(|_| 'k');
+/// greatest(numbers, Sliding::of(secs(2), secs(1))).sink("out", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(most.take(), [5, 5]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[expect(private_bounds, reason = "sealed: how windows are computed is the engine's own affair")]
+pub trait Windows<A: Aggregate>: Build<A> {}
+
+impl<A: Aggregate, W: Build<A>> Windows<A> for W {}
 
 /// The tag of a stream that comes right out of windows over records of type `In`.
 ///
@@ -111,7 +154,7 @@ struct Late<In> {
     compute: Compute<In>,
 }
 
-impl<K, T, C, F> WindowedStream<K, T, C, F>
+impl<K, T, C, F, W> WindowedStream<K, T, C, F, W>
 where
     K: Key,
     T: Send + 'static,
@@ -156,35 +199,35 @@ where
     pub fn aggregate<A>(self, name: &str, aggregate: A) -> WindowResults<K, T, A::Out>
     where
         A: Aggregate<In = T>,
+        W: Windows<A>,
     {
         let WindowedStream { keyed: Keyed { stream, key, .. }, windows } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
         let edges = vec![stream.by_key(key.clone())];
         let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::of(side.clone()));
-        let (step, of, function) = (name.to_owned(), key.clone(), aggregate.clone());
+        let (step, of, function, cut) = (name.to_owned(), key.clone(), aggregate.clone(), windows.clone());
         let make = move |layout: &Layout<'_>| {
-            let (step, key, aggregate) = (step.clone(), of.clone(), function.clone());
+            let (step, key, aggregate, windows) = (step.clone(), of.clone(), function.clone(), cut.clone());
             spec.seed(layout, move |cx, watermark| {
                 Box::pin(async move {
                     let mut store = open_store(&cx, &step).await?;
-                    check::<A::Acc>(&cx, &mut store).await?;
+                    let queued = adopt::<W, A, K>(&cx, &mut store).await?;
                     let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
-                    Ok(TumblingOperator::new(windows, key, aggregate, store, watermark, ahead))
+                    let begin = Begin { store, watermark, ahead, parts: cx.parts(&step).to_vec(), queued };
+                    Ok(windows.operator(key, aggregate, begin))
                 })
             })
         };
-        let schema = schema::<K, A>(&windows);
+        let schema = schema::<W, K, A>(&windows);
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);
-        let tumble = Rc::new(move |inputs: &reference::Inputs| {
-            reference::tumbling(up(inputs), &windows, &key, &aggregate)
-        });
+        let both = Rc::new(move |inputs: &reference::Inputs| windows.reference(up(inputs), &key, &aggregate));
         let late: Compute<T> = {
-            let tumble = tumble.clone();
-            Rc::new(move |inputs| tumble(inputs).late)
+            let both = both.clone();
+            Rc::new(move |inputs| both(inputs).late)
         };
-        let compute: Compute<Windowed<K, A::Out>> = Rc::new(move |inputs| tumble(inputs).results);
+        let compute: Compute<Windowed<K, A::Out>> = Rc::new(move |inputs| both(inputs).results);
         let extra: Rc<dyn std::any::Any> = Rc::new(Late { outlet: side, compute: late });
         Stream { graph, outlet, chain: Identity::new(), compute, extra: Some(extra) }
     }
@@ -212,15 +255,15 @@ where
         T: Clone + StateValue,
         Option<T>: StateValue,
         R: Fn(&mut T, &T) + Clone + Send + 'static,
+        W: Windows<Reduce<T, R>>,
     {
         self.aggregate(name, Reduce::new(combine))
     }
 }
 
-impl<K, V, In> WindowResults<K, In, V>
+impl<R, In> Stream<R, Identity<R, FromWindow<In>>>
 where
-    K: Send + 'static,
-    V: Send + 'static,
+    R: Send + 'static,
     In: Send + 'static,
 {
     /// The records that came too late for their window, as they came. Where nobody takes them they are counted and
@@ -238,31 +281,42 @@ where
     }
 }
 
-/// Checks every restored accumulator before it is used.
-async fn check<T: StateValue>(cx: &OpenContext, store: &mut Store) -> Result<()> {
+/// Checks everything that was restored before it is used.
+async fn adopt<W, A, K>(cx: &OpenContext, store: &mut Store) -> Result<Vec<(Timestamp, K)>>
+where
+    W: Build<A>,
+    A: Aggregate,
+    K: Key,
+{
+    let (mut queued, mut result) = (Vec::new(), Ok(()));
     let tables: Vec<_> = store.tables(ACCUMULATORS).map(|(_, table)| table).collect();
     for table in tables {
-        let mut result = Ok(());
-        let visit = |_: &[u8], value: &[u8]| {
+        if !W::QUEUES {
+            // What the restore has left on disk is checked when it is read.
+            check_table(cx, store, table, |_, value| codec::check::<A::Acc>(value)).await?;
+            continue;
+        }
+        let visit = |key: &[u8], value: &[u8]| {
             if result.is_ok() {
-                result = codec::check::<T>(value);
+                result = W::adopt(&mut queued, key, value);
             }
         };
         visit_table(cx, store, table, visit).await?;
-        result?;
     }
-    Ok(())
+    result.map(|()| queued)
 }
 
-fn schema<K: Key, A: Aggregate>(windows: &Tumbling) -> Schema {
+fn schema<W: Build<A>, K: Key, A: Aggregate>(windows: &W) -> Schema {
     let mut schema = Schema::new(
-        "window",
+        W::KIND,
         &[
             ("windows", windows.describe()),
             ("key", std::any::type_name::<K>().to_owned()),
             ("accumulator", schema::fingerprint::<A::Acc>()),
         ],
     );
-    schema.types.insert(WINDOWS.to_owned(), StateTypes::new::<A::Acc>());
+    if W::KIND == "window" {
+        schema.types.insert(WINDOWS.to_owned(), StateTypes::new::<A::Acc>());
+    }
     schema
 }
