@@ -124,6 +124,11 @@ pub(crate) fn temporal<L, R: Clone, S: Shape<L, R>>(
     stream(results)
 }
 
+type KeyOf<'a, T, K> = &'a dyn Fn(&T) -> K;
+
+/// What is made of the two sides of a window.
+type Together<'a, L, R, Out> = dyn Fn(Window, &[L], &[R]) -> Vec<Out> + 'a;
+
 /// What both sides have in a window, in order of time.
 type Groups<K, L, R> = (K, Window, Vec<(Timestamp, L)>, Vec<(Timestamp, R)>);
 
@@ -138,9 +143,9 @@ fn place<K: Key, L, R>(groups: &mut Vec<Groups<K, L, R>>, key: &K, window: Windo
 pub(crate) fn windows<K: Key, L: Clone, R: Clone, Out>(
     left: Vec<Event<L>>,
     right: Vec<Event<R>>,
-    (of_left, of_right): (&dyn Fn(&L) -> K, &dyn Fn(&R) -> K),
+    (of_left, of_right): (KeyOf<'_, L, K>, KeyOf<'_, R, K>),
     windows_of: &dyn Fn(Timestamp) -> Vec<Window>,
-    together: &dyn Fn(Window, &[L], &[R]) -> Vec<Out>,
+    together: &Together<'_, L, R, Out>,
 ) -> Vec<Event<Windowed<K, Out>>> {
     let mut groups: Vec<Groups<K, L, R>> = Vec::new();
     for (at, l) in records(left) {

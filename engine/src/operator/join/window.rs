@@ -60,7 +60,7 @@ pub(crate) struct WindowJoin<K, L, R, W, G> {
     together: G,
     /// The windows of a record: kept for its memory only.
     of_record: Vec<Window>,
-    of: PhantomData<fn() -> (K, L, R)>,
+    of: PhantomData<(K, L, R)>,
 }
 
 impl<K, L, R, W: Assign<()>, G> WindowJoin<K, L, R, W, G> {
