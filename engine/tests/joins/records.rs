@@ -77,6 +77,15 @@ fn rule_24_a_window_join_is_made_per_window() {
 }
 
 #[test]
+fn rule_24_a_window_join_is_made_per_window_that_overlaps_others() {
+    agrees(|left, right| {
+        let windows = Sliding::of(millis(40), millis(15));
+        let joined = left.key_by(|l| l.0).window_join("join", right.key_by(|r| r.0), windows, LeftOuter);
+        joined.map(|w| (w.window.start, w.key, w.value)).stage("pairs")
+    });
+}
+
+#[test]
 fn a_co_group_sees_all_of_a_window_in_order_of_time() {
     agrees(|left, right| {
         let windows = Tumbling::of(millis(40));

@@ -116,7 +116,7 @@ pub(crate) struct IntervalJoin<K, L, R> {
     /// What a record has met: kept for its memory only.
     lefts: Vec<(Timestamp, L)>,
     rights: Vec<(Timestamp, R)>,
-    of: PhantomData<fn() -> K>,
+    of: PhantomData<K>,
 }
 
 impl<K, L, R> IntervalJoin<K, L, R> {

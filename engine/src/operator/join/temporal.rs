@@ -20,7 +20,7 @@ use crate::time::{MIN_TIME, Timestamp};
 /// A key with left rows that wait has a timer for the first of them.
 #[derive(Clone)]
 pub(crate) struct TemporalJoin<K, L, R, S> {
-    of: PhantomData<fn() -> (K, L, R, S)>,
+    of: PhantomData<(K, L, R, S)>,
 }
 
 impl<K, L, R, S> TemporalJoin<K, L, R, S> {

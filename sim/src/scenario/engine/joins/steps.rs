@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use millstream::aggregate::Aggregate;
 use millstream::join::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi};
-use millstream::prelude::{Keep, Stream, Tumbling, Windowed, Within, millis};
+use millstream::prelude::{Keep, Sliding, Stream, Windowed, Within, millis};
 use millstream::stream::chain::Chain;
 use millstream::table::{Change, avg, count, max, min, sum};
 
@@ -37,8 +37,8 @@ pub(super) enum Step {
     /// Aggregates over the changelog of a join.
     Aggregate(Shape),
     Temporal(bool),
-    Window(Shape, Tumbling),
-    CoGroup(Tumbling),
+    Window(Shape, Sliding),
+    CoGroup(Sliding),
     Lookup(bool),
     Deduplicate(Keep),
     Top(usize),
@@ -51,7 +51,8 @@ impl Step {
     pub(super) fn draw(random: &mut Random) -> Step {
         let shapes = [Shape::Inner, Shape::Left, Shape::Right, Shape::Full, Shape::Semi, Shape::Anti];
         let shape = *random.pick(&shapes);
-        let window = Tumbling::of(millis(random.magnitude(1000)));
+        let size = random.magnitude(1000);
+        let window = Sliding::of(millis(size), millis(size.div_ceil(random.range(1, 3))));
         match random.below(18) {
             0..=3 => {
                 let lo = random.below(600) as i64 - 300;
@@ -244,7 +245,7 @@ where
     told.stage("told of join")
 }
 
-fn window(shape: Shape, windows: Tumbling, left: Items, right: Items) -> Stream<Change<Told>> {
+fn window(shape: Shape, windows: Sliding, left: Items, right: Items) -> Stream<Change<Told>> {
     let (left, right) = (left.map(row).key_by(key), right.map(row).key_by(key));
     match shape {
         Shape::Inner => {
