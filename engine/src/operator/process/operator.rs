@@ -36,15 +36,34 @@ enum Call<P: Process> {
 }
 
 impl<P: Process> Calls<P> {
+    #[inline]
     fn call(
         &mut self,
         call: Call<P>,
+        key: &P::Key,
+        bytes: (&[u8], u64),
+        time: Timestamp,
+        backend: &mut LogBackend,
+        out: &mut Output<P::Out>,
+    ) -> Result<()> {
+        self.with_key(key, bytes, time, backend, out, |process, state, cx| match call {
+            Call::Record(record) => process.on_record(record, state, cx),
+            Call::Timer(Domain::Event) => process.on_timer(time, state, cx),
+            Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, cx),
+        })
+    }
+
+    /// Runs `visit` as the user's functions are run: at the state of a key.
+    #[inline]
+    fn with_key<R>(
+        &mut self,
         key: &P::Key,
         (key_bytes, hash): (&[u8], u64),
         time: Timestamp,
         backend: &mut LogBackend,
         out: &mut Output<P::Out>,
-    ) -> Result<()> {
+        visit: impl FnOnce(&mut P, &P::State, &mut Context<'_, P>) -> R,
+    ) -> Result<R> {
         let Calls { process, state, watermark, now, operator, scratch, failure } = self;
         let mut cx = Context {
             key,
@@ -61,13 +80,9 @@ impl<P: Process> Calls<P> {
             scratch,
             failure,
         };
-        match call {
-            Call::Record(record) => process.on_record(record, state, &mut cx),
-            Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),
-            Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, &mut cx),
-        }
+        let seen = visit(process, state, &mut cx);
         backend.settle(hash, key_bytes);
-        self.failure.take().map_or(Ok(()), Err)
+        self.failure.take().map_or(Ok(seen), Err)
     }
 
     /// What the function sees without a key.
@@ -144,7 +159,7 @@ where
     }
 
     #[inline]
-    pub(super) fn on_record(
+    pub(crate) fn on_record(
         &mut self,
         time: Timestamp,
         hash: u64,
@@ -154,6 +169,29 @@ where
         let ProcessOperator { calls, key, backend, .. } = self;
         let key = key(&record);
         key.encoded(|bytes| calls.call(Call::Record(record), &key, (bytes, hash), time, backend, out))
+    }
+
+    /// Visits the state of a key.
+    ///
+    /// # Errors
+    /// If something was written that does not fit the store.
+    pub(crate) fn visit<R>(
+        &mut self,
+        key: &P::Key,
+        out: &mut Output<P::Out>,
+        visit: impl FnOnce(&P::State, &mut Context<'_, P>) -> R,
+    ) -> Result<R> {
+        let ProcessOperator { calls, backend, .. } = self;
+        let time = calls.watermark;
+        key.encoded(|bytes| {
+            let place = (bytes, stable_hash(bytes));
+            calls.with_key(key, place, time, backend, out, |_, state, cx| visit(state, cx))
+        })
+    }
+
+    /// The pending timers, in the order in which they fire: their times and their keys.
+    pub(crate) fn timers(&self, domain: Domain) -> impl Iterator<Item = (Timestamp, &[u8])> {
+        self.backend.timers.pending(domain, Timestamp::MAX)
     }
 
     /// Whether the state of the next timer that is due is in memory. If not, that of those behind it is asked for too.
@@ -210,7 +248,7 @@ impl<P, F> ProcessOperator<P, F>
 where
     P: BroadcastProcess,
 {
-    pub(super) fn on_broadcast(&mut self, time: Timestamp, record: P::Broadcast, out: &mut Output<P::Out>) {
+    pub(crate) fn on_broadcast(&mut self, time: Timestamp, record: P::Broadcast, out: &mut Output<P::Out>) {
         let (process, state, mut cx) = self.calls.without_key(time, out);
         process.on_broadcast(record, state, &mut cx);
     }
