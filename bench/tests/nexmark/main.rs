@@ -1,8 +1,10 @@
 //! The queries of Nexmark, byte for byte: against what Flink made of the same events, against plain code where Flink's
 //! result is not there, and the same on any number of cores.
 
+mod command;
 mod flink;
 mod formats;
+mod generator;
 mod plain;
 mod same;
 
