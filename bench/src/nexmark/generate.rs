@@ -270,8 +270,8 @@ impl Draw {
             // 16 bits make a letter; another number says where spaces are.
             let (letters, spaces) = ([self.next(), self.next()], self.next());
             for at in 0..(len as usize - text.len()).min(8) {
-                let letter = (letters[at / 4] >> (at % 4 * 16) & 0xffff) * 26 >> 16;
-                let is_space = (spaces >> (at * 8) & 0xff) * 13 >> 8 == 0;
+                let letter = ((letters[at / 4] >> (at % 4 * 16) & 0xffff) * 26) >> 16;
+                let is_space = ((spaces >> (at * 8) & 0xff) * 13) >> 8 == 0;
                 text.push(if is_space { ' ' } else { char::from(b'a' + letter as u8) });
             }
         }
