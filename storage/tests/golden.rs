@@ -249,7 +249,8 @@ fn old_collections_are_read() {
 #[test]
 #[ignore = "writes the fixtures of this version, where there are none"]
 fn write_the_fixtures() {
-    let fixtures: [(&str, fn(&Path) -> StoreSnapshot); 3] =
+    type Write = fn(&Path) -> StoreSnapshot;
+    let fixtures: [(&str, Write); 3] =
         [("ahead-1", write_ahead), ("collections-1", write_collections), ("indexed-1", write_indexed)];
     for (name, write) in fixtures {
         let dir = Path::new(FIXTURES).join(name);

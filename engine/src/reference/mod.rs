@@ -24,7 +24,7 @@ use std::rc::Rc;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 pub(crate) use process::{Processed, beside_broadcast, events, process};
-pub(crate) use window::{Results, cumulative, sliding, tumbling};
+pub(crate) use window::{Results, cumulative, days, sliding, tumbling};
 pub(crate) use window_general::triggered;
 pub(crate) use window_session::sessions;
 
@@ -101,11 +101,14 @@ impl Outputs {
     }
 }
 
+/// The watermark behind a record of a split; what is lower than before counts for nothing.
+pub(crate) type Watermark<T> = Box<dyn FnMut(&T, Timestamp) -> Option<Timestamp>>;
+
 /// How a source gives records their times, for the reference.
 pub(crate) struct Times<T> {
     pub of: Rc<dyn Fn(&T) -> Timestamp>,
-    /// The watermark after the greatest timestamp seen.
-    pub watermark: Rc<dyn Fn(Timestamp) -> Timestamp>,
+    /// For a split: what its watermark is behind each record, if that says.
+    pub watermarks: Rc<dyn Fn() -> Watermark<T>>,
 }
 
 /// The stream of a source: a watermark behind each record that raises it. With several splits there is none before
@@ -115,10 +118,11 @@ pub(crate) fn source<T>(splits: Vec<Vec<T>>, times: Option<&Times<T>>) -> Vec<Ev
     let mut raised = MIN_TIME;
     let single = splits.len() == 1;
     for split in splits {
+        let mut watermark = times.map(|times| (times.watermarks)());
         for record in split {
             let at = times.map_or(MIN_TIME, |times| (times.of)(&record));
+            let watermark = watermark.as_mut().and_then(|of| of(&record, at)).unwrap_or(MIN_TIME);
             events.push(Event::Record(at, record));
-            let watermark = times.map_or(MIN_TIME, |times| (times.watermark)(at));
             if single && watermark > raised {
                 raised = watermark;
                 events.push(Event::Watermark(watermark));

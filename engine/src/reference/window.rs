@@ -3,9 +3,11 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::{Date, date};
+
 use crate::key::Key;
 use crate::operator::aggregate::Aggregate;
-use crate::operator::window::{Cumulative, Sliding, Tumbling, Window, Windowed};
+use crate::operator::window::{Cumulative, Days, Sliding, Tumbling, Window, Windowed};
 use crate::reference::Event;
 use crate::time::{MIN_TIME, Timestamp};
 
@@ -58,6 +60,35 @@ pub(crate) fn cumulative<K: Key, A: Aggregate>(
         let start = (at - offset).div_euclid(max) * max + offset;
         let ends = (1..=max / step).map(|n| start + n * step).filter(|end| *end > at);
         ends.map(|end| (start, end)).collect()
+    };
+    fixed(events, &assign, lateness, key, aggregate)
+}
+
+pub(crate) fn days<K: Key, A: Aggregate>(
+    events: Vec<Event<A::In>>,
+    spec: &Days,
+    key: &dyn Fn(&A::In) -> K,
+    aggregate: &A,
+) -> Results<K, A::In, A::Out> {
+    let (count, zone, begin, lateness) = spec.parameters();
+    let beginning = |day: Date| {
+        let time = day.at((begin / 60) as i8, (begin % 60) as i8, 0, 0);
+        zone.to_timestamp(time).expect("the reference is not used beyond all years").as_millisecond()
+    };
+    let tomorrow = |day: Date| day.tomorrow().expect("the reference is not used beyond all years");
+    let assign = |at: Timestamp| {
+        // From day to day, from a window's first day that lies long before.
+        let mut first = date(1970, 1, 1);
+        while beginning(first) > at {
+            (0..count).for_each(|_| first = first.yesterday().expect("there are years before"));
+        }
+        loop {
+            let next = (0..count).fold(first, |day, _| tomorrow(day));
+            if beginning(next) > at {
+                return vec![(beginning(first), beginning(next))];
+            }
+            first = next;
+        }
     };
     fixed(events, &assign, lateness, key, aggregate)
 }

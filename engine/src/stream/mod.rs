@@ -24,7 +24,7 @@ use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
 use crate::source::DeadLetter;
-use crate::source::watermarks::Watermarks;
+use crate::source::watermarks::WatermarkStrategy;
 use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
@@ -385,9 +385,10 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
     /// assert_eq!(hottest.take(), [(60_000, 217)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn event_time<F>(self, time: F, marks: Watermarks) -> Stream<T, Identity<T, FromSource>>
+    pub fn event_time<F, W>(self, time: F, marks: W) -> Stream<T, Identity<T, FromSource>>
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
+        W: WatermarkStrategy<T>,
     {
         self.source().set_time(time, marks);
         self

@@ -1,6 +1,8 @@
 //! Windows, rule by rule: what they put out, against figures by hand and against the reference interpreter.
 
 mod cumulative;
+mod days;
+mod general;
 mod session;
 mod sliding;
 mod support;

@@ -278,7 +278,6 @@ struct Files<'a> {
 }
 
 /// A file that is about to be read.
-#[expect(clippy::large_enum_variant, reason = "one or two of them exist at a time")]
 enum Opened<'a> {
     Blocks(DeltaReader),
     /// By its index alone.

@@ -2,8 +2,6 @@
 
 use std::marker::PhantomData;
 
-use millstream_storage::planted;
-
 use crate::key::Key;
 use crate::operator::join::late::Late;
 use crate::operator::join::shape::Shape;
@@ -146,10 +144,8 @@ where
         let Some(gone) = at.checked_sub(lateness) else { return };
         let last = self.windows.window_of(gone);
         let upto = if last.max_timestamp() <= gone { gone } else { last.start.saturating_sub(1) };
-        if !planted!(joined_window_stays) {
-            state.left.remove(cx, ..=upto);
-            state.right.remove(cx, ..=upto);
-        }
+        state.left.remove(cx, ..=upto);
+        state.right.remove(cx, ..=upto);
     }
 }
 

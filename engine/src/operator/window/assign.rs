@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::operator::window::session::{Gap, Session};
 use crate::operator::window::sliding::Slices;
-use crate::operator::window::{Cumulative, Sliding, Tumbling, Window};
+use crate::operator::window::{Cumulative, Days, Sliding, Spans, Tumbling, Window};
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp, millis};
 
 /// Assigns records to windows. Windows of one's own implement it, and can be used with triggers and with
@@ -94,6 +94,20 @@ impl<T> Assign<T> for Tumbling {
 
     fn describe(&self) -> String {
         Tumbling::describe(self)
+    }
+}
+
+impl<T> Assign<T> for Days {
+    fn assign(&self, time: Timestamp, _: &T, windows: &mut Vec<Window>) {
+        windows.push(self.window_of(time));
+    }
+
+    fn allowed_lateness(&self) -> Duration {
+        millis(Spans::lateness(self).unsigned_abs())
+    }
+
+    fn describe(&self) -> String {
+        Days::describe(self)
     }
 }
 

@@ -3,6 +3,9 @@
 pub(crate) mod accumulators;
 pub(crate) mod ahead;
 pub(crate) mod assign;
+mod clocked;
+mod days;
+mod firing;
 pub(crate) mod general;
 mod merged;
 pub(crate) mod session;
@@ -15,11 +18,14 @@ use std::time::Duration;
 use crate::time::{Timestamp, as_millis};
 
 pub use assign::{Assign, Global};
+pub use clocked::ClockTumbling;
+pub use days::Days;
 pub use general::content::{Records, WindowContext};
 pub use general::{evict, trigger};
 pub use session::{FixedGap, GapOf, Session};
 pub use sliding::{Cumulative, Sliding};
 
+pub(crate) use clocked::ClockOperator;
 pub(crate) use slicing::SlicingOperator;
 pub(crate) use tumbling::TumblingOperator;
 

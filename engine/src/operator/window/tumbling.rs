@@ -7,7 +7,7 @@ use std::marker::PhantomData;
 
 use millstream_storage::hash::stable_hash;
 use millstream_storage::planted;
-use millstream_storage::store::{Presence, Scan, ScanStep, Store, TableId};
+use millstream_storage::store::{Presence, Store, TableId};
 use serde_json::Value as Json;
 
 use crate::error::Result;
@@ -16,18 +16,11 @@ use crate::key::Key;
 use crate::operator::aggregate::Aggregate;
 use crate::operator::window::accumulators::{ACCUMULATORS, Adding, reject, unreadable};
 use crate::operator::window::ahead::Ahead;
+use crate::operator::window::firing::Firing;
 use crate::operator::window::{Spans, Windowed};
 use crate::operator::{Operator, Output, Progress};
 use crate::state::codec;
 use crate::time::{MAX_TIME, Timestamp};
-
-/// How far the firing of a window is.
-enum Firing {
-    /// By the keys' hashes, from this on: everything is in memory, and stays there.
-    ByHash(u64),
-    /// In the order of the log, as some of it is on disk.
-    ByLog(Scan),
-}
 
 pub(crate) struct TumblingOperator<W, K, F, A: Aggregate> {
     windows: W,
@@ -130,10 +123,7 @@ where
     /// Emits the results of a window, from where it stopped.
     fn fire(&mut self, end: Timestamp, out: &mut Output<Windowed<K, A::Out>>) -> Result<Progress> {
         let table = self.store.table(ACCUMULATORS, end).expect("only windows with a table fire");
-        let firing = self.firing.take().unwrap_or_else(|| match self.store.is_resident() {
-            true => Firing::ByHash(0),
-            false => Firing::ByLog(Scan::default()),
-        });
+        let firing = self.firing.take().unwrap_or_else(|| Firing::begin(&self.store));
         let window = self.windows.window_ending(end);
         let room = out.limit.saturating_sub(out.emitted()).max(1);
         let (aggregate, mut readable) = (&self.adding.aggregate, true);
@@ -147,20 +137,7 @@ where
             }
             None => readable = false,
         };
-        let (firing, progress) = match firing {
-            Firing::ByHash(from) => match self.store.for_each_from(table, from, room, visit) {
-                Some(next) => (Firing::ByHash(next), Progress::More),
-                None => (Firing::ByHash(0), Progress::Done),
-            },
-            Firing::ByLog(mut scan) => {
-                let progress = match self.store.scan(table, &mut scan, room, visit) {
-                    ScanStep::Done => Progress::Done,
-                    ScanStep::More => Progress::More,
-                    ScanStep::Fetch => Progress::Fetch,
-                };
-                (Firing::ByLog(scan), progress)
-            }
-        };
+        let (firing, progress) = firing.visit(&mut self.store, table, room, visit);
         if !readable {
             return Err(unreadable());
         }

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use millstream_storage::planted;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
@@ -60,7 +61,11 @@ where
             return;
         }
         let before = state.load(cx);
-        let first = before.partition_point(|kept| order(kept) <= place);
+        let ahead = |kept: &T| match planted!(top_tie_to_the_last) {
+            true => order(kept) < place,
+            false => order(kept) <= place,
+        };
+        let first = before.partition_point(ahead);
         let mut after = before.clone();
         after.insert(first, row);
         after.truncate(*n);

@@ -4,6 +4,7 @@
 
 use millstream_storage::store::Store;
 
+use crate::checkpoint::manifest::Part;
 use crate::error::Result;
 use crate::key::Key;
 use crate::operator::Operator;
@@ -11,7 +12,10 @@ use crate::operator::aggregate::{Aggregate, Merge};
 use crate::operator::window::accumulators::unreadable;
 use crate::operator::window::ahead::Ahead;
 use crate::operator::window::session::{self, Gap, Session, SessionOperator};
-use crate::operator::window::{Cumulative, SlicingOperator, Sliding, Tumbling, TumblingOperator, Windowed};
+use crate::operator::window::{
+    ClockOperator, ClockTumbling, Cumulative, Days, SlicingOperator, Sliding, Tumbling, TumblingOperator,
+    Windowed,
+};
 use crate::reference::{self, Event, Results};
 use crate::time::Timestamp;
 
@@ -20,6 +24,8 @@ pub(crate) struct Begin<K> {
     pub store: Store,
     pub watermark: Timestamp,
     pub ahead: Ahead,
+    /// What the restored checkpoint has of the step.
+    pub parts: Vec<Part>,
     /// What was found in the restored store; see [`Build::adopt`].
     pub queued: Vec<(Timestamp, K)>,
 }
@@ -62,7 +68,42 @@ pub(crate) trait Build<A: Aggregate>: Clone + Send + 'static {
     fn describe(&self) -> String;
 }
 
-impl<A: Aggregate> Build<A> for Tumbling {
+/// Windows side by side, and the function of the reference for them.
+macro_rules! build_of_spans {
+    ($windows:ty, $reference:path) => {
+        impl<A: Aggregate> Build<A> for $windows {
+            fn operator<K: Key, F>(
+                self,
+                key: F,
+                aggregate: A,
+                begin: Begin<K>,
+            ) -> impl Operator<In = A::In, Out = Windowed<K, A::Out>>
+            where
+                F: Fn(&A::In) -> K + 'static,
+            {
+                let Begin { store, watermark, ahead, .. } = begin;
+                TumblingOperator::new(self, key, aggregate, store, watermark, ahead)
+            }
+
+            fn reference<K: Key>(
+                &self,
+                events: Vec<Event<A::In>>,
+                key: &dyn Fn(&A::In) -> K,
+                aggregate: &A,
+            ) -> Results<K, A::In, A::Out> {
+                $reference(events, self, key, aggregate)
+            }
+
+            fn describe(&self) -> String {
+                <$windows>::describe(self)
+            }
+        }
+    };
+}
+build_of_spans!(Tumbling, reference::tumbling);
+build_of_spans!(Days, reference::days);
+
+impl<A: Aggregate> Build<A> for ClockTumbling {
     fn operator<K: Key, F>(
         self,
         key: F,
@@ -72,21 +113,26 @@ impl<A: Aggregate> Build<A> for Tumbling {
     where
         F: Fn(&A::In) -> K + 'static,
     {
-        let Begin { store, watermark, ahead, .. } = begin;
-        TumblingOperator::new(self, key, aggregate, store, watermark, ahead)
+        ClockOperator::new(self, key, aggregate, begin.store, &begin.parts)
     }
 
+    /// The clock does not move there.
     fn reference<K: Key>(
         &self,
         events: Vec<Event<A::In>>,
-        key: &dyn Fn(&A::In) -> K,
-        aggregate: &A,
+        _: &dyn Fn(&A::In) -> K,
+        _: &A,
     ) -> Results<K, A::In, A::Out> {
-        reference::tumbling(events, self, key, aggregate)
+        let marks = events.into_iter().filter_map(|event| match event {
+            Event::Record(..) => None,
+            Event::Watermark(t) => Some(t),
+        });
+        let (results, late) = marks.map(|t| (Event::Watermark(t), Event::Watermark(t))).unzip();
+        Results { results, late }
     }
 
     fn describe(&self) -> String {
-        Tumbling::describe(self)
+        ClockTumbling::describe(self)
     }
 }
 
@@ -144,7 +190,7 @@ impl<A: Merge, G: Gap<A::In>> Build<A> for Session<G> {
     where
         F: Fn(&A::In) -> K + 'static,
     {
-        let Begin { store, watermark, ahead, queued } = begin;
+        let Begin { store, watermark, ahead, queued, .. } = begin;
         SessionOperator::new(self, key, aggregate, (store, watermark, ahead), queued)
     }
 

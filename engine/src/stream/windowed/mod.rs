@@ -214,7 +214,8 @@ where
                     let mut store = open_store(&cx, &step).await?;
                     let queued = adopt::<W, A, K>(&cx, &mut store).await?;
                     let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
-                    Ok(windows.operator(key, aggregate, Begin { store, watermark, ahead, queued }))
+                    let begin = Begin { store, watermark, ahead, parts: cx.parts(&step).to_vec(), queued };
+                    Ok(windows.operator(key, aggregate, begin))
                 })
             })
         };

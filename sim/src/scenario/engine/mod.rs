@@ -9,6 +9,7 @@ mod data;
 mod expected;
 mod files;
 mod formats;
+mod joins;
 mod kinds;
 mod larger;
 mod process;
@@ -16,8 +17,10 @@ mod rescale;
 mod topics;
 mod union;
 mod windows;
+mod windows_clock;
 mod windows_merging;
 mod windows_pool;
+mod windows_triggers;
 
 use std::cell::{Cell, RefCell};
 use std::time::Duration;
@@ -249,9 +252,13 @@ pub fn scenarios() -> Vec<Scenario> {
         of("slices", "windows that overlap, some larger than memory", |world| {
             windows_merging::Merging::slices(world)
         }),
-        of("sessions", "sessions that merge, some larger than memory", |world| {
+        of("sessions", "sessions that grow and merge, some larger than memory", |world| {
             windows_merging::Merging::sessions(world)
         }),
+        of("triggers", "windows with triggers and evictors, some larger than memory", |world| {
+            windows_triggers::Triggers::new(world)
+        }),
+        of("clock", "windows of the clock", |world| windows_clock::Clock::new(world)),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
@@ -271,6 +278,9 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)
+        }),
+        of("joins", "joins of two streams, and the ready steps, out of order", |world| {
+            joins::Joins::new(world)
         }),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         beyond::scenario(),
