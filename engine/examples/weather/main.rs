@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use millstream::prelude::*;
 
-use job::{Departure, Flight};
+use job::Flight;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
