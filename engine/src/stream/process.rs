@@ -149,7 +149,7 @@ impl<In: Send + 'static> ProcessStep<'_, In> {
                     let mut declare = Declare::default();
                     let state = process.declare(&mut declare);
                     let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    let opened = Opened::new(&cx, watermark);
+                    let opened = Opened::new(&cx, &step, watermark);
                     Ok(wrap(ProcessOperator::new(process, state, key, backend, operator, opened)))
                 })
             })

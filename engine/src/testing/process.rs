@@ -79,7 +79,7 @@ where
             let mut declare = Declare::default();
             let state = process.declare(&mut declare);
             let (backend, states) = block_on(open_state(&cx, Checkpoint::STEP, &declare))?;
-            let at = Opened::new(&cx, restored);
+            let at = Opened::new(&cx, Checkpoint::STEP, restored);
             let mut operator = ProcessOperator::new(process.clone(), state, key.clone(), backend, states, at);
             operator.set_now(clock);
             opened.push(operator);

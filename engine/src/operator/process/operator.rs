@@ -10,6 +10,7 @@ use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::process::{BroadcastProcess, Context, Core, CoreContext, Process};
 use crate::operator::rounds::Rounds;
+use crate::operator::window::ahead::Ahead;
 use crate::operator::{Operator, Output, Progress};
 use crate::stage::OpenContext;
 use crate::state::backend::Backend;
@@ -23,6 +24,8 @@ struct Calls<P: Process> {
     process: P,
     state: P::State,
     watermark: Timestamp,
+    /// What is known of keys whose cores had come further in a restored checkpoint.
+    ahead: Ahead,
     now: Timestamp,
     operator: OperatorStates,
     scratch: AlignedVec,
@@ -64,13 +67,17 @@ impl<P: Process> Calls<P> {
         out: &mut Output<P::Out>,
         visit: impl FnOnce(&mut P, &P::State, &mut Context<'_, P>) -> R,
     ) -> Result<R> {
-        let Calls { process, state, watermark, now, operator, scratch, failure } = self;
+        let Calls { process, state, watermark, ahead, now, operator, scratch, failure } = self;
+        let mut watermark = *watermark;
+        if !ahead.is_over() {
+            watermark = watermark.max(ahead.watermark_of(hash));
+        }
         let mut cx = Context {
             key,
             key_bytes,
             hash,
             time,
-            watermark: *watermark,
+            watermark,
             now: *now,
             out: &mut out.main,
             sides: &mut out.sides,
@@ -98,18 +105,19 @@ impl<P: Process> Calls<P> {
 }
 
 /// Where and from where on a process function runs.
-#[derive(Clone, Copy)]
 pub(crate) struct Opened {
     shard: usize,
     shards: usize,
     restored: bool,
     watermark: Timestamp,
+    ahead: Ahead,
 }
 
 impl Opened {
-    pub(crate) fn new(cx: &OpenContext, watermark: Timestamp) -> Opened {
+    pub(crate) fn new(cx: &OpenContext, step: &str, watermark: Timestamp) -> Opened {
         let OpenContext { shard, shards, restored_epoch, .. } = *cx;
-        Opened { shard, shards, restored: restored_epoch.is_some(), watermark }
+        let ahead = Ahead::restore(cx.parts(step), cx.placement.groups());
+        Opened { shard, shards, restored: restored_epoch.is_some(), watermark, ahead }
     }
 }
 
@@ -137,10 +145,10 @@ where
         mut operator: OperatorStates,
         opened: Opened,
     ) -> Self {
-        let Opened { shard, shards, restored, watermark } = opened;
+        let Opened { shard, shards, restored, watermark, ahead } = opened;
         process.open(&state, &mut Core { shard, shards, restored, operator: &mut operator });
         let (scratch, failure) = (AlignedVec::new(), None);
-        let calls = Calls { process, state, watermark, now: 0, operator, scratch, failure };
+        let calls = Calls { process, state, watermark, ahead, now: 0, operator, scratch, failure };
         ProcessOperator { calls, key, backend, rounds: Rounds::default() }
     }
 
@@ -292,7 +300,11 @@ where
 
     fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<P::Out>) -> Result<Progress> {
         self.calls.watermark = watermark;
-        self.fire(Domain::Event, watermark, out)
+        let progress = self.fire(Domain::Event, watermark, out)?;
+        if progress == Progress::Done {
+            self.calls.ahead.pass(watermark);
+        }
+        Ok(progress)
     }
 
     fn set_now(&mut self, now: Timestamp) {
@@ -323,6 +335,9 @@ where
 
     fn meta(&self) -> Json {
         let mut meta = json!({ "clock": self.backend.clock() });
+        if !self.calls.ahead.is_over() {
+            meta["ahead"] = self.calls.ahead.meta()["ahead"].take();
+        }
         if let Some(states) = self.calls.operator.meta() {
             meta["states"] = states;
         }
