@@ -6,6 +6,7 @@
 //! millstream-bench direct-write --disk /var/lib
 //! millstream-bench limits
 //! millstream-bench store
+//! millstream-bench nexmark --query q5 --input events.jsonl.gz --output q5.csv
 //! ```
 //! Each prints a table and, with `--json FILE`, writes the same as JSON with the environment it was measured in.
 
@@ -21,6 +22,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
+use millstream_bench::nexmark;
 use millstream_bench::report;
 use millstream_bench::store;
 
@@ -46,6 +48,8 @@ enum Command {
     Limits(limits::Args),
     /// The state store: updates, reads, scans, snapshots, checkpoints and recovery, beside a hash map and the disk.
     Store(store::Args),
+    /// The queries of Nexmark over a file.
+    Nexmark(nexmark::Args),
 }
 
 fn main() -> ExitCode {
@@ -56,6 +60,7 @@ fn main() -> ExitCode {
         Command::DirectWrite(args) => direct_write::run(args).map(Some),
         Command::Limits(args) => limits::run(args).map(Some),
         Command::Store(args) => store::run(args, &store::OURS),
+        Command::Nexmark(args) => nexmark::run(args),
     };
     match measured.and_then(|report| report.map_or(Ok(()), |report| report.publish(cli.json.as_deref()))) {
         Ok(()) => ExitCode::SUCCESS,

@@ -84,6 +84,20 @@ pub use job::Job;
 pub use millstream_storage::topic;
 pub use operator::{aggregate, process, window};
 
+/// The kinds of joins.
+pub mod join {
+    pub use crate::operator::join::interval::Within;
+    pub use crate::operator::join::late::{late_left, late_right};
+    pub use crate::operator::join::shape::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi, Shape};
+}
+
+/// Tables as streams of their changes.
+pub mod table {
+    pub use crate::stream::changelog::{
+        Avg, Change, ChangeKind, Count, Max, Min, Sum, Table, TableAggregate, avg, count, max, min, sum,
+    };
+}
+
 /// What most jobs need.
 pub mod prelude {
     pub use crate::aggregate::{Aggregate, Merge};
@@ -98,7 +112,7 @@ pub mod prelude {
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator, topic};
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};
-    pub use crate::stream::{Either, Stream, Within};
+    pub use crate::stream::{Change, Either, Keep, Ranked, Stream, Table, Within};
     pub use crate::time::{Timestamp, hours, millis, minutes, secs};
     pub use crate::window::{Cumulative, Global, Session, Sliding, Tumbling, Window, Windowed};
 }

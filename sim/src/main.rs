@@ -2,6 +2,7 @@
 //!
 //! Exit code 0: nothing found (or every planted bug found); 1: a finding (or a planted bug missed); 2: usage.
 
+use std::ops::Range;
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -63,6 +64,12 @@ enum Command {
         /// Only this bug
         #[arg(long)]
         bug: Option<String>,
+        /// The first seed
+        #[arg(long, default_value_t = 0)]
+        first: u64,
+        /// Look in this scenario, not in the one that is to find it
+        #[arg(long)]
+        scenario: Option<String>,
     },
     /// Name the scenarios
     List,
@@ -86,7 +93,10 @@ fn main() -> ExitCode {
             }
             None => unknown(&scenario),
         },
-        Command::Planted { seeds, bug } => planted(seeds, bug.as_deref()),
+        Command::Planted { seeds, bug, first, scenario } => match scenario.as_deref() {
+            Some(name) if find(name).is_none() => unknown(name),
+            within => planted(first..first.saturating_add(seeds), bug.as_deref(), within),
+        },
         Command::List => {
             for Scenario { name, about, planted, .. } in scenario::all() {
                 println!("{name:<24} {about}{}", if planted { " (planted)" } else { "" });
@@ -177,13 +187,13 @@ fn replay(scenario: &Scenario, seed: u64, options: Options) -> ExitCode {
     if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
-fn planted(seeds: u64, only: Option<&str>) -> ExitCode {
+fn planted(seeds: Range<u64>, only: Option<&str>, within: Option<&str>) -> ExitCode {
     let bugs = if cfg!(feature = "planted") { BUGS } else { &[] };
     if bugs.is_empty() {
         eprintln!("bugs in the engine and the store are planted by `--features planted` only");
     }
     let bugs = bugs.iter().map(|bug| {
-        let scenario = find(bug.scenario).expect("bugs name scenarios");
+        let scenario = find(within.unwrap_or(bug.scenario)).expect("bugs name scenarios");
         (bug.name, scenario, Options { bug: Some(bug.name), ..Options::default() })
     });
     let faulty = scenario::all().into_iter().filter(|scenario| scenario.planted);
@@ -192,14 +202,14 @@ fn planted(seeds: u64, only: Option<&str>) -> ExitCode {
     for (name, scenario, options) in
         bugs.chain(faulty).filter(|(name, ..)| only.is_none_or(|only| only == *name))
     {
-        let found = (0..seeds).find_map(|seed| Some((seed, scenario.run(seed, &options).finding?)));
+        let found = seeds.clone().find_map(|seed| Some((seed, scenario.run(seed, &options).finding?)));
         match found {
             Some((seed, finding)) => {
-                println!("{name:<24} {:>6} seeds of {:<24} {finding}", seed + 1, scenario.name);
+                println!("{name:<24} {:>6} seeds of {:<24} {finding}", seed - seeds.start + 1, scenario.name);
             }
             None => {
                 all_found = false;
-                println!("{name:<24} NOT FOUND in {seeds} seeds of {}", scenario.name);
+                println!("{name:<24} NOT FOUND in {} seeds of {}", seeds.end - seeds.start, scenario.name);
             }
         }
     }

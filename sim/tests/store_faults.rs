@@ -21,11 +21,12 @@ fn every_place(drill: Drill, strike: impl Fn(u64) -> Strike) -> u64 {
 }
 
 #[test]
-fn a_life_has_three_checkpoints_and_writes_ahead_when_memory_is_short() {
+fn a_life_has_three_checkpoints_and_writes_ahead_and_restores_lazily_when_memory_is_short() {
     for budget in BUDGETS {
         let drilled = Drill { budget, ..Drill::default() }.run(Strike::Never);
         assert_eq!((drilled.broken, drilled.checkpoints), (None, 3));
         assert_eq!(drilled.written_ahead > 0, budget.is_some(), "{} files", drilled.written_ahead);
+        assert_eq!(drilled.lazy > 0, budget.is_some(), "{} lazy restores", drilled.lazy);
     }
 }
 

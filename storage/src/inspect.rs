@@ -2,12 +2,15 @@
 
 mod replay;
 
+use std::collections::VecDeque;
 use std::path::Path;
 
 use crate::delta::{self, DeltaReader};
 use crate::disk::Disk;
-use crate::error::StoreError;
-use crate::snapshot::DeltaFile;
+use crate::error::{Damage, StoreError};
+use crate::file_index::entries_of;
+use crate::file_index::read::IndexReader;
+use crate::snapshot::{DeltaFile, FileIndex};
 
 pub use replay::{Record, Replay};
 
@@ -29,7 +32,8 @@ pub struct FileContents {
     pub tombstones: u64,
 }
 
-/// Reads every byte of a delta file and checks it: its length, each block's checksum and place, the records' lengths.
+/// Reads every byte of a delta file and checks it: its length, each block's checksum and place, the records' lengths; and,
+/// if it has an index, that this tells what the blocks hold.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -53,8 +57,15 @@ pub async fn verify(disk: &dyn Disk, dir: &Path, file: &DeltaFile) -> Result<Fil
     let mut reader = DeltaReader::open(disk, dir, file).await?;
     let path = reader.path().to_owned();
     let mut contents = FileContents::default();
+    let mut index = match file.index {
+        Some(index) => Some(Told::open(disk, dir, file, index).await?),
+        None => None,
+    };
     while let Some((offset, block)) = reader.next_block().await? {
         contents.blocks += 1;
+        if let Some(index) = &mut index {
+            index.check(&path, offset, block).await?;
+        }
         for record in delta::records(block) {
             let (_, header) =
                 record.map_err(|(at, damage)| StoreError::damaged(&path, offset + at as u64, damage))?;
@@ -64,5 +75,54 @@ pub async fn verify(disk: &dyn Disk, dir: &Path, file: &DeltaFile) -> Result<Fil
             }
         }
     }
+    if let Some(index) = &mut index {
+        index.check_end().await?;
+    }
     Ok(contents)
+}
+
+/// What the index of a file tells of its blocks, one after the other.
+struct Told {
+    reader: IndexReader,
+    seed: u64,
+    /// By block: its length, and its entries.
+    next: VecDeque<(u32, Vec<u8>)>,
+}
+
+impl Told {
+    async fn open(
+        disk: &dyn Disk,
+        dir: &Path,
+        file: &DeltaFile,
+        index: FileIndex,
+    ) -> Result<Told, StoreError> {
+        let reader = IndexReader::open(disk, dir, file, index).await?;
+        Ok(Told { reader, seed: index.seed, next: VecDeque::new() })
+    }
+
+    /// Compares what is told of the next block with what the block holds.
+    async fn check(&mut self, path: &Path, offset: u64, block: &[u8]) -> Result<(), StoreError> {
+        if self.next.is_empty() {
+            self.read_on().await?;
+        }
+        let mut entries = Vec::new();
+        entries_of(block, self.seed, &mut entries)
+            .map_err(|(at, damage)| StoreError::damaged(path, offset + at as u64, damage))?;
+        if self.next.pop_front() != Some((block.len() as u32, entries)) {
+            let what = "the index of the file tells of other records than are in the block".to_owned();
+            return Err(StoreError::damaged(path, offset, Damage::Malformed(what)));
+        }
+        Ok(())
+    }
+
+    /// Reads the end of the index, behind which nothing may be told.
+    async fn check_end(&mut self) -> Result<(), StoreError> {
+        self.read_on().await
+    }
+
+    async fn read_on(&mut self) -> Result<(), StoreError> {
+        let groups = self.reader.next().await?.unwrap_or_default();
+        self.next.extend(groups.iter().map(|group| (group.len, group.bytes.to_vec())));
+        Ok(())
+    }
 }

@@ -11,6 +11,7 @@ mod delta;
 pub mod disk;
 pub mod error;
 pub mod expiry;
+mod file_index;
 pub mod hash;
 mod index;
 pub mod inspect;

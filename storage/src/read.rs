@@ -29,7 +29,7 @@
 //! assert!(reads.iter().all(|read| read.bytes() % 4096 == 0));
 //! for read in &reads {
 //!     let fetched: Fetched = block_on(reader.perform(read))?;
-//!     store.admit(fetched);
+//!     store.admit(fetched)?;
 //! }
 //! assert!(store.is_present(table, wanted));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
@@ -37,18 +37,24 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
+use std::future::poll_fn;
 use std::path::{Path, PathBuf};
+use std::pin::Pin;
 use std::rc::Rc;
+use std::task::Poll;
 
 use crate::delta::check_block;
 use crate::disk::{Disk, File, OpenMode, lacks_room};
 use crate::error::{Damage, StoreError};
 use crate::log::block::Identity;
+use crate::log::evict::{Extent, Promise};
 use crate::snapshot::DeltaFile;
 
 /// Files kept open, so that a read is mostly no more than a read: a core's share of the thousand that a process may
 /// have open by default.
 const OPEN: usize = 64;
+/// Reads under way at a time, where nothing else limits them.
+const IN_FLIGHT: usize = 64;
 
 /// Blocks that a store needs from disk. Made by [`Store::take_reads`](crate::store::Store::take_reads), performed by
 /// [`Reader::perform`], and handed back to [`Store::admit`](crate::store::Store::admit).
@@ -63,9 +69,17 @@ pub struct Read {
     pub(crate) at: (u64, u32),
     /// Whether it is held as a whole, for a scan or for compaction, or only looked up.
     pub(crate) held: bool,
+    /// What the blocks must hold, if nobody has looked at their records yet.
+    pub(crate) promise: Option<Promise>,
 }
 
 impl Read {
+    /// What is to be read of a segment.
+    pub(crate) fn of(sequence: u64, extent: Extent, held: bool) -> Read {
+        let Extent { start, len, file, offset, index, promise } = extent;
+        Read { file, offset, index, len, at: (sequence, start), held, promise }
+    }
+
     /// Bytes to read: a multiple of the sector, as is their place.
     pub fn bytes(&self) -> usize {
         self.len as usize
@@ -78,6 +92,8 @@ pub struct Fetched {
     pub(crate) at: (u64, u32),
     pub(crate) held: bool,
     pub(crate) bytes: Vec<u8>,
+    /// Records that must not be used, by where they begin in the bytes, and why.
+    pub(crate) suspects: Vec<(usize, StoreError)>,
 }
 
 type OpenFile = (Rc<DeltaFile>, Rc<dyn File>);
@@ -108,11 +124,46 @@ impl Reader {
         let bytes = file.read_at(read.offset, len).await.map_err(StoreError::io("read", &path))?;
         if bytes.len() < len {
             let found = read.offset + bytes.len() as u64;
-            let damage = Damage::Truncated { found, expected: read.file.bytes };
+            let damage = Damage::Truncated { found, expected: read.file.file_bytes() };
             return Err(StoreError::damaged(&path, found, damage));
         }
-        verify(read, &path, &bytes)?;
-        Ok(Fetched { at: read.at, held: read.held, bytes })
+        let suspects = verify(read, &path, &bytes)?;
+        Ok(Fetched { at: read.at, held: read.held, bytes, suspects })
+    }
+
+    /// Performs many reads, a number of them at a time.
+    pub(crate) async fn perform_all(&self, reads: Vec<Read>) -> Vec<(Read, Result<Fetched, StoreError>)> {
+        let mut waiting = reads.into_iter();
+        let mut under_way: Vec<Pin<Box<dyn Future<Output = _> + '_>>> = Vec::new();
+        let mut done = Vec::new();
+        poll_fn(|context| {
+            loop {
+                let room = IN_FLIGHT - under_way.len();
+                under_way.extend(waiting.by_ref().take(room).map(|read| {
+                    let performed = async move {
+                        let outcome = self.perform(&read).await;
+                        (read, outcome)
+                    };
+                    Box::pin(performed) as Pin<Box<dyn Future<Output = _> + '_>>
+                }));
+                let before = done.len();
+                under_way.retain_mut(|read| match read.as_mut().poll(context) {
+                    Poll::Ready(outcome) => {
+                        done.push(outcome);
+                        false
+                    }
+                    Poll::Pending => true,
+                });
+                if under_way.is_empty() && waiting.len() == 0 {
+                    return Poll::Ready(());
+                }
+                if done.len() == before || waiting.len() == 0 {
+                    return Poll::Pending;
+                }
+            }
+        })
+        .await;
+        done
     }
 
     /// The open file of which this holds.
@@ -149,15 +200,24 @@ impl Reader {
     }
 }
 
-fn verify(read: &Read, path: &Path, bytes: &[u8]) -> Result<(), StoreError> {
+/// Returns the records that must not be used.
+fn verify(read: &Read, path: &Path, bytes: &[u8]) -> Result<Vec<(usize, StoreError)>, StoreError> {
     let DeltaFile { store_id: store, epoch, part, .. } = *read.file;
     let mut must = Identity { store, epoch, offset: read.offset, index: read.index, part };
-    let mut rest = bytes;
+    let (mut rest, mut number, mut suspects) = (bytes, 0, Vec::new());
     while !rest.is_empty() {
         let len = check_block(rest, must).map_err(|damage| StoreError::damaged(path, must.offset, damage))?;
+        if let Some(Promise { rules, digests }) = &read.promise {
+            let promised = digests.get(number).copied().unwrap_or_default();
+            let damaged = |(at, damage)| StoreError::damaged(path, must.offset + at as u64, damage);
+            let found = rules.check(&rest[..len], promised).map_err(damaged)?;
+            let before = bytes.len() - rest.len();
+            suspects.extend(found.into_iter().map(|(at, damage)| (before + at, damaged((at, damage)))));
+        }
+        number += 1;
         rest = &rest[len..];
         must.offset += len as u64;
         must.index += 1;
     }
-    Ok(())
+    Ok(suspects)
 }

@@ -39,14 +39,21 @@ pub struct Sealed {
     ranges: Rc<Ranges>,
     /// What is being written ahead of it: its file comes before this one.
     ahead: Option<Ticket>,
+    /// The seed of the file's index, if it may have one.
+    seed: Option<u64>,
 }
 
 impl Sealed {
-    pub(crate) fn new(snapshot: StoreSnapshot, ranges: Rc<Ranges>, ahead: Option<Ticket>) -> Sealed {
-        Sealed { snapshot, ranges, ahead }
+    pub(crate) fn new(
+        snapshot: StoreSnapshot,
+        ranges: Rc<Ranges>,
+        ahead: Option<Ticket>,
+        seed: Option<u64>,
+    ) -> Sealed {
+        Sealed { snapshot, ranges, ahead, seed }
     }
 
-    /// Bytes that [`Sealed::write`] is going to write.
+    /// Bytes of state that [`Sealed::write`] is going to write; an index of them may come on top.
     pub fn bytes(&self) -> u64 {
         self.ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum()
     }
@@ -61,7 +68,7 @@ impl Sealed {
     /// If the disk refuses: the file is then abandoned, to be removed when no manifest names it. Tell the store by
     /// [`Store::flush_failed`](crate::store::Store::flush_failed).
     pub async fn write(self, disk: Rc<dyn Disk>, dir: PathBuf) -> Result<StoreSnapshot, StoreError> {
-        let Sealed { mut snapshot, ranges, ahead } = self;
+        let Sealed { mut snapshot, ranges, ahead, seed } = self;
         let mut ranges = ranges;
         if let Some(ahead) = ahead {
             match ahead.outcome().await {
@@ -78,8 +85,8 @@ impl Sealed {
             }
         }
         if !ranges.is_empty() {
-            let new =
-                NewFile { name: &snapshot.name, store: snapshot.store_id, epoch: snapshot.epoch, part: 0 };
+            let StoreSnapshot { name, store_id: store, epoch, .. } = &snapshot;
+            let new = NewFile { name, store: *store, epoch: *epoch, part: 0, seed };
             let file = write_file(&*disk, &dir, new, &ranges).await?;
             snapshot.files.push(file);
         }

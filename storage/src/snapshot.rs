@@ -64,7 +64,7 @@ pub struct DeltaFile {
     pub name: String,
     /// The epoch that it was written for.
     pub epoch: u64,
-    /// Its length.
+    /// The length of its blocks.
     pub bytes: u64,
     /// How many blocks it has.
     pub blocks: u32,
@@ -73,6 +73,47 @@ pub struct DeltaFile {
     /// 0 for the file of the epoch's checkpoint; those that were written between it and the next one are numbered.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub part: u32,
+    /// What lies behind the blocks, if there is an index of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub index: Option<FileIndex>,
+}
+
+impl DeltaFile {
+    /// Its length on disk: that of its blocks, and of its index.
+    pub fn file_bytes(&self) -> u64 {
+        self.bytes.saturating_add(self.index.map_or(0, |index| index.bytes))
+    }
+}
+
+/// The index of a [`DeltaFile`]: by it a state larger than memory is restored without reading its records.
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::snapshot::{DeltaFile, FileIndex};
+/// # use millstream_storage::hash::stable_hash;
+/// # use millstream_storage::store::{Store, StoreConfig};
+/// # let dir = tempfile::tempdir()?;
+///
+/// let mut store = Store::new(StoreConfig { budget: Some(64 << 20), ..StoreConfig::new("counts", 1) });
+/// let table = store.create_table(0, 0);
+/// for n in 0..100_u32 {
+///     store.put(table, stable_hash(&n.to_le_bytes()), &n.to_le_bytes(), &[0; 1000])?;
+/// }
+/// let snapshot = block_on(store.seal(7).write(Rc::new(StdDisk), dir.path().to_owned()))?;
+/// let file: &DeltaFile = &snapshot.files[0];
+/// let index: FileIndex = file.index.expect("stores with a limit of memory write one, where it is worth its bytes");
+/// assert!(index.bytes * 8 <= file.bytes);
+/// assert_eq!(dir.path().join(&file.name).metadata()?.len(), file.file_bytes());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FileIndex {
+    /// Its length: it lies behind the blocks of the file, up to the file's end.
+    pub bytes: u64,
+    /// The seed of its second hashes. Indexes of different seeds say nothing about each other's keys.
+    pub seed: u64,
 }
 
 fn is_zero(part: &u32) -> bool {

@@ -70,8 +70,7 @@ impl Table {
     /// As [`Table::enter`], with the key's second hash.
     pub(crate) fn enter_checked(&mut self, log: &mut Log, hash: u64, address: Address, check: Option<u64>) {
         let bytes = log.header(address).size();
-        log.count_live(address, bytes);
-        self.shares.add(log.slot_of(address), bytes);
+        self.count_live(log, address, bytes);
         self.index.insert_checked(hash, address, check);
     }
 
@@ -84,16 +83,19 @@ impl Table {
     /// As [`Table::supersede`], where the old record has this size and need not be in memory.
     pub(crate) fn supersede_sized(&mut self, log: &mut Log, old: Address, size: usize, new: Address) {
         let bytes = log.header(new).size();
-        log.count_live(new, bytes);
-        self.shares.add(log.slot_of(new), bytes);
-        self.forget_sized(log, old, size);
+        self.replaced(log, (old, size), (new, bytes));
+    }
+
+    /// Counts one record as dead, and the one that took its place as live: by address and size, as neither need be in
+    /// memory.
+    pub(crate) fn replaced(&mut self, log: &mut Log, old: (Address, usize), new: (Address, usize)) {
+        self.count_live(log, new.0, new.1);
+        self.forget_sized(log, old.0, old.1);
     }
 
     /// Counts the record at `old`, which has this size and need not be in memory, as dead, and its copy as live.
     pub(crate) fn moved(&mut self, log: &mut Log, old: Address, new: Address, bytes: usize) {
-        log.count_live(new, bytes);
-        self.shares.add(log.slot_of(new), bytes);
-        self.forget_sized(log, old, bytes);
+        self.replaced(log, (old, bytes), (new, bytes));
     }
 
     /// Counts the record at `address` as dead.

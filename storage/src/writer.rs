@@ -8,11 +8,12 @@ use std::task::Poll;
 
 use crate::disk::{Disk, File, Io, OpenMode, SharedBytes};
 use crate::error::StoreError;
+use crate::file_index::build::{self, Builder, Full};
 use crate::log::block::{self, Header, Identity};
 use crate::log::pending::{Range, Ranges};
 use crate::memory::Pages;
 use crate::planted;
-use crate::snapshot::{DeltaFile, file_name};
+use crate::snapshot::{DeltaFile, FileIndex, file_name};
 
 /// Bytes of one write: large enough for the disk, and its checksums take no more than some 50 µs of the core.
 const WRITE: usize = 512 << 10;
@@ -27,6 +28,8 @@ pub(crate) struct NewFile<'a> {
     pub(crate) store: u64,
     pub(crate) epoch: u64,
     pub(crate) part: u32,
+    /// The seed of its index, if it may have one.
+    pub(crate) seed: Option<u64>,
 }
 
 /// Writes ranges into a new file of `dir` and syncs it, but not the directory.
@@ -43,7 +46,7 @@ pub(crate) async fn write_file(
     let path = dir.join(&name);
     let opened = disk.open(&path, OpenMode::CreateDirect).await;
     let file = opened.map_err(StoreError::io("create", &path))?;
-    let mut writer = Writer::new(file, new);
+    let mut writer = Writer::new(file, new, ranges);
     let written = writer.write_all(ranges, &path).await;
     // Nothing may be under way when this returns, so that a failure is over when it is reported.
     let finished = writer.finish(&path).await;
@@ -64,12 +67,31 @@ struct Writer {
     under_way: Vec<Io<()>>,
     /// Where the next block belongs.
     next: Identity,
+    index: Option<Index>,
+}
+
+/// The index of a file being written: its blocks are written behind where the file's own are going to end.
+struct Index {
+    builder: Builder,
+    seed: u64,
+    begins: u64,
+    /// Where its next block belongs.
+    next: Identity,
 }
 
 impl Writer {
-    fn new(file: Rc<dyn File>, new: NewFile<'_>) -> Writer {
+    fn new(file: Rc<dyn File>, new: NewFile<'_>, ranges: &Ranges) -> Writer {
         let NewFile { store, epoch, part, .. } = new;
-        Writer { file, under_way: Vec::new(), next: Identity { store, epoch, offset: 0, index: 0, part } }
+        let next = Identity { store, epoch, offset: 0, index: 0, part };
+        let seed = new.seed.filter(|_| build::is_worth_it(ranges));
+        let begins = ranges.iter().map(|(at, range)| u64::from(range.end - at.1)).sum();
+        let of_index = |seed| Index {
+            builder: Builder::new(seed),
+            seed,
+            begins,
+            next: Identity { offset: begins, ..next },
+        };
+        Writer { file, under_way: Vec::new(), next, index: seed.map(of_index) }
     }
 
     async fn write_all(&mut self, ranges: &Ranges, path: &Path) -> Result<(), StoreError> {
@@ -78,12 +100,25 @@ impl Writer {
             while from < range.end {
                 let offset = self.next.offset;
                 let bytes = self.next_write(range, &mut from);
-                self.under_way.push(self.file.write_at(offset, bytes));
-                while self.under_way.len() >= IN_FLIGHT {
-                    self.one_done().await.map_err(StoreError::io("write", path))?;
+                let full = self.index.as_mut().map_or(Vec::new(), |index| index.add(bytes.as_slice()));
+                self.write(offset, bytes, path).await?;
+                for (offset, bytes) in full {
+                    self.write(offset, bytes, path).await?;
                 }
                 yield_once().await;
             }
+        }
+        if let Some((offset, bytes)) = self.index.as_mut().and_then(Index::finish) {
+            self.write(offset, bytes, path).await?;
+        }
+        Ok(())
+    }
+
+    /// Begins a write once few enough are under way.
+    async fn write(&mut self, offset: u64, bytes: SharedBytes, path: &Path) -> Result<(), StoreError> {
+        self.under_way.push(self.file.write_at(offset, bytes));
+        while self.under_way.len() >= IN_FLIGHT {
+            self.one_done().await.map_err(StoreError::io("write", path))?;
         }
         Ok(())
     }
@@ -163,8 +198,50 @@ impl Writer {
 
     fn delta_file(&self, name: String) -> DeltaFile {
         let Identity { store, epoch, offset, index, part } = self.next;
-        DeltaFile { name, epoch, bytes: offset, blocks: index, store_id: store, part }
+        let of_index =
+            |index: &Index| FileIndex { bytes: index.next.offset - index.begins, seed: index.seed };
+        let file_index = self.index.as_ref().map(of_index);
+        DeltaFile { name, epoch, bytes: offset, blocks: index, store_id: store, part, index: file_index }
     }
+}
+
+impl Index {
+    /// Adds the records of blocks that lie one behind the other. Returns what is to be written where.
+    fn add(&mut self, blocks: &[u8]) -> Vec<(u64, SharedBytes)> {
+        let (mut rest, mut out) = (blocks, Vec::new());
+        while let Some(header) = rest.first_chunk().map(Header::decode) {
+            let (block, behind) = rest.split_at(header.len as usize);
+            if let Some(full) = self.builder.add(block) {
+                out.push(self.place(full));
+            }
+            rest = behind;
+        }
+        out
+    }
+
+    /// What is left to be written.
+    fn finish(&mut self) -> Option<(u64, SharedBytes)> {
+        let last = std::mem::replace(&mut self.builder, Builder::new(self.seed)).finish();
+        last.map(|full| self.place(full))
+    }
+
+    fn place(&mut self, full: Full) -> (u64, SharedBytes) {
+        let (offset, bytes) = (self.next.offset, full.place(self.next));
+        self.next.offset += bytes.len() as u64;
+        self.next.index += 1;
+        (offset, direct(&bytes))
+    }
+}
+
+/// A copy in memory that begins with a page.
+fn direct(bytes: &[u8]) -> SharedBytes {
+    let memory = Pages::zeroed(bytes.len(), false);
+    // SAFETY: the memory is new, and as long.
+    unsafe { memory.as_ptr().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    let (memory, len) = (Arc::new(memory), bytes.len());
+    let start = memory.as_ptr();
+    // SAFETY: nobody else knows the memory, so nothing changes it.
+    unsafe { SharedBytes::new(memory, start, len) }
 }
 
 /// The length of the block at `start`.

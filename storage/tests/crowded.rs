@@ -132,7 +132,7 @@ impl World {
             }
             for read in store.take_reads() {
                 let fetched = block_on(self.reader.perform(&read)).expect("nothing is damaged");
-                store.admit(fetched);
+                store.admit(fetched).expect("nothing is damaged");
             }
             let memory = store.memory_bytes();
             assert!(memory <= BUDGET + BUDGET / 10, "{memory} bytes are in use");
@@ -265,6 +265,10 @@ impl World {
         let restore = |core| {
             let owns = |_: u32, key: &[u8]| stable_hash(key) % cores == core;
             let config = config(self.epoch, core);
+            if let ([part], 1) = (&parts[..], cores) {
+                let restored = Store::restore_whole(Rc::new(StdDisk), self.dir.path(), config, part);
+                return block_on(restored).expect("nothing is damaged");
+            }
             block_on(Store::restore(Rc::new(StdDisk), self.dir.path(), config, parts, owns))
                 .expect("nothing is damaged")
         };
@@ -277,8 +281,11 @@ fn run(ops: &[Op], after: Option<i64>) -> bool {
     ops.iter().for_each(|op| world.apply(op));
     (0..60).for_each(|key| world.check(key));
     world.checkpoint(true);
-    world.restore(2);
-    (0..60).for_each(|key| world.check(key));
+    for cores in [2, 1] {
+        world.restore(cores);
+        (0..60).for_each(|key| world.check(key));
+        world.checkpoint(true);
+    }
     world.evicted
 }
 

@@ -61,7 +61,7 @@ impl Owner {
     fn read(&mut self) {
         for read in self.store.take_reads() {
             let fetched = block_on(self.reader.perform(&read)).expect("nothing is damaged");
-            self.store.admit(fetched);
+            self.store.admit(fetched).expect("nothing is damaged");
         }
     }
 

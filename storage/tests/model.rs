@@ -145,10 +145,10 @@ impl World {
             }
             for read in store.take_reads() {
                 let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
-                store.admit(fetched);
+                store.admit(fetched).expect("nothing is damaged");
             }
             // What others wait for.
-            self.late[owner].drain(..).for_each(|fetched| store.admit(fetched));
+            self.late[owner].drain(..).for_each(|fetched| store.admit(fetched).expect("nothing is damaged"));
         }
         panic!("keys do not come");
     }
@@ -179,7 +179,7 @@ impl World {
 
     fn admit(&mut self) {
         for (store, late) in self.stores.iter_mut().zip(&mut self.late) {
-            late.drain(..).for_each(|fetched| store.admit(fetched));
+            late.drain(..).for_each(|fetched| store.admit(fetched).expect("nothing is damaged"));
         }
     }
 
@@ -204,7 +204,7 @@ impl World {
             store.maintain(budget);
             for read in store.take_reads() {
                 let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
-                store.admit(fetched);
+                store.admit(fetched).expect("nothing is damaged");
             }
             store.maintain(budget);
         }
@@ -348,6 +348,9 @@ impl World {
         let restored = (0..cores).map(|core| {
             let owns = |_: u32, key: &[u8]| stable_hash(key) % cores == core;
             let config = config(self.epoch, core, self.budget);
+            if let ([part], 1) = (&self.durable.1[..], cores) {
+                return block_on(Store::restore_whole(Rc::new(StdDisk), self.dir.path(), config, part));
+            }
             block_on(Store::restore(Rc::new(StdDisk), self.dir.path(), config, &self.durable.1, owns))
         });
         self.spills.clear();

@@ -56,7 +56,8 @@ impl World {
                 return;
             }
             for read in self.store.take_reads() {
-                self.store.admit(block_on(reader.perform(&read)).expect("nothing is damaged"));
+                let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
+                self.store.admit(fetched).expect("nothing is damaged");
             }
         }
         panic!("key {key} does not come in");
@@ -160,7 +161,8 @@ impl World {
                 return owner;
             }
             for read in self.store.take_reads() {
-                self.store.admit(block_on(reader.perform(&read)).expect("nothing is damaged"));
+                let fetched = block_on(reader.perform(&read)).expect("nothing is damaged");
+                self.store.admit(fetched).expect("it is what was asked for");
             }
         }
         panic!("the list does not come in");

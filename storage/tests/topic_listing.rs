@@ -1,6 +1,7 @@
-//! A directory is not listed in one moment: what is made meanwhile may be left out, though newer files are shown.
+//! When a reader lists a directory, and that it is not listed in one moment: what is made meanwhile may be left out,
+//! though newer files are shown.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 use std::rc::Rc;
 
@@ -8,9 +9,12 @@ use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode, StdDis
 use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicReader, TopicWriter};
 use tempfile::TempDir;
 
-/// Leaves a file out of the next listing that has it.
-#[derive(Default)]
-struct RacingDisk(Rc<RefCell<Option<String>>>);
+/// Leaves a file out of the next listing that has it, and counts listings.
+#[derive(Clone, Default)]
+struct RacingDisk {
+    hidden: Rc<RefCell<Option<String>>>,
+    listings: Rc<Cell<u64>>,
+}
 
 impl Disk for RacingDisk {
     fn open(&self, path: &Path, mode: OpenMode) -> Io<Rc<dyn File>> {
@@ -29,7 +33,8 @@ impl Disk for RacingDisk {
         StdDisk.sync_dir(path)
     }
     fn list(&self, path: &Path) -> Io<Vec<DirEntry>> {
-        let (listed, hidden) = (StdDisk.list(path), self.0.clone());
+        self.listings.set(self.listings.get() + 1);
+        let (listed, hidden) = (StdDisk.list(path), self.hidden.clone());
         Box::pin(async move {
             let mut entries = listed.await?;
             let is_hidden = |entry: &DirEntry| hidden.borrow().as_ref() == Some(&entry.name);
@@ -45,7 +50,7 @@ impl Disk for RacingDisk {
     }
 }
 
-/// Two records in each segment.
+/// Two records; so much has each segment of a byte.
 fn push(writer: &mut TopicWriter) {
     let mut batch = BatchBuilder::new();
     batch.push(0, None, b"one", &[]);
@@ -54,15 +59,15 @@ fn push(writer: &mut TopicWriter) {
     block_on(writer.flush()).expect("the disk works");
 }
 
-async fn topic() -> (TempDir, TopicWriter, RacingDisk, TopicReader) {
+async fn topic(segment_bytes: u64) -> (TempDir, TopicWriter, RacingDisk, TopicReader) {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let config = TopicConfig::new(5).partitions(1).segment_bytes(1);
+    let config = TopicConfig::new(5).partitions(1).segment_bytes(segment_bytes);
     let opened = TopicWriter::open_or_create(Rc::new(StdDisk), dir.path(), config).await;
     let mut writer = opened.expect("the disk works");
     push(&mut writer);
     let disk = RacingDisk::default();
-    let racing = Rc::new(RacingDisk(disk.0.clone()));
-    let reader = TopicReader::open(racing, dir.path(), Isolation::Committed).await.expect("a topic");
+    let reader =
+        TopicReader::open(Rc::new(disk.clone()), dir.path(), Isolation::Committed).await.expect("a topic");
     (dir, writer, disk, reader)
 }
 
@@ -74,26 +79,42 @@ fn second() -> Option<String> {
 #[test]
 fn a_cursor_goes_on_into_a_segment_that_a_listing_left_out() {
     block_on(async {
-        let (_dir, mut writer, disk, mut reader) = topic().await;
+        let (_dir, mut writer, disk, mut reader) = topic(1).await;
         let mut cursor = reader.seek(0, 2).await.expect("the end");
         assert!(reader.next(&mut cursor).await.expect("nothing is damaged").is_none());
         push(&mut writer);
         push(&mut writer);
-        disk.0.replace(second());
+        disk.hidden.replace(second());
         let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
-        assert_eq!((records.offset(), disk.0.take()), (2, None));
+        assert_eq!((records.offset(), disk.hidden.take()), (2, None));
     });
 }
 
 #[test]
 fn an_offset_is_found_in_a_segment_that_a_listing_left_out() {
     block_on(async {
-        let (_dir, mut writer, disk, mut reader) = topic().await;
+        let (_dir, mut writer, disk, mut reader) = topic(1).await;
         push(&mut writer);
         push(&mut writer);
-        disk.0.replace(second());
+        disk.hidden.replace(second());
         let mut cursor = reader.seek(0, 3).await.expect("it is there");
         let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
-        assert_eq!((records.offset(), disk.0.take()), (3, None));
+        assert_eq!((records.offset(), disk.hidden.take()), (3, None));
+    });
+}
+
+#[test]
+fn what_is_appended_to_a_segment_is_read_without_listing() {
+    block_on(async {
+        let (_dir, mut writer, disk, mut reader) = topic(1 << 20).await;
+        let mut cursor = reader.seek(0, 2).await.expect("the end");
+        assert!(reader.next(&mut cursor).await.expect("nothing is damaged").is_none());
+        let before = disk.listings.get();
+        for offset in [2, 4, 6] {
+            push(&mut writer);
+            let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
+            assert_eq!(records.offset(), offset);
+        }
+        assert_eq!(disk.listings.get(), before);
     });
 }

@@ -215,7 +215,7 @@ impl Core {
 
     fn admit(&mut self) -> Outcome<()> {
         for fetched in self.arrived.fetched.take() {
-            self.store.admit(fetched?);
+            self.store.admit(fetched?)?;
         }
         Ok(())
     }

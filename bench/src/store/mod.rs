@@ -66,6 +66,8 @@ pub enum Part {
     Overhead,
     /// Writing a checkpoint and recovering from it, beside the disk alone.
     Disk,
+    /// Restarts with a state larger than memory, by the index of its files and without.
+    Restart,
 }
 
 /// How the store is measured.
@@ -124,7 +126,7 @@ pub fn run(args: &Args, roster: &Roster) -> Outcome<Option<Report>> {
     let bench = parts::Bench::new(args, roster, directory.path())?;
     let mut table = Table::new();
     type Run = fn(&parts::Bench<'_>, &mut Table) -> Outcome<()>;
-    let parts: [(Part, Run); 7] = [
+    let parts: [(Part, Run); 8] = [
         (Part::Memory, parts::memory::run),
         (Part::Larger, parts::larger::run),
         (Part::Lists, parts::collections::lists),
@@ -132,6 +134,7 @@ pub fn run(args: &Args, roster: &Roster) -> Outcome<Option<Report>> {
         (Part::Pause, parts::pause::run),
         (Part::Overhead, parts::overhead::run),
         (Part::Disk, parts::disk::run),
+        (Part::Restart, parts::restart::run),
     ];
     let chosen = |part: &Part| args.parts.is_empty() || args.parts.contains(part);
     for (_, run) in parts.iter().filter(|(part, _)| chosen(part)) {

@@ -53,6 +53,7 @@ impl Server {
                 probe::overhead::run(keys, seconds, rounds, dir)
             }
             Command::Disk { work, dir } => probe::disk::run(work, dir),
+            Command::Restart { work, dir } => probe::restart::run(work, dir),
         }
     }
 

@@ -33,6 +33,19 @@ pub(super) enum Command {
     Overhead { keys: u64, seconds: f64, rounds: usize, dir: PathBuf },
     /// Our checkpoints and recoveries, and the disk alone, in turn.
     Disk { work: DiskWork, dir: PathBuf },
+    /// Restarts of our store with little memory, in turn with and without an index.
+    Restart { work: RestartWork, dir: PathBuf },
+}
+
+/// What is restored.
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+pub(super) struct RestartWork {
+    /// Of the records.
+    pub(super) bytes: u64,
+    pub(super) value_len: usize,
+    /// Bytes of memory besides that of the keys.
+    pub(super) memory: u64,
+    pub(super) rounds: usize,
 }
 
 /// What is written and recovered.

@@ -3,6 +3,8 @@
 use std::any::Any;
 use std::rc::Rc;
 
+use millstream_storage::planted;
+
 use crate::exchange::edge::Mesh;
 use crate::exchange::outlet::{Outlet, SharedOutlet};
 use crate::key_group::Placement;
@@ -16,6 +18,7 @@ trait AnyBatch: Any {
     fn set_tail(&mut self, tail: Tail);
     fn is_empty(&self) -> bool;
     fn len(&self) -> usize;
+    fn forget(&mut self);
 }
 
 impl<T: 'static> AnyBatch for Batch<T> {
@@ -33,6 +36,9 @@ impl<T: 'static> AnyBatch for Batch<T> {
     }
     fn len(&self) -> usize {
         self.records.len()
+    }
+    fn forget(&mut self) {
+        self.clear();
     }
 }
 
@@ -80,6 +86,9 @@ impl Sides {
     }
 
     pub(crate) fn set_tail(&mut self, tail: Tail) {
+        if planted!(side_lost_at_barrier) && matches!(tail, Tail::Barrier(_)) {
+            self.batches.iter_mut().for_each(|batch| batch.forget());
+        }
         self.batches.iter_mut().for_each(|batch| batch.set_tail(tail));
     }
 }

@@ -198,7 +198,8 @@ impl<O: Operator> OperatorStage<O> {
             return Ok(false);
         }
         // More is asked for by the next step: what is due stays due.
-        let progress = self.operator.on_processing_time(cx.now.wall, &mut self.output)?;
+        let until = cx.now.wall + i64::from(planted!(timer_fires_early));
+        let progress = self.operator.on_processing_time(until, &mut self.output)?;
         if progress == Progress::Fetch {
             self.wait_for_state(Waiting::Firing, cx);
         }
@@ -257,7 +258,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
         self.memory.outstanding -= 1;
         let Some(store) = self.operator.store() else { return Ok(()) };
         match fetched {
-            Ok(fetched) => store.admit(fetched),
+            Ok(fetched) => store.admit(fetched)?,
             Err(error) => store.refuse(read, error)?,
         }
         Ok(())

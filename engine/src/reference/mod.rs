@@ -8,8 +8,10 @@
 //! agree where the result does not depend on how splits interleave: no record is late by its own split's watermark,
 //! or there is one split.
 
+pub(crate) mod changelog;
 pub(crate) mod join;
 mod process;
+pub(crate) mod ready;
 mod state;
 mod window;
 mod window_general;
@@ -99,11 +101,14 @@ impl Outputs {
     }
 }
 
+/// The watermark behind a record of a split; what is lower than before counts for nothing.
+pub(crate) type Watermark<T> = Box<dyn FnMut(&T, Timestamp) -> Option<Timestamp>>;
+
 /// How a source gives records their times, for the reference.
 pub(crate) struct Times<T> {
     pub of: Rc<dyn Fn(&T) -> Timestamp>,
-    /// The watermark after the greatest timestamp seen.
-    pub watermark: Rc<dyn Fn(Timestamp) -> Timestamp>,
+    /// For a split: what its watermark is behind each record, if that says.
+    pub watermarks: Rc<dyn Fn() -> Watermark<T>>,
 }
 
 /// The stream of a source: a watermark behind each record that raises it. With several splits there is none before
@@ -113,10 +118,11 @@ pub(crate) fn source<T>(splits: Vec<Vec<T>>, times: Option<&Times<T>>) -> Vec<Ev
     let mut raised = MIN_TIME;
     let single = splits.len() == 1;
     for split in splits {
+        let mut watermark = times.map(|times| (times.watermarks)());
         for record in split {
             let at = times.map_or(MIN_TIME, |times| (times.of)(&record));
+            let watermark = watermark.as_mut().and_then(|of| of(&record, at)).unwrap_or(MIN_TIME);
             events.push(Event::Record(at, record));
-            let watermark = times.map_or(MIN_TIME, |times| (times.watermark)(at));
             if single && watermark > raised {
                 raised = watermark;
                 events.push(Event::Watermark(watermark));

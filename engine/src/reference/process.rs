@@ -19,12 +19,6 @@ pub(crate) struct Processed<Out> {
     pub sides: Sides,
 }
 
-impl<Out> Processed<Out> {
-    pub(crate) fn without_sides(results: Vec<Event<Out>>) -> Processed<Out> {
-        Processed { results, sides: Sides::default() }
-    }
-}
-
 struct Interpreter<P: Process> {
     process: P,
     state: P::State,

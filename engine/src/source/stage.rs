@@ -9,7 +9,7 @@ use serde_json::{Value as Json, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::outlet::Outlet;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
-use crate::source::watermarks::{SplitTime, Watermarks};
+use crate::source::watermarks::{AnyGenerator, MakeGenerator, SplitTime, Watermarks};
 use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
 use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
 use crate::time::{MIN_TIME, Timestamp};
@@ -30,6 +30,7 @@ impl<T, F: Fn(&T) -> Timestamp + Send> AssignTimes<T> for F {
 pub(crate) struct EventTime<T> {
     pub assign: Box<dyn AssignTimes<T>>,
     pub marks: Watermarks,
+    pub generator: Option<MakeGenerator<T>>,
 }
 
 pub(crate) struct SourceStage<T> {
@@ -44,6 +45,8 @@ pub(crate) struct SourceStage<T> {
     batch: Batch<T>,
     dead_batch: Batch<DeadLetter>,
     splits: Vec<SplitTime>,
+    /// One per split, if watermarks do not follow the timestamps.
+    generators: Vec<AnyGenerator<T>>,
     merge: WatermarkMerge,
     /// The watermark that downstream has to be told before the first record.
     announce: Option<Timestamp>,
@@ -78,6 +81,7 @@ impl<T> SourceStage<T> {
                 merge.advance(i, split.watermark(&time.marks));
             }
         }
+        let generators = generators(time.as_ref(), &splits);
         let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
         // Without splits the first thing that is said is the end.
         let first = if splits.is_empty() { Tail::None } else { Tail::Start };
@@ -92,6 +96,7 @@ impl<T> SourceStage<T> {
             batch: Batch { tail: first, ..Batch::default() },
             dead_batch: Batch { tail: first, ..Batch::default() },
             splits,
+            generators,
             merge,
             announce,
             ended: false,
@@ -128,20 +133,35 @@ impl<T> SourceStage<T> {
             None => self.batch.times.resize(count, MIN_TIME),
             Some(time) => {
                 time.assign.assign(&self.batch.records, &mut self.batch.times);
-                let split = &mut self.splits[i];
-                let Batch { times, marks, .. } = &mut self.batch;
-                for (at, &t) in times.iter().enumerate() {
-                    if t <= split.seen {
-                        continue;
-                    }
-                    split.seen = t;
-                    if let Merged::Advanced(t) = self.merge.advance(i, time.marks.after(t)) {
-                        marks.push(mark_after(at, t));
+                self.advance(i);
+            }
+        }
+        self.bury(cx)
+    }
+
+    /// Moves the watermark on behind each record of the batch, all of a split, that raises it.
+    fn advance(&mut self, i: usize) {
+        let SourceStage { batch, splits, merge, generators, time: Some(time), .. } = self else { return };
+        let Batch { records, times, marks, .. } = batch;
+        let split = &mut splits[i];
+        let mut raise = |at: usize, t: Timestamp| {
+            if t > split.seen {
+                split.seen = t;
+                if let Merged::Advanced(t) = merge.advance(i, time.marks.after(t)) {
+                    marks.push(mark_after(at, t));
+                }
+            }
+        };
+        match generators.get_mut(i) {
+            None => times.iter().enumerate().for_each(|(at, &t)| raise(at, t)),
+            Some(generator) => {
+                for (at, (record, &t)) in records.iter().zip(times.iter()).enumerate() {
+                    if let Some(told) = generator.on_record(record, t) {
+                        raise(at, told.saturating_add(1));
                     }
                 }
             }
         }
-        self.bury(cx)
     }
 
     /// Sees to records that could not be decoded, by policy.
@@ -241,6 +261,19 @@ impl<T> SourceStage<T> {
 }
 
 /// A watermark right behind record `at` of a batch.
+/// The generators of the splits, if they have any, each going on from where its split is.
+fn generators<T>(time: Option<&EventTime<T>>, splits: &[SplitTime]) -> Vec<AnyGenerator<T>> {
+    let Some(EventTime { marks, generator: Some(make), .. }) = time else { return Vec::new() };
+    let generator = |split: &SplitTime| {
+        let mut generator = make();
+        if split.seen > MIN_TIME {
+            generator.resume(split.watermark(marks));
+        }
+        generator
+    };
+    splits.iter().map(generator).collect()
+}
+
 fn mark_after(at: usize, t: Timestamp) -> Mark {
     let at = u32::try_from(at + 1).expect("a batch holds fewer than 2^32 records");
     Mark { at, kind: MarkKind::Watermark(t) }

@@ -49,10 +49,187 @@ impl Watermarks {
         self
     }
 
+    /// The input itself says where its watermarks are: after each record, the function may tell one. What is lower than
+    /// one told before counts for nothing.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// /// A reading, or the word that all readings up to a time have come.
+    /// #[derive(Clone, Copy, PartialEq, Debug)]
+    /// enum Line { Reading(i64), Complete(i64) }
+    /// use Line::{Complete, Reading};
+    ///
+    /// let time = |line: &Line| match *line { Reading(t) | Complete(t) => t };
+    /// let marks = Watermarks::punctuated(|line: &Line, _| match *line {
+    ///     Complete(t) => Some(t),
+    ///     Reading(_) => None,
+    /// });
+    /// let job = Job::new("doc");
+    /// let (sink, late) = collect();
+    /// job.source("lines", from_vec(vec![Reading(25), Reading(2), Complete(10), Reading(3)]))
+    ///     .event_time(time, marks)
+    ///     .key_by(|_| 'k')
+    ///     .window(Tumbling::of(millis(10)))
+    ///     .aggregate("count", Count)
+    ///     .late()
+    ///     .sink("late", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(late.take(), [Reading(3)]);
+    /// # #[derive(Clone)]
+    /// # struct Count;
+    /// # impl Aggregate for Count {
+    /// #     type In = Line;
+    /// #     type Acc = u64;
+    /// #     type Out = u64;
+    /// #     fn add(&self, count: &mut u64, _: &Line) { *count += 1; }
+    /// #     fn finish(&self, count: &u64) -> u64 { *count }
+    /// # }
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn punctuated<T, F>(told: F) -> Generated<Punctuated<F>>
+    where
+        F: FnMut(&T, Timestamp) -> Option<Timestamp> + Clone + Send + 'static,
+    {
+        Generated { generator: Punctuated(told), idle_after: None }
+    }
+
+    /// Watermarks by a [`WatermarkGenerator`] of one's own, cloned for each split.
+    pub fn custom<G>(generator: G) -> Generated<G> {
+        Generated { generator, idle_after: None }
+    }
+
     /// The watermark after a split whose greatest timestamp is `seen`.
     #[inline]
     pub(crate) fn after(&self, seen: Timestamp) -> Timestamp {
         seen.saturating_sub(self.bound).saturating_sub(1)
+    }
+}
+
+/// Makes the watermarks of one split, record by record.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::source::watermarks::WatermarkGenerator;
+///
+/// /// Follows the third greatest timestamp: two records with clocks that run ahead change nothing.
+/// #[derive(Clone, Default)]
+/// struct ThirdGreatest { greatest: Vec<Timestamp> }
+/// impl<T> WatermarkGenerator<T> for ThirdGreatest {
+///     fn on_record(&mut self, _: &T, time: Timestamp) -> Option<Timestamp> {
+///         self.greatest.push(time);
+///         self.greatest.sort_by(|a, b| b.cmp(a));
+///         self.greatest.truncate(3);
+///         self.greatest.get(2).map(|third| third - 1)
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, late) = collect();
+/// job.source("numbers", from_vec(vec![1_i64, 900, 2, 12, 3, 31, 5]))
+///     .event_time(|n| *n, Watermarks::custom(ThirdGreatest::default()))
+///     .key_by(|_| 'k')
+///     .window(Tumbling::of(millis(10)))
+///     .reduce("sum", |sum, n| *sum += n)
+///     .late()
+///     .sink("late", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(late.take(), [5]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
+pub trait WatermarkGenerator<T>: Clone + Send + 'static {
+    /// A record has come, with the time that it was given. Returns the watermark behind it, if it knows one: no more
+    /// records with a timestamp up to it. What is lower than one returned before counts for nothing.
+    fn on_record(&mut self, record: &T, time: Timestamp) -> Option<Timestamp>;
+
+    /// The job goes on from a checkpoint in which the split's watermark was this. Whatever else was derived from the
+    /// records before is not kept.
+    fn resume(&mut self, watermark: Timestamp) {
+        let _ = watermark;
+    }
+}
+
+/// Watermarks that a function tells; made by [`Watermarks::punctuated`].
+#[derive(Clone, Copy, Debug)]
+pub struct Punctuated<F>(F);
+
+impl<T, F> WatermarkGenerator<T> for Punctuated<F>
+where
+    F: FnMut(&T, Timestamp) -> Option<Timestamp> + Clone + Send + 'static,
+{
+    fn on_record(&mut self, record: &T, time: Timestamp) -> Option<Timestamp> {
+        (self.0)(record, time)
+    }
+}
+
+/// A strategy with a generator; made by [`Watermarks::punctuated`] and [`Watermarks::custom`].
+#[derive(Clone, Copy, Debug)]
+pub struct Generated<G> {
+    generator: G,
+    idle_after: Option<Duration>,
+}
+
+impl<G> Generated<G> {
+    /// As [`Watermarks::idle_after`].
+    pub fn idle_after(mut self, silence: Duration) -> Generated<G> {
+        self.idle_after = Some(silence);
+        self
+    }
+}
+
+/// What [`Stream::event_time`](crate::Stream::event_time) takes: [`Watermarks`] or [`Generated`].
+pub trait WatermarkStrategy<T>: sealed::Strategy<T> {}
+
+impl<T> WatermarkStrategy<T> for Watermarks {}
+impl<T: 'static, G: WatermarkGenerator<T>> WatermarkStrategy<T> for Generated<G> {}
+
+/// A generator of any type.
+pub(crate) type AnyGenerator<T> = Box<dyn Generate<T>>;
+/// Makes the generator of a split, on whichever core.
+pub(crate) type MakeGenerator<T> = Box<dyn Fn() -> AnyGenerator<T> + Send>;
+
+pub(crate) trait Generate<T>: Send {
+    fn on_record(&mut self, record: &T, time: Timestamp) -> Option<Timestamp>;
+    fn resume(&mut self, watermark: Timestamp);
+}
+
+impl<T, G: WatermarkGenerator<T>> Generate<T> for G {
+    fn on_record(&mut self, record: &T, time: Timestamp) -> Option<Timestamp> {
+        WatermarkGenerator::on_record(self, record, time)
+    }
+    fn resume(&mut self, watermark: Timestamp) {
+        WatermarkGenerator::resume(self, watermark);
+    }
+}
+
+/// A strategy as the source's stage takes it.
+pub struct Marks<T> {
+    /// What a watermark that was told means: a generator's are those of a timestamp one greater, without a bound.
+    pub(crate) rule: Watermarks,
+    pub(crate) generator: Option<MakeGenerator<T>>,
+}
+
+mod sealed {
+    use super::{Generated, Marks, WatermarkGenerator, Watermarks};
+
+    pub trait Strategy<T>: 'static {
+        #[doc(hidden)]
+        fn marks(&self) -> Marks<T>;
+    }
+
+    impl<T> Strategy<T> for Watermarks {
+        fn marks(&self) -> Marks<T> {
+            Marks { rule: *self, generator: None }
+        }
+    }
+
+    impl<T: 'static, G: WatermarkGenerator<T>> Strategy<T> for Generated<G> {
+        fn marks(&self) -> Marks<T> {
+            let generator = self.generator.clone();
+            Marks {
+                rule: Watermarks { idle_after: self.idle_after, ..Watermarks::monotonous() },
+                generator: Some(Box::new(move || Box::new(generator.clone()))),
+            }
+        }
     }
 }
 

@@ -1,6 +1,8 @@
 //! Checking restored collections before anybody looks at them, one record at a time: no collection needs to be in memory
 //! as a whole.
 //!
+//! Lists and maps that a restore has left on disk are checked when they are read; timelines are all read.
+//!
 //! What a record holds can be told from its key and its state's kind, but for a timeline's nodes: whether one is a leaf
 //! or an inner node, only those above it tell. So the inner nodes, which are few, are found first, level by level.
 
@@ -11,7 +13,7 @@ use millstream_storage::store::{Store, TableId};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::stage::OpenContext;
-use crate::state::restore::visit_table;
+use crate::state::restore::{check_table, visit_table};
 use crate::state::spec::{Kind, Spec};
 
 /// Checks the records of a table of collections.
@@ -28,16 +30,18 @@ pub(crate) async fn check_collections(
     match spec.kind {
         Kind::Value => Ok(()),
         Kind::List => {
-            check_records(cx, store, table, |key, record| {
-                list::elements_of(key, record, expires).try_for_each(spec.check)
+            let check = spec.check;
+            check_table(cx, store, table, move |key, record| {
+                list::elements_of(key, record, expires).try_for_each(check)
             })
             .await
         }
         Kind::Map => {
-            check_records(cx, store, table, |key, record| {
+            let (check_key, check) = (spec.check_key, spec.check);
+            check_table(cx, store, table, move |key, record| {
                 map::entries_of(key, record, expires).try_for_each(|(key, value)| {
-                    (spec.check_key)(key)?;
-                    (spec.check)(value)
+                    check_key(key)?;
+                    check(value)
                 })
             })
             .await

@@ -20,7 +20,7 @@ use crate::state::codec::StateValue;
 use crate::state::handle::Handle;
 use crate::state::log::layout;
 use crate::state::operator::{BroadcastState, OperatorList, UnionList};
-use crate::state::restore::visit_table;
+use crate::state::restore::check_table;
 use crate::state::schema::StateSchema;
 use crate::state::spec::{Kind, Spec, Upgrade};
 use crate::state::{Aggregating, List, Map, Reducing, Timeline, Value};
@@ -287,14 +287,8 @@ fn prefix(spec: &Spec) -> usize {
 }
 
 async fn check_values(cx: &OpenContext, store: &mut Store, table: TableId, spec: &Spec) -> Result<()> {
-    let mut result = Ok(());
-    let visit = |_: &[u8], value: &[u8]| {
-        if result.is_ok() {
-            result = (spec.check)(value.get(prefix(spec)..).unwrap_or_default());
-        }
-    };
-    visit_table(cx, store, table, visit).await?;
-    result
+    let (check, from) = (spec.check, prefix(spec));
+    check_table(cx, store, table, move |_, value| check(value.get(from..).unwrap_or_default())).await
 }
 
 /// Steps through the table, so that never more than a part of it is there twice.

@@ -62,6 +62,9 @@ impl Timers {
         }
         let mut last = 0;
         for domain in [Domain::Event, Domain::Processing] {
+            if planted!(processing_timers_forgotten) && domain == Domain::Processing {
+                continue;
+            }
             let Some(table) = store.table(domain.state(), 0) else { continue };
             // Two cores may have given the same number: the key decides then, so that the order is the same on
             // every restore.
@@ -129,7 +132,9 @@ impl Timers {
         let ((at, _), key) = entry.remove_entry();
         self.record_key(at, &key);
         let table = store.table(domain.state(), 0).expect("the store holds what the queue holds");
-        store.remove(table, stable_hash(&self.scratch), &self.scratch);
+        if !(planted!(fired_timer_stays) && domain == Domain::Processing) {
+            store.remove(table, stable_hash(&self.scratch), &self.scratch);
+        }
         Some((at, key))
     }
 

@@ -6,6 +6,7 @@ use crate::operator::window::Global;
 use crate::operator::window::evict::KeepLast;
 use crate::operator::window::trigger::{Count, Purging, Trigger};
 use crate::reference;
+use crate::state::Ttl;
 use crate::stream::chain::Chain;
 use crate::stream::process::{ProcessResults, ProcessStep};
 use crate::stream::{Stream, TriggeredStream, WindowedStream};
@@ -58,6 +59,8 @@ where
 {
     pub(crate) stream: Stream<T, C>,
     pub(crate) key: F,
+    /// How long the ready steps keep what they know of a key.
+    pub(crate) ttl: Option<Ttl>,
     of: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -69,7 +72,7 @@ where
     F: Fn(&T) -> K + Clone + Send + 'static,
 {
     pub(crate) fn new(stream: Stream<T, C>, key: F) -> Self {
-        Keyed { stream, key, of: std::marker::PhantomData }
+        Keyed { stream, key, ttl: None, of: std::marker::PhantomData }
     }
 
     /// Groups each key's records by windows of event time; [`WindowedStream::aggregate`] shows a whole job.

@@ -1,11 +1,13 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 pub mod chain;
+pub(crate) mod changelog;
 mod connected;
 mod join;
 mod keyed;
 mod partition;
 mod process;
+mod ready;
 mod seeds;
 pub(crate) mod two;
 mod windowed;
@@ -22,15 +24,17 @@ use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
 use crate::sink::Sink;
 use crate::source::DeadLetter;
-use crate::source::watermarks::Watermarks;
+use crate::source::watermarks::WatermarkStrategy;
 use crate::stream::chain::{Chain, Filter, FlatMap, Identity, Map, Origin};
 use crate::stream::seeds::{OperatorSpec, SinkSeed};
 use crate::time::Timestamp;
 
 pub use crate::operator::join::interval::Within;
+pub use changelog::{Change, Table};
 pub use connected::{BesideBroadcast, Broadcast, Connected};
 pub use keyed::Keyed;
 pub use process::{FromProcess, ProcessResults};
+pub use ready::{Keep, Ranked};
 pub(crate) use seeds::SourceSpec;
 pub use two::Either;
 pub use windowed::{FromWindow, TriggeredStream, WindowResults, WindowedStream, Windows};
@@ -381,9 +385,10 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
     /// assert_eq!(hottest.take(), [(60_000, 217)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn event_time<F>(self, time: F, marks: Watermarks) -> Stream<T, Identity<T, FromSource>>
+    pub fn event_time<F, W>(self, time: F, marks: W) -> Stream<T, Identity<T, FromSource>>
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
+        W: WatermarkStrategy<T>,
     {
         self.source().set_time(time, marks);
         self

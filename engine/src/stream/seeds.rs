@@ -20,7 +20,7 @@ use crate::reference::{self, Event, Inputs, Times};
 use crate::sink::stage::SinkStage;
 use crate::sink::{Sink, SinkContext};
 use crate::source::stage::{AssignTimes, EventTime, SourceParts, SourceStage};
-use crate::source::watermarks::Watermarks;
+use crate::source::watermarks::{Marks, WatermarkStrategy};
 use crate::source::{DeadLetter, Poison, Source, SourceContext};
 use crate::stage::{OpenContext, Stage, StageSeed};
 use crate::time::Timestamp;
@@ -31,7 +31,7 @@ type MakeTime<T> = Box<dyn Fn() -> Box<dyn AssignTimes<T>>>;
 /// Event time in the graph: for the cores, and for the reference.
 struct TimeSpec<T> {
     make: MakeTime<T>,
-    marks: Watermarks,
+    marks: Box<dyn Fn() -> Marks<T>>,
     reference: Times<T>,
 }
 
@@ -53,12 +53,22 @@ impl<T: Send + 'static> SourceSpec<T> {
         })
     }
 
-    pub(crate) fn set_time<F>(&self, time: F, marks: Watermarks)
+    pub(crate) fn set_time<F>(&self, time: F, strategy: impl WatermarkStrategy<T>)
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
     {
-        let of = time.clone();
-        let reference = Times { of: Rc::new(of), watermark: Rc::new(move |seen| marks.after(seen)) };
+        let marks: Box<dyn Fn() -> Marks<T>> = Box::new(move || strategy.marks());
+        let (of, told) = (time.clone(), marks());
+        let watermarks = move || -> reference::Watermark<T> {
+            match &told.generator {
+                None => Box::new(move |_, seen| Some(told.rule.after(seen))),
+                Some(make) => {
+                    let mut generator = make();
+                    Box::new(move |record, at| generator.on_record(record, at))
+                }
+            }
+        };
+        let reference = Times { of: Rc::new(of), watermarks: Rc::new(watermarks) };
         let make: MakeTime<T> = Box::new(move || Box::new(time.clone()));
         *self.time.borrow_mut() = Some(TimeSpec { make, marks, reference });
     }
@@ -76,7 +86,10 @@ impl<T: Send + 'static> SourceSpec<T> {
     pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
         let Layout { mesh, placement, core } = *layout;
         let time = self.time.borrow();
-        let time = time.as_ref().map(|time| EventTime { assign: (time.make)(), marks: time.marks });
+        let time = time.as_ref().map(|time| {
+            let Marks { rule, generator } = (time.marks)();
+            EventTime { assign: (time.make)(), marks: rule, generator }
+        });
         let dead = self.dead.borrow();
         let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placement, core));
         let main = self.outlet.borrow().build(mesh, placement, core);

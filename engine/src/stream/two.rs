@@ -5,11 +5,12 @@ use std::rc::Rc;
 use crate::exchange::edge::Edge;
 use crate::graph::SharedGraph;
 use crate::key::Key;
-use crate::operator::process::Process;
+use crate::operator::process::{Declare, Process};
+use crate::operator::sides::Sides;
 use crate::reference::{Compute, Processed};
+use crate::stream::Keyed;
 use crate::stream::chain::Chain;
-use crate::stream::process::ProcessStep;
-use crate::stream::{Keyed, Stream};
+use crate::stream::process::{ProcessResults, ProcessStep};
 
 /// A record of one of two inputs.
 ///
@@ -76,23 +77,27 @@ where
     L: Send + 'static,
     R: Send + 'static,
 {
-    /// Runs a process function over both; `compute` is what the reference expects of it, and `settings` what a checkpoint
-    /// remembers of it besides its state.
+    /// Runs a process function of ours over both. `compute` is what the reference expects of it, where nothing goes to the
+    /// side; `kind` and `settings` are what a checkpoint remembers of it besides its state.
     pub(crate) fn process<P>(
         self,
         name: &str,
-        kind: &str,
-        settings: &[(&str, String)],
+        (kind, settings): (&str, &[(&str, String)]),
         process: P,
         compute: Compute<P::Out>,
-    ) -> Stream<P::Out>
+    ) -> ProcessResults<P::Out>
     where
         P: Process<In = Either<L, R>>,
         F: Fn(&Either<L, R>) -> P::Key + Clone + Send + 'static,
     {
         let TwoInputs { graph, edges, key, .. } = self;
         let step = ProcessStep { graph, name, kind, settings, edges };
-        let results = step.run(process, key, move |inputs| Processed::without_sides(compute(inputs)));
-        results.into_plain()
+        let of = process.clone();
+        step.run(process, key, move |inputs| {
+            let (mut declare, mut sides) = (Declare::default(), Sides::default());
+            of.declare(&mut declare);
+            declare.sides().iter().for_each(|side| side.add_batch(&mut sides));
+            Processed { results: compute(inputs), sides }
+        })
     }
 }

@@ -5,6 +5,7 @@
 //! loss undoes a part of them, newest first.
 
 use std::collections::BTreeMap;
+use std::ops::Range;
 
 use crate::faults::Cruelty;
 use crate::random::Random;
@@ -184,6 +185,13 @@ impl Content {
             (layer.closed, layer.doomed) = (true, true);
             self.bytes.resize(len, 0);
         }
+    }
+
+    /// Where in a range bytes are not zero.
+    pub fn data_in(&self, range: Range<usize>) -> impl Iterator<Item = usize> {
+        let start = range.start;
+        let data = self.bytes[range].iter().enumerate().filter(|(_, byte)| **byte != 0);
+        data.map(move |(at, _)| start + at)
     }
 
     /// Flips a bit of the stored bytes.

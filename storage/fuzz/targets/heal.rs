@@ -36,6 +36,29 @@ pub fn blocks(bytes: &mut [u8], file: File) -> u32 {
     count
 }
 
+/// As [`blocks`], of the index that lies from a place on.
+pub fn index(bytes: &mut [u8], from: usize, file: File, seed: u64) {
+    let (mut at, mut count) = (from, 0);
+    while bytes.len() - at >= BLOCK {
+        let len = half(bytes, at + 12) as usize;
+        if len < SECTOR || !len.is_multiple_of(SECTOR) || len > bytes.len() - at {
+            return;
+        }
+        let block = &mut bytes[at..at + len];
+        put(block, 0, b"MSidx\0\x001");
+        put(block, 20, &u32::to_le_bytes(count));
+        put(block, 24, &file.store.to_le_bytes());
+        put(block, 32, &file.epoch.to_le_bytes());
+        put(block, 40, &(at as u64).to_le_bytes());
+        put(block, 48, &file.part.to_le_bytes());
+        put(block, 56, &seed.to_le_bytes());
+        let checksum = around(block, 8);
+        put(block, 8, &checksum.to_le_bytes());
+        at += len;
+        count += 1;
+    }
+}
+
 /// Blocks that hold these bytes for records.
 pub fn wrap_records(records: &[u8], file: File) -> Vec<u8> {
     let (mut out, mut rest) = (Vec::new(), records);

@@ -6,11 +6,13 @@
 
 mod disk;
 mod heal;
+mod index;
 mod manifest;
 mod spill;
 mod state;
 mod topic;
 
+pub use index::index;
 pub use manifest::{manifest, snapshot};
 pub use spill::spill;
 pub use state::state;

@@ -45,6 +45,7 @@ pub fn snapshot(files: &[(u64, u32)]) -> StoreSnapshot {
         blocks: *blocks,
         store_id: STORE,
         part,
+        index: None,
     };
     StoreSnapshot {
         format: FORMAT,

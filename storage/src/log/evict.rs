@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use super::{Address, Log, Place, block};
 use crate::disk::SECTOR;
+use crate::file_index::check::Rules;
 use crate::snapshot::DeltaFile;
 
 /// A run of blocks of a segment in a file, one behind the other in both.
@@ -24,9 +25,25 @@ pub(crate) struct Part {
 /// What is known of an evicted segment.
 pub(crate) struct Evicted {
     /// Where blocks start, in sectors from the segment's start, ascending.
-    starts: Box<[u16]>,
+    pub(super) starts: Vec<u16>,
     /// By place, without a gap.
-    parts: Box<[Part]>,
+    pub(super) parts: Vec<Part>,
+    /// If nobody has looked at the records of its blocks: the digest of each block's entries, and what is known of all.
+    pub(super) promised: Option<(Rc<Rules>, Vec<u32>)>,
+}
+
+/// What an index has promised of blocks that lie one behind the other.
+#[derive(Clone)]
+pub(crate) struct Promise {
+    pub(crate) rules: Rc<Rules>,
+    /// The digest of each block's entries.
+    pub(crate) digests: Vec<u32>,
+}
+
+impl std::fmt::Debug for Promise {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(&self.digests).finish()
+    }
 }
 
 /// Blocks on disk that are read together.
@@ -36,6 +53,7 @@ pub(crate) struct Extent {
     pub(crate) file: Rc<DeltaFile>,
     pub(crate) offset: u64,
     pub(crate) index: u32,
+    pub(crate) promise: Option<Promise>,
 }
 
 impl Evicted {
@@ -54,6 +72,10 @@ impl Evicted {
         while byte(next) < part.end && (byte(next + 1) - start) as usize <= most {
             next += 1;
         }
+        let of_blocks = |(rules, digests): &(Rc<Rules>, Vec<u32>)| Promise {
+            rules: rules.clone(),
+            digests: digests[first..next].to_vec(),
+        };
         let before = self.starts.partition_point(|&s| u32::from(s) * (SECTOR as u32) < part.start);
         Extent {
             start,
@@ -61,6 +83,7 @@ impl Evicted {
             file: part.file.clone(),
             offset: part.offset + u64::from(start - part.start),
             index: part.index + (first - before) as u32,
+            promise: self.promised.as_ref().map(of_blocks),
         }
     }
 }
@@ -70,6 +93,18 @@ impl Log {
     #[inline]
     pub(crate) fn is_evicted(&self, address: Address) -> bool {
         self.places[self.slot_of(address) as usize].base.is_null()
+    }
+
+    /// Whether nobody has looked at the records of a segment since it was restored.
+    pub(crate) fn is_unread(&self, slot: u32) -> bool {
+        self.segment(slot).evicted.as_ref().is_some_and(|evicted| evicted.promised.is_some())
+    }
+
+    /// Where the block starts that holds a byte of an evicted segment.
+    pub(crate) fn evicted_block_at(&self, slot: u32, at: u32) -> u32 {
+        let evicted = self.segment(slot).evicted.as_ref().expect("only evicted segments are read");
+        let after = evicted.starts.partition_point(|&start| start <= (at as usize / SECTOR) as u16);
+        u32::from(evicted.starts[after - 1]) * SECTOR as u32
     }
 
     /// How many segments are not in memory.
@@ -123,7 +158,7 @@ impl Log {
         self.places[slot as usize] = Place { base: std::ptr::null_mut(), stamp: super::FROZEN };
         let segment = self.segment_mut(slot);
         let memory = segment.memory.take().expect("it is evictable");
-        segment.evicted = Some(Box::new(Evicted { starts: starts.into(), parts: parts.into() }));
+        segment.evicted = Some(Box::new(Evicted { starts, parts, promised: None }));
         let sequence = segment.sequence;
         self.resident.remove(&sequence);
         self.evicted += 1;

@@ -7,6 +7,7 @@
 //! All access to segment memory goes through raw pointers, and no reference to a whole segment exists: while the
 //! store appends to a block, the blocks before it in the same segment may be on their way to disk.
 
+pub(crate) mod absent;
 pub(crate) mod append;
 pub(crate) mod block;
 pub(crate) mod evict;

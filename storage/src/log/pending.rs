@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::block;
+use super::{block, record};
 use crate::memory::Pages;
 
 /// Whole blocks, one behind the other, in one segment.
@@ -29,6 +29,22 @@ impl Range {
             blocks += 1;
         }
         blocks
+    }
+
+    /// The length of the block at `start`, and how many records lie in it.
+    pub(crate) fn count_records(&self, start: u32) -> (u32, usize) {
+        // SAFETY: as above.
+        let at = unsafe { self.memory.as_ptr().add(start as usize) };
+        // SAFETY: as above; the block's bytes do not change but for the rest of its header.
+        let header = block::Header::decode(&unsafe { at.cast::<[u8; block::HEADER]>().read() });
+        let (mut record, mut records) = (block::HEADER, 0);
+        while record < header.used as usize {
+            // SAFETY: records lie one behind the other up to `used`, each with its header, aligned.
+            let word = unsafe { at.add(record).cast::<u64>().read() };
+            record += record::Header::from_word(word).size();
+            records += 1;
+        }
+        (header.len, records)
     }
 }
 

@@ -27,24 +27,22 @@ pub(crate) struct Segment {
     pub(crate) tombstones: u32,
 }
 
+impl Segment {
+    /// One that has neither memory nor a place on disk yet.
+    pub(super) fn empty(sequence: u64) -> Segment {
+        Segment { memory: None, evicted: None, sequence, end: 0, durable: 0, live: 0, tombstones: 0 }
+    }
+}
+
 impl Log {
     /// Makes a new segment the tail. The old tail is freed at once if nothing in it lives.
     pub(super) fn open_segment(&mut self) {
         let old = self.tail.slot;
         let memory = self.spare.pop().unwrap_or_else(|| self.new_memory());
-        let slot = self.free.pop().unwrap_or_else(|| self.new_slot());
-        let sequence = self.next_sequence;
-        self.next_sequence += 1;
+        let slot = self.take_slot();
+        let sequence = self.take_sequence();
         self.places[slot as usize] = Place { base: memory.as_ptr(), stamp: self.generation };
-        self.segments[slot as usize] = Some(Segment {
-            memory: Some(memory),
-            evicted: None,
-            sequence,
-            end: 0,
-            durable: 0,
-            live: 0,
-            tombstones: 0,
-        });
+        self.segments[slot as usize] = Some(Segment { memory: Some(memory), ..Segment::empty(sequence) });
         self.order.insert(sequence, slot);
         self.resident.insert(sequence);
         self.tail.slot = slot;
@@ -54,6 +52,15 @@ impl Log {
         if old != u32::MAX {
             self.release_if_dead(old);
         }
+    }
+
+    pub(super) fn take_slot(&mut self) -> u32 {
+        self.free.pop().unwrap_or_else(|| self.new_slot())
+    }
+
+    pub(super) fn take_sequence(&mut self) -> u64 {
+        self.next_sequence += 1;
+        self.next_sequence - 1
     }
 
     /// Small stores stay on small pages: their segment is touched page by page.
@@ -230,7 +237,7 @@ impl Log {
     /// Bytes of the log: full segments, and the tail up to its end.
     pub(crate) fn log_bytes(&self) -> u64 {
         match self.order.len() as u64 {
-            0 => 0,
+            segments if !self.tail.exists() => segments * self.geometry.segment() as u64,
             segments => (segments - 1) * self.geometry.segment() as u64 + u64::from(self.tail.position),
         }
     }

@@ -267,7 +267,7 @@ impl Store {
         }
         self.part += 1;
         let id = (self.last_epoch.unwrap_or(0), self.part);
-        let spill = Spill::new(self.config.name.clone(), self.config.id, id, ranges);
+        let spill = Spill::new(self.config.name.clone(), (self.config.id, self.seed), id, ranges);
         self.spilling = Some(spill.ticket());
         Some(spill)
     }
@@ -286,7 +286,7 @@ impl Store {
                 for (at, range) in ticket.ranges.iter() {
                     self.log.count_durable(at.0, range.end - at.1);
                 }
-                self.written_bytes += file.bytes;
+                self.written_bytes += file.file_bytes();
                 self.failed_spills = 0;
                 let spans = super::files::spans(super::files::counted(&ticket.ranges));
                 self.add_file(file, spans);

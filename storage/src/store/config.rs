@@ -59,7 +59,7 @@ impl StoreConfig {
     }
 }
 
-/// Sizes and counts of a store. All in bytes, but for `keys`, `tables` and `files`.
+/// Sizes and counts of a store. All in bytes, but for `keys`, `tables`, `files` and `damaged_indexes`.
 ///
 /// ```
 /// use millstream_storage::store::{Store, StoreConfig, StoreStats};
@@ -97,4 +97,6 @@ pub struct StoreStats {
     pub requested_bytes: u64,
     /// Durable delta files that a checkpoint must name.
     pub files: u64,
+    /// Indexes of files that were damaged when the store was restored: those files were read as a whole.
+    pub damaged_indexes: u64,
 }

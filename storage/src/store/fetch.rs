@@ -238,16 +238,8 @@ impl Store {
         }
         // One block: `most` of nothing.
         let extent = self.log.extent(slot, offset, 0);
-        let at = (sequence, extent.start);
-        let read = Read {
-            file: extent.file,
-            offset: extent.offset,
-            index: extent.index,
-            len: extent.len,
-            at,
-            held: false,
-        };
-        self.fetch.looked_up.insert(at, (read.len, vec![(table, hash, address)]));
+        let read = Read::of(sequence, extent, false);
+        self.fetch.looked_up.insert(read.at, (read.len, vec![(table, hash, address)]));
         self.fetch.request(read);
     }
 
@@ -262,17 +254,9 @@ impl Store {
             return None;
         }
         let extent = self.log.extent(slot, offset, most);
-        let at = (sequence, extent.start);
-        let read = Read {
-            file: extent.file,
-            offset: extent.offset,
-            index: extent.index,
-            len: extent.len,
-            at,
-            held: true,
-        };
-        let end = extent.start + read.len;
-        self.fetch.held.insert(at, (read.len, None));
+        let read = Read::of(sequence, extent, true);
+        let end = read.at.1 + read.len;
+        self.fetch.held.insert(read.at, (read.len, None));
         self.fetch.request(read);
         Some(end)
     }
@@ -280,7 +264,13 @@ impl Store {
     /// The reads that are needed, to be performed by a [`Reader`](crate::read::Reader), in any order, many at a time.
     pub fn take_reads(&mut self) -> Vec<Read> {
         let mut reads = std::mem::take(&mut self.fetch.new);
-        reads.retain(|read| self.log.is_alive(read.at.0) || !self.give_up(read));
+        reads.retain(|read| {
+            let wanted = self.log.is_alive(read.at.0);
+            if !wanted {
+                self.forget(read.at, u64::from(read.len), read.held);
+            }
+            wanted
+        });
         reads
     }
 
@@ -289,23 +279,44 @@ impl Store {
     /// # Errors
     /// The failure, unless nobody needs those bytes any more: a file may be removed once all of it is dead.
     pub fn refuse(&mut self, read: &Read, error: StoreError) -> Result<(), StoreError> {
-        self.give_up(read);
+        self.forget(read.at, u64::from(read.len), read.held);
         if self.log.is_alive(read.at.0) { Err(error) } else { Ok(()) }
     }
 
     /// Forgets a read that brings nothing.
-    fn give_up(&mut self, read: &Read) -> bool {
-        self.fetch.reserved -= u64::from(read.len);
-        if read.held {
-            self.fetch.held.remove(&read.at);
-        } else {
-            self.fetch.looked_up.remove(&read.at);
+    fn forget(&mut self, at: At, len: u64, held: bool) {
+        self.fetch.reserved -= len;
+        match held {
+            true => _ = self.fetch.held.remove(&at),
+            false => _ = self.fetch.looked_up.remove(&at),
         }
-        true
     }
 
     /// Takes what was read. Records that were asked for move to the tail.
-    pub fn admit(&mut self, fetched: Fetched) {
+    ///
+    /// # Errors
+    /// If a value in it that is alive is not what [`Store::check_when_read`] was told that it must be.
+    pub fn admit(&mut self, mut fetched: Fetched) -> Result<(), StoreError> {
+        let suspects = std::mem::take(&mut fetched.suspects);
+        if let Some((_, error)) = suspects.into_iter().find(|(at, _)| self.is_alive_in(&fetched, *at)) {
+            self.forget(fetched.at, fetched.bytes.len() as u64, fetched.held);
+            return Err(error);
+        }
+        self.take(fetched);
+        Ok(())
+    }
+
+    /// Whether a record in what was read is the newest of its key.
+    fn is_alive_in(&self, fetched: &Fetched, at: usize) -> bool {
+        let Some(slot) = self.log.slot_at(fetched.at.0) else { return false };
+        let (header, key, _) = parse(&fetched.bytes, at);
+        let address = self.log.address(slot, fetched.at.1 + at as u32);
+        let table = self.by_id.get(&header.table).and_then(|slot| self.tables[*slot as usize].as_ref());
+        let hash = crate::hash::stable_hash(key);
+        table.is_some_and(|table| table.index.find(hash, |known| known == address).is_some())
+    }
+
+    fn take(&mut self, fetched: Fetched) {
         let len = fetched.bytes.len() as u64;
         if fetched.held {
             match self.fetch.held.get_mut(&fetched.at) {

@@ -75,6 +75,13 @@ impl Files {
         self.live.push(LiveFile { file: Rc::new(file), spans: Vec::new(), evicted: false, open: true });
     }
 
+    /// The newest file, of which something is not going to be in memory.
+    pub(super) fn leave_newest(&mut self) -> Option<Rc<DeltaFile>> {
+        let newest = self.live.last_mut()?;
+        newest.evicted = true;
+        Some(newest.file.clone())
+    }
+
     /// All is known of the newest file; it goes if nothing of it lives.
     pub(super) fn end(&mut self) {
         if let Some(newest) = self.live.last_mut() {

@@ -4,9 +4,11 @@
 //! index are asked for some records ahead of their use. Of what is adopted and stays in memory the records are only
 //! gathered, and entered at the end, one part of the index after the other.
 
+use super::listed::Listed;
 use super::{Store, TableId, operate};
 use crate::delta;
 use crate::error::Damage;
+use crate::file_index::{SIZE_BITS, second_hash, size_in};
 use crate::hash::stable_hash;
 use crate::index::bulk::{Bulk, Gathered, Part};
 use crate::index::{Found, Index};
@@ -15,9 +17,7 @@ use crate::planted;
 use crate::table::Table;
 
 /// How many records ahead the lines of the index are asked for, and half as many the records that they name.
-const AHEAD: usize = 32;
-/// Bits of a second hash that hold the size of its record, in units of eight bytes.
-const SIZE_BITS: u32 = 20;
+pub(super) const AHEAD: usize = 32;
 
 /// Replays the records of a part.
 pub(super) struct Loader<'a, F> {
@@ -27,9 +27,11 @@ pub(super) struct Loader<'a, F> {
     /// Which of them the last record was in.
     recent: usize,
     /// The seed of the second hashes, if records are evicted before it is known which of them are the newest.
-    checks: Option<u64>,
+    pub(super) checks: Option<u64>,
     owns: &'a F,
     entries: Vec<Entry>,
+    /// Records that an index has told of.
+    pub(super) listed: Vec<Listed>,
     /// What is adopted and stays in memory, by the table's slot.
     bulks: Vec<Bulk>,
 }
@@ -61,7 +63,16 @@ type Old = Option<(Found, Address, usize)>;
 impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     /// `checks` is the seed of second hashes, where they are needed.
     pub(super) fn new(store: Store, checks: Option<u64>, owns: &'a F) -> Loader<'a, F> {
-        Loader { store, tables: Vec::new(), recent: 0, checks, owns, entries: Vec::new(), bulks: Vec::new() }
+        Loader {
+            store,
+            tables: Vec::new(),
+            recent: 0,
+            checks,
+            owns,
+            entries: Vec::new(),
+            listed: Vec::new(),
+            bulks: Vec::new(),
+        }
     }
 
     /// Tells of the next part's tables, by ascending number.
@@ -210,7 +221,7 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
 
     /// Where the table of this number is, unless it is dead.
     #[inline]
-    fn slot_of(&mut self, number: u32) -> Option<u32> {
+    pub(super) fn slot_of(&mut self, number: u32) -> Option<u32> {
         if self.tables.get(self.recent).is_none_or(|recent| recent.0 != number) {
             self.recent = self.tables.binary_search_by_key(&number, |table| table.0).ok()?;
         }
@@ -234,7 +245,7 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     }
 
     #[inline]
-    fn table(&self, slot: u32) -> &Table {
+    pub(super) fn table(&self, slot: u32) -> &Table {
         self.store.tables[slot as usize].as_ref().expect("live tables are listed")
     }
 
@@ -257,15 +268,14 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         let key = entry.key(block);
         let check = self.checks.map(|seed| second_hash(seed, key, entry.header.size()));
         let mut old_size = 0;
-        // Of an evicted record two hashes are compared, of 92 bits together, one of them with a seed that nobody knows
-        // before the run: of a billion keys, two agree in one of 10^9 restores.
+        // Of an evicted record two hashes are compared.
         let found = index.find_alike(entry.hash, |other, known| {
             if !log.is_evicted(other) {
                 old_size = log.header(other).size();
                 return log.key(other) == key;
             }
             let (Some(known), Some(check)) = (known, check) else { return false };
-            old_size = (known as usize & ((1 << SIZE_BITS) - 1)) * 8;
+            old_size = size_in(known);
             known >> SIZE_BITS == check >> SIZE_BITS
         });
         (found.map(|(found, old)| (found, old, old_size)), check)
@@ -334,9 +344,4 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
             None => table.enter_checked(log, entry.hash, new, check),
         }
     }
-}
-
-/// A second hash of a key, and the size of its record.
-fn second_hash(seed: u64, key: &[u8], size: usize) -> u64 {
-    xxhash_rust::xxh3::xxh3_64_with_seed(key, seed) << SIZE_BITS | (size as u64 / 8)
 }

@@ -57,7 +57,7 @@
 //! while store.missing(table, wanted) != (Presence { covered: wanted.len(), complete: true }) {
 //!     for read in store.take_reads() {
 //!         match block_on(reader.perform(&read)) {
-//!             Ok(fetched) => store.admit(fetched),
+//!             Ok(fetched) => store.admit(fetched)?,
 //!             Err(error) => store.refuse(&read, error)?,
 //!         }
 //!     }
@@ -73,6 +73,8 @@ mod compact;
 mod config;
 mod fetch;
 mod files;
+mod lazy;
+mod listed;
 mod load;
 mod operate;
 mod pinned;
@@ -83,6 +85,8 @@ mod tables;
 
 use std::collections::BTreeMap;
 
+use crate::error::StoreError;
+use crate::file_index::check::Rules;
 use crate::log::Log;
 use crate::table::Table;
 
@@ -101,6 +105,12 @@ pub use scan::{Scan, ScanStep};
 /// another hash would lose the key when the index grows.
 pub struct Store {
     config: StoreConfig,
+    /// Of the indexes of its files: the same from the first run on, as they are compared.
+    seed: u64,
+    /// What is known of records that a restore has left on disk.
+    rules: Option<std::rc::Rc<Rules>>,
+    /// What was wrong with indexes, so that their files were read as a whole.
+    damaged_indexes: Vec<StoreError>,
     log: Log,
     tables: Vec<Option<Table>>,
     /// Free slots of `tables`.
@@ -156,6 +166,9 @@ impl Store {
         let geometry = config.geometry();
         let last_epoch = config.after_epoch;
         Store {
+            seed: config.id,
+            rules: None,
+            damaged_indexes: Vec::new(),
             config,
             log: Log::new(geometry),
             tables: Vec::new(),
@@ -262,6 +275,7 @@ impl Store {
             written_bytes: self.written_bytes,
             requested_bytes: self.fetch.requested(),
             files: self.files.len() as u64,
+            damaged_indexes: self.damaged_indexes.len() as u64,
         }
     }
 }

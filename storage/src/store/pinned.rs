@@ -4,12 +4,14 @@
 //! behind them on disk, and would hide what they say when it is read again. What was evicted meanwhile is brought back
 //! afterwards.
 
+use std::cmp::Ordering;
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::rc::Rc;
 
 use super::Store;
-use super::fetch::{block_ends, parse};
-use crate::disk::Disk;
+use super::fetch::{At, block_ends, parse};
+use crate::disk::{Disk, SECTOR};
 use crate::error::StoreError;
 use crate::log::block;
 use crate::read::Reader;
@@ -67,29 +69,69 @@ impl Store {
         dir: &Path,
     ) -> Result<(), StoreError> {
         self.config.pinned_from = from;
-        let mut next = 0;
-        while let Some((sequence, slot)) = self.next_evicted_pinned(next) {
-            next = sequence + 1;
-            let mut at = 0;
-            while self.log.slot_at(sequence) == Some(slot) && at < self.log.segment(slot).end {
-                let stretch = self.stretch();
-                self.hold(slot, at, stretch, true);
-                self.perform_reads(reader).await?;
-                at = self.bring_back(slot, sequence, at);
-                self.fetch.release_before((sequence, at));
+        let places = self.evicted_pinned();
+        let mut rest = &places[..];
+        while !rest.is_empty() {
+            let asked = self.ask_for_pinned(&mut rest);
+            self.perform_reads(reader).await?;
+            for (sequence, at) in asked {
+                if let Some(slot) = self.log.slot_at(sequence) {
+                    self.bring_back(slot, sequence, at);
+                }
             }
+            self.fetch.release_before((u64::MAX, 0));
             self.make_room(disk, dir).await?;
         }
         Ok(())
     }
 
-    fn next_evicted_pinned(&self, from: u64) -> Option<(u64, u32)> {
-        let evicted = |slot: u32| self.log.segment(slot).evicted.is_some();
-        self.log.segments_from(from).find(|(_, slot)| evicted(*slot) && self.holds_pinned(*slot))
+    /// The evicted blocks that hold something that must stay in memory, in the order of the log.
+    fn evicted_pinned(&self) -> Vec<At> {
+        let Some(from) = self.config.pinned_from else { return Vec::new() };
+        let mut places = BTreeSet::new();
+        for table in self.tables.iter().flatten().filter(|table| table.state >= from) {
+            let visit = |address| {
+                if self.log.is_evicted(address) {
+                    let slot = self.log.slot_of(address);
+                    let block = self.log.evicted_block_at(slot, self.log.offset_of(address));
+                    places.insert((self.log.segment(slot).sequence, block));
+                }
+            };
+            table.index.scan(0, usize::MAX, |_, _| Ordering::Equal, |_| (), visit);
+        }
+        places.into_iter().collect()
     }
 
-    /// Moves what must stay in memory out of the blocks that are held from a place on. Returns where they end.
-    fn bring_back(&mut self, slot: u32, sequence: u64, from: u32) -> u32 {
+    /// Asks for the first of some blocks, as many as there is memory for, and takes them off. Returns where reads begin.
+    fn ask_for_pinned(&mut self, places: &mut &[At]) -> Vec<At> {
+        let mut asked = Vec::new();
+        while let Some(&(sequence, at)) = places.first() {
+            let mut end = at + 1;
+            if let Some(slot) = self.log.slot_at(sequence) {
+                let most = self.stretch_of(places);
+                let Some(held) = self.hold(slot, at, most, asked.is_empty()) else { break };
+                asked.push((sequence, at));
+                end = held;
+            }
+            *places = &places[places.partition_point(|place| *place < (sequence, end))..];
+        }
+        asked
+    }
+
+    /// How much to read at once where blocks are wanted, in bytes: a long stretch if it holds many of them.
+    fn stretch_of(&self, places: &[At]) -> usize {
+        let stretch = self.stretch();
+        let (sequence, at) = places[0];
+        let near = places
+            .iter()
+            .take_while(|place| place.0 == sequence && (place.1 - at) as usize + SECTOR <= stretch);
+        let (count, last) = near.fold((0, at), |(count, _), place| (count + 1, place.1));
+        let span = (last - at) as usize + self.config.block_bytes;
+        if count * 4 * self.config.block_bytes >= span { span.min(stretch) } else { 0 }
+    }
+
+    /// Moves what must stay in memory out of the blocks that are held from a place on.
+    fn bring_back(&mut self, slot: u32, sequence: u64, from: u32) {
         let Some((first, Some(_))) = self.fetch.held_at((sequence, from)) else {
             unreachable!("what was to be held was read, or the restore has failed");
         };
@@ -108,8 +150,6 @@ impl Store {
             }
             block = next;
         }
-        let end = first + bytes.len() as u32;
         self.fetch.put_held((sequence, first), bytes);
-        end
     }
 }

@@ -4,12 +4,15 @@ use std::path::{Component, Path};
 use std::rc::Rc;
 
 use super::files::Span;
+use super::lazy::{self, Plan, adopt_listed};
 use super::load::Loader;
 use super::{Store, StoreConfig, TableId};
 use crate::delta::{self, DeltaReader};
 use crate::disk::Disk;
 use crate::error::{Damage, StoreError};
+use crate::file_index::read::IndexReader;
 use crate::log::record;
+use crate::planted;
 use crate::read::Reader;
 use crate::snapshot::{self, DeltaFile, StoreSnapshot, TableEntry};
 
@@ -54,13 +57,24 @@ impl Store {
         parts: &[StoreSnapshot],
         owns: impl Fn(u32, &[u8]) -> bool,
     ) -> Result<Store, StoreError> {
+        Store::restore_parts(disk, dir, config, parts, (owns, false)).await
+    }
+
+    /// As [`Store::restore`]; or, if it is known that all is owned, as [`Store::restore_whole`].
+    pub(super) async fn restore_parts(
+        disk: Rc<dyn Disk>,
+        dir: &Path,
+        config: StoreConfig,
+        parts: &[StoreSnapshot],
+        (owns, whole): (impl Fn(u32, &[u8]) -> bool, bool),
+    ) -> Result<Store, StoreError> {
         parts.iter().try_for_each(check)?;
         let epoch = parts.iter().map(|part| part.epoch).max().max(config.after_epoch);
         let (reader, pinned_from) = (Reader::new(disk.clone(), dir.to_owned()), config.pinned_from);
         // Nothing may be appended between what is read.
         let config = StoreConfig { pinned_from: None, ..config };
         if let [part] = parts
-            && let Some(mut store) = adopt(&*disk, dir, &config, part, &owns).await?
+            && let Some(mut store) = adopt(&*disk, dir, &config, part, (&owns, whole)).await?
         {
             store.last_epoch = store.last_epoch.max(epoch);
             store.pin(pinned_from, &reader, &disk, dir).await?;
@@ -108,7 +122,7 @@ fn checks(store: &Store, parts: &[StoreSnapshot]) -> Option<u64> {
     let keys = parts.iter().flat_map(|part| &part.tables).map(|table| table.keys);
     let entered = keys.fold(0_u64, |sum, keys| sum.saturating_add(keys.saturating_mul(ENTERED)));
     let budget = store.config.budget?;
-    (bytes.saturating_add(entered) > budget / 2).then_some(store.config.id)
+    (bytes.saturating_add(entered) > budget / 2).then_some(store.seed)
 }
 
 /// The store of a part, with its files; nothing if not all of it is owned.
@@ -117,14 +131,19 @@ async fn adopt(
     dir: &Path,
     config: &StoreConfig,
     part: &StoreSnapshot,
-    owns: &impl Fn(u32, &[u8]) -> bool,
+    (owns, whole): (&impl Fn(u32, &[u8]) -> bool, bool),
 ) -> Result<Option<Store>, StoreError> {
     // The indexes are as large as the files say, so these are to be that long.
     for file in &part.files {
         delta::open(disk, dir, file).await?;
     }
-    let store = Store::new(config.clone());
+    let mut store = Store::new(config.clone());
+    if let Some(seed) = lazy::seed_of(part).filter(|_| !planted!(index_seed_not_kept)) {
+        store.seed = seed;
+    }
     let checks = checks(&store, std::slice::from_ref(part));
+    let plan = checks.filter(|_| whole).and_then(|_| Plan::of(config, part));
+    store.rules = plan.as_ref().map(|plan| plan.rules.clone());
     let mut loader = Loader::new(store, checks, owns);
     let (mut tables, mut most_keys) = (Vec::with_capacity(part.tables.len()), most_keys(part));
     for table in &part.tables {
@@ -138,12 +157,21 @@ async fn adopt(
     loader.store.next_table = part.next_table;
     loader.store.last_epoch = Some(part.epoch);
     loader.store.meta = part.meta.clone();
-    let mut files = Files::new(disk, dir, part).await?;
-    while let Some(mut reader) = files.next().await? {
-        if !adopt_file(&mut loader, part, &mut reader).await? {
+    let mut files = Files::new(disk, dir, part, plan.as_ref()).await?;
+    while let Some(file) = files.next().await? {
+        let whole = match file {
+            Opened::Blocks(mut reader) => adopt_file(&mut loader, part, &mut reader).await?,
+            Opened::Index(file, index) => {
+                let rules = loader.store.rules.clone().expect("files are left by a plan");
+                adopt_listed(&mut loader, (disk, dir), part, file, (index, &rules)).await?;
+                true
+            }
+        };
+        if !whole {
             return Ok(None);
         }
     }
+    loader.store.log.leave_absent();
     let mut store = loader.finish();
     store.log.seal();
     store.drop_dead_files();
@@ -156,9 +184,24 @@ async fn adopt_file<F: Fn(u32, &[u8]) -> bool>(
     part: &StoreSnapshot,
     reader: &mut DeltaReader,
 ) -> Result<bool, StoreError> {
-    let path = reader.path().to_owned();
+    loader.store.log.leave_absent();
     loader.store.files.begin(reader.file().clone());
-    let mut index = 0;
+    if !adopt_blocks(loader, part, reader, 0).await? {
+        return Ok(false);
+    }
+    loader.store.files.end();
+    loader.store.drop_dead_files();
+    Ok(true)
+}
+
+/// Enters the blocks of a file from the one of this number on. False if something is not owned.
+pub(super) async fn adopt_blocks<F: Fn(u32, &[u8]) -> bool>(
+    loader: &mut Loader<'_, F>,
+    part: &StoreSnapshot,
+    reader: &mut DeltaReader,
+    mut index: u32,
+) -> Result<bool, StoreError> {
+    let path = reader.path().to_owned();
     while let Some((offset, block)) = reader.next_block().await? {
         if block.len() > loader.store.config.segment_bytes {
             return Err(refused(part, format!("segments must have at least {} bytes", block.len())));
@@ -178,8 +221,6 @@ async fn adopt_file<F: Fn(u32, &[u8]) -> bool>(
             loader.store.evict();
         }
     }
-    loader.store.files.end();
-    loader.store.drop_dead_files();
     Ok(true)
 }
 
@@ -190,8 +231,9 @@ async fn copy<F: Fn(u32, &[u8]) -> bool>(
     loader: &mut Loader<'_, F>,
     part: &StoreSnapshot,
 ) -> Result<(), StoreError> {
-    let mut files = Files::new(&**disk, dir, part).await?;
-    while let Some(mut reader) = files.next().await? {
+    let mut files = Files::new(&**disk, dir, part, None).await?;
+    while let Some(file) = files.next().await? {
+        let Opened::Blocks(mut reader) = file else { unreachable!("without a plan no file is left") };
         let path = reader.path().to_owned();
         while let Some((offset, block)) = reader.next_block().await? {
             if block.len() > loader.store.config.segment_bytes {
@@ -230,8 +272,16 @@ impl<F: Fn(u32, &[u8]) -> bool> Loader<'_, F> {
 struct Files<'a> {
     disk: &'a dyn Disk,
     dir: &'a Path,
-    files: std::slice::Iter<'a, DeltaFile>,
-    next: Option<DeltaReader>,
+    files: std::iter::Enumerate<std::slice::Iter<'a, DeltaFile>>,
+    plan: Option<&'a Plan>,
+    next: Option<Opened<'a>>,
+}
+
+/// A file that is about to be read.
+enum Opened<'a> {
+    Blocks(DeltaReader),
+    /// By its index alone.
+    Index(&'a DeltaFile, IndexReader),
 }
 
 impl<'a> Files<'a> {
@@ -239,22 +289,28 @@ impl<'a> Files<'a> {
         disk: &'a dyn Disk,
         dir: &'a Path,
         part: &'a StoreSnapshot,
+        plan: Option<&'a Plan>,
     ) -> Result<Files<'a>, StoreError> {
-        let mut files = Files { disk, dir, files: part.files.iter(), next: None };
+        let listed = part.files.iter().enumerate();
+        let mut files = Files { disk, dir, files: listed, plan, next: None };
         files.open_next().await?;
         Ok(files)
     }
 
-    async fn next(&mut self) -> Result<Option<DeltaReader>, StoreError> {
+    async fn next(&mut self) -> Result<Option<Opened<'a>>, StoreError> {
         let reader = self.next.take();
         self.open_next().await?;
         Ok(reader)
     }
 
     async fn open_next(&mut self) -> Result<(), StoreError> {
-        if let Some(file) = self.files.next() {
-            self.next = Some(DeltaReader::open(self.disk, self.dir, file).await?);
+        let Some((number, file)) = self.files.next() else { return Ok(()) };
+        if let Some(index) = self.plan.and_then(|plan| plan.index_of(number, file)) {
+            let opened = IndexReader::open(self.disk, self.dir, file, index).await?;
+            self.next = Some(Opened::Index(file, opened));
+            return Ok(());
         }
+        self.next = Some(Opened::Blocks(DeltaReader::open(self.disk, self.dir, file).await?));
         Ok(())
     }
 }
@@ -284,7 +340,7 @@ pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
             format!("{:?} is not the name of a file; the manifest was tampered with", file.name),
         ));
     }
-    if part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.bytes)).is_none() {
+    if part.files.iter().try_fold(0_u64, |sum, file| sum.checked_add(file.file_bytes())).is_none() {
         return Err(refused(
             part,
             "its files are longer than any disk; the manifest was tampered with".into(),
@@ -304,7 +360,7 @@ pub(crate) fn check(part: &StoreSnapshot) -> Result<(), StoreError> {
     Ok(())
 }
 
-fn refused(part: &StoreSnapshot, reason: String) -> StoreError {
+pub(super) fn refused(part: &StoreSnapshot, reason: String) -> StoreError {
     StoreError::Refused { store: part.name.clone(), reason }
 }
 

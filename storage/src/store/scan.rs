@@ -47,7 +47,7 @@ const AHEAD: usize = 4;
 ///         ScanStep::More => {} // Other work may be done here.
 ///         ScanStep::Fetch => {
 ///             for read in store.take_reads() {
-///                 store.admit(block_on(reader.perform(&read))?);
+///                 store.admit(block_on(reader.perform(&read))?)?;
 ///             }
 ///         }
 ///     }
@@ -69,6 +69,20 @@ pub struct Scan {
     block: u32,
     /// The next record, in bytes from the segment's start; 0 before the first of the block.
     record: u32,
+    /// Whether segments are passed over that a restore has left on disk.
+    passes_over: bool,
+}
+
+impl Scan {
+    /// Of what was read since the restore.
+    pub(super) fn of_what_was_read() -> Scan {
+        Scan { passes_over: true, ..Scan::default() }
+    }
+
+    /// On to the beginning of a segment.
+    fn go_to(&mut self, sequence: u64) {
+        *self = Scan { sequence, block: 0, record: 0, ..*self };
+    }
 }
 
 /// What a step of a scan has come to.
@@ -96,12 +110,12 @@ impl Store {
         self.scanning = Some(table);
         let mut left = limit.max(1);
         loop {
-            let Some((sequence, slot)) = self.next_share(table, scan.sequence) else {
+            let Some((sequence, slot)) = self.next_share(table, scan, scan.sequence) else {
                 self.end_scan();
                 return ScanStep::Done;
             };
             if scan.sequence != sequence {
-                *scan = Scan { sequence, block: 0, record: 0 };
+                scan.go_to(sequence);
                 self.fetch.release_before((sequence, 0));
             }
             let step = match self.log.segment(slot).evicted.is_some() {
@@ -109,7 +123,7 @@ impl Store {
                 false => self.scan_resident(table, slot, scan, &mut left, &mut visit),
             };
             match step {
-                ScanStep::Done => *scan = Scan { sequence: sequence + 1, block: 0, record: 0 },
+                ScanStep::Done => scan.go_to(sequence + 1),
                 other => return other,
             }
         }
@@ -122,9 +136,10 @@ impl Store {
     }
 
     /// The next segment with live records of a table.
-    fn next_share(&self, table: TableId, from: u64) -> Option<(u64, u32)> {
+    fn next_share(&self, table: TableId, scan: &Scan, from: u64) -> Option<(u64, u32)> {
         let shares = &self.table_ref(table).shares;
-        self.log.segments_from(from).find(|(_, slot)| shares.of(*slot) > 0)
+        let visited = |slot: u32| !(scan.passes_over && self.log.is_unread(slot));
+        self.log.segments_from(from).find(|(_, slot)| shares.of(*slot) > 0 && visited(*slot))
     }
 
     fn scan_resident(
@@ -203,7 +218,7 @@ impl Store {
         let mut needed = true;
         for _ in 0..AHEAD {
             if at >= self.log.segment(slot).end || self.log.segment(slot).evicted.is_none() {
-                let Some((next, of)) = self.next_share(table, sequence + 1) else { return };
+                let Some((next, of)) = self.next_share(table, scan, sequence + 1) else { return };
                 (sequence, slot, at) = (next, of, 0);
                 needed = false;
             }
@@ -229,9 +244,18 @@ impl Store {
         &mut self,
         reader: &Reader,
         table: TableId,
+        visit: impl FnMut(&[u8], &[u8]),
+    ) -> Result<(), StoreError> {
+        self.visit(Scan::default(), reader, table, visit).await
+    }
+
+    pub(super) async fn visit(
+        &mut self,
+        mut scan: Scan,
+        reader: &Reader,
+        table: TableId,
         mut visit: impl FnMut(&[u8], &[u8]),
     ) -> Result<(), StoreError> {
-        let mut scan = Scan::default();
         loop {
             match self.scan(table, &mut scan, 4096, &mut visit) {
                 ScanStep::Done => return Ok(()),
@@ -241,14 +265,15 @@ impl Store {
         }
     }
 
-    /// Performs the reads that wait, and admits them.
+    /// Performs the reads that wait, many at a time, and admits them.
     pub(super) async fn perform_reads(&mut self, reader: &Reader) -> Result<(), StoreError> {
-        for read in self.take_reads() {
-            match reader.perform(&read).await {
-                Ok(fetched) => self.admit(fetched),
-                Err(error) => self.refuse(&read, error)?,
+        let mut result = Ok(());
+        for (read, outcome) in reader.perform_all(self.take_reads()).await {
+            match outcome {
+                Ok(fetched) => result = result.and(self.admit(fetched)),
+                Err(error) => result = result.and(self.refuse(&read, error)),
             }
         }
-        Ok(())
+        result
     }
 }

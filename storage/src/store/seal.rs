@@ -77,7 +77,8 @@ impl Store {
         let folded_from = if ahead.is_some() { NONE_FOLDED } else { self.fold(&mut ranges) };
         let snapshot = self.snapshot(epoch, folded_from);
         let ranges = Rc::new(ranges);
-        let sealed = Sealed::new(snapshot, ranges.clone(), ahead.clone());
+        let seed = self.config.budget.map(|_| self.seed);
+        let sealed = Sealed::new(snapshot, ranges.clone(), ahead.clone(), seed);
         self.in_flight = Some(InFlight { epoch, ranges, own_from, folded_from, ahead });
         sealed
     }
@@ -114,7 +115,7 @@ impl Store {
             self.log.pending.remove(*at);
             self.log.count_durable(at.0, range.end - at.1);
         }
-        self.written_bytes += file.bytes;
+        self.written_bytes += file.file_bytes();
         let spans = spans(counted(repeated).chain(counted(&flight.ranges)));
         self.add_file(file.clone(), spans);
     }

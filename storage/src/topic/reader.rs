@@ -113,7 +113,7 @@ impl TopicReader {
     /// If the disk refuses; if something that had been durable is damaged, by the name of the file and the place in
     /// it; or [`TopicError::OutOfRange`] if retention has overtaken the cursor.
     pub async fn next(&mut self, cursor: &mut Cursor) -> Result<Option<Records>, TopicError> {
-        let (mut fresh, mut doubted, mut decided) = (false, false, false);
+        let (mut read, mut listed, mut doubted, mut decided) = (false, false, false, false);
         loop {
             if cursor.segment.is_none() && !self.locate(cursor).await? {
                 return Ok(None);
@@ -138,10 +138,17 @@ impl TopicReader {
                     }
                 },
                 Ok(Ahead::Over) => cursor.segment = None,
-                // The chunk may be older than the file, and the segment may not be the last any more.
-                Ok(Ahead::Tail) if !fresh => {
-                    fresh = true;
-                    self.renew(cursor).await?;
+                // The chunk may be older than the file.
+                Ok(Ahead::Tail) if !read => {
+                    read = true;
+                    segment.window.refresh();
+                }
+                // The segment may not be the last any more.
+                Ok(Ahead::Tail) if !listed => {
+                    listed = true;
+                    if !self.renew(cursor).await? {
+                        return Ok(None);
+                    }
                 }
                 Ok(Ahead::Tail) => return Ok(None),
                 // So may the chunk of what seems damaged; and a directory that changes while it is listed may be
@@ -177,17 +184,22 @@ impl TopicReader {
         cursor.offset < start && !planted!(trimmed_passes_for_committed)
     }
 
-    /// Looks at the tail again: at what was written since, and whether another segment goes on.
-    async fn renew(&mut self, cursor: &mut Cursor) -> Result<(), TopicError> {
+    /// Lists the segments again. If another one goes on, or the cursor's is gone, this one is to be read anew up to
+    /// where it counts; otherwise false.
+    async fn renew(&mut self, cursor: &mut Cursor) -> Result<bool, TopicError> {
         let listing = self.list(cursor.partition).await?;
-        let Some(segment) = &mut cursor.segment else { return Ok(()) };
+        let Some(segment) = &mut cursor.segment else { return Ok(true) };
         segment.window.refresh();
         match holding(&listing, cursor.offset) {
-            Some((name, limit)) if name == segment.name => segment.limit = limit,
+            Some((name, limit)) if name == segment.name => {
+                Ok(std::mem::replace(&mut segment.limit, limit) != limit)
+            }
             // Replaced, or removed.
-            _ => cursor.segment = None,
+            _ => {
+                cursor.segment = None;
+                Ok(true)
+            }
         }
-        Ok(())
     }
 
     /// Finds the segment and the place of the cursor's offset. False if the partition has no segment yet.

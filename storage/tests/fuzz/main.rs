@@ -66,6 +66,11 @@ fn files_that_were_written_ahead_are_read_or_refused_whatever_they_hold() {
 }
 
 #[test]
+fn an_index_of_any_bytes_gives_out_no_value_that_is_not_there() {
+    holds("index", targets::index);
+}
+
+#[test]
 fn a_topic_of_any_files_is_read_and_recovered_or_refused() {
     holds("topic", targets::topic);
 }

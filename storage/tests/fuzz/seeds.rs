@@ -26,6 +26,11 @@ pub fn all() -> Vec<Seed> {
     seeds.push(("manifest", "whole".to_owned(), read(&dir.path().join("manifest"))));
     seeds.push(("manifest", "contents".to_owned(), b"{}".to_vec()));
     seeds.push(("snapshot", "fixture".to_owned(), read(&Path::new(FIXTURES).join("format-1/snapshot.json"))));
+    seeds.push((
+        "snapshot",
+        "indexed".to_owned(),
+        read(&Path::new(FIXTURES).join("indexed-1/snapshot.json")),
+    ));
     let files = files();
     for (name, (file, snapshot)) in ["values", "collections", "changes"].into_iter().zip(&files) {
         seeds.push(("snapshot", name.to_owned(), snapshot.clone()));
@@ -37,6 +42,10 @@ pub fn all() -> Vec<Seed> {
     for (name, mode) in [("together", 2), ("damaged-later", 2 | 4)] {
         let cut = u16::try_from(before.len()).expect("a small file");
         seeds.push(("spill", name.to_owned(), [&cut.to_le_bytes()[..], &[mode], &before, &behind].concat()));
+    }
+    let (sectors, file) = indexed();
+    for (name, mode) in [("raw", 0), ("healed", 1)] {
+        seeds.push(("index", name.to_owned(), [&[mode], &sectors.to_le_bytes()[..], &file].concat()));
     }
     for (name, healed) in [("raw", 0), ("healed", 8)] {
         seeds.push(("topic", name.to_owned(), topic(healed)));
@@ -76,6 +85,29 @@ fn files() -> Vec<(Vec<u8>, Vec<u8>)> {
         files.push((file, serde_json::to_vec(&part).expect("plain data")));
     }
     files
+}
+
+/// A file with an index, and how many sectors come before that: records, changes of them, removals.
+fn indexed() -> (u16, Vec<u8>) {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let small = StoreConfig { segment_bytes: 64 << 10, block_bytes: 4 << 10, ..StoreConfig::new("fuzz", 7) };
+    let mut store = Store::new(StoreConfig { budget: Some(1 << 20), ..small });
+    let tables = [false, true]
+        .map(|expires| store.create_table_of(u32::from(expires), 0, Layout { parts: false, expires }));
+    for n in 0..60_u64 {
+        let key = (n % 45).to_le_bytes();
+        let value = [&(1_500 + n).to_le_bytes()[..], &[n as u8; 500]].concat();
+        store.put(tables[n as usize % 2], stable_hash(&key), &key, &value).expect("it fits");
+        if n == 30 {
+            drop(store.seal(1));
+        }
+    }
+    (0..9_u64).for_each(|n| _ = store.remove(tables[0], stable_hash(&n.to_le_bytes()), &n.to_le_bytes()));
+    let part = block_on(store.seal(2).write(Rc::new(StdDisk), dir.path().into())).expect("the disk works");
+    let file = &part.files[0];
+    assert!(file.index.is_some(), "{file:?}");
+    let sectors = u16::try_from(file.bytes / 4096).expect("a small file");
+    (sectors, fs::read(dir.path().join(&file.name)).expect("it was written"))
 }
 
 /// Some that fit into their heads, and some that do not.

@@ -6,6 +6,7 @@ pub(super) mod larger;
 pub(super) mod memory;
 pub(super) mod overhead;
 pub(super) mod pause;
+pub(super) mod restart;
 
 use std::cell::Cell;
 use std::path::{Path, PathBuf};

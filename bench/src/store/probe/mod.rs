@@ -3,6 +3,7 @@
 pub(super) mod disk;
 pub(super) mod overhead;
 pub(super) mod pause;
+pub(super) mod restart;
 
 use std::path::Path;
 use std::rc::Rc;

@@ -94,5 +94,5 @@ fn all_files(manifest: &Manifest) -> BTreeMap<&str, &DeltaFile> {
 
 /// Bytes of files.
 fn bytes<'a>(files: impl IntoIterator<Item = &'a DeltaFile>) -> u64 {
-    files.into_iter().map(|file| file.bytes).sum()
+    files.into_iter().map(|file| file.file_bytes()).sum()
 }

@@ -34,7 +34,13 @@ pub fn run(dir: &Path, epoch: Option<u64>, output: &mut dyn Write) -> Outcome {
             writeln!(output, "  {} in {} files:", size(bytes(files.values().copied())), files.len())?;
         }
         for file in files.values() {
-            writeln!(output, "    {}  {}, since checkpoint {}", file.name, size(file.bytes), file.epoch)?;
+            writeln!(
+                output,
+                "    {}  {}, since checkpoint {}",
+                file.name,
+                size(file.file_bytes()),
+                file.epoch
+            )?;
         }
     }
     Ok(())

@@ -40,7 +40,7 @@ pub fn run(dir: &Path, epoch: Option<u64>, output: &mut dyn Write) -> Outcome {
                 writeln!(
                     output,
                     "ok       {name}: {}, {records} records in {blocks} blocks",
-                    size(file.bytes)
+                    size(file.file_bytes())
                 )?;
             }
             Err(error) => {

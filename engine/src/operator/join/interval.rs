@@ -7,6 +7,7 @@ use std::ops::RangeInclusive;
 use millstream_storage::planted;
 
 use crate::key::Key;
+use crate::operator::join::late::Late;
 use crate::operator::process::{Context, Declare, Process};
 use crate::state::Timeline;
 use crate::state::codec::StateValue;
@@ -127,6 +128,7 @@ impl<K, L, R> IntervalJoin<K, L, R> {
 pub(crate) struct Sides<L, R> {
     left: Timeline<L>,
     right: Timeline<R>,
+    late: Late<L, R>,
 }
 
 impl<L: StateValue, R: StateValue> Sides<L, R> {
@@ -148,16 +150,15 @@ where
     type State = Sides<L, R>;
 
     fn declare(&self, state: &mut Declare) -> Sides<L, R> {
-        Sides { left: state.timeline("left"), right: state.timeline("right") }
+        Sides { left: state.timeline("left"), right: state.timeline("right"), late: Late::declare(state) }
     }
 
     fn on_record(&mut self, record: Either<L, R>, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
         let IntervalJoin { within, lefts, rights, .. } = self;
         let (at, watermark) = (cx.time(), cx.watermark());
-        if at < watermark {
-            return;
-        }
         match record {
+            Either::Left(left) if at < watermark => cx.emit_late(&state.late.left, left),
+            Either::Right(right) if at < watermark => cx.emit_late(&state.late.right, right),
             Either::Left(left) => {
                 let (from, to) = (at.saturating_add(within.lo), at.saturating_add(within.hi));
                 let near = state.right.range(cx, still(within.right_gone(watermark), from, to));
@@ -200,3 +201,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -119,6 +119,13 @@ impl<P: Process> Context<'_, P> {
         self.sides.push(side.place, self.time, record);
     }
 
+    /// As [`Context::emit_to`], of a record that is too late: it counts as such in the job's metrics, whether anybody takes
+    /// it or not.
+    pub fn emit_late<T: Send + 'static>(&mut self, side: &Side<T>, record: T) {
+        *self.late += 1;
+        self.emit_to(side, record);
+    }
+
     /// Calls [`Process::on_timer`] for this key once the watermark has reached `at`; if it has already, when it
     /// next rises, or at once if it is just rising, that is, if a timer sets this one. Set twice, it is called once.
     ///

@@ -1,5 +1,6 @@
 //! One file: waiting to be opened, being read, or ended.
 
+use millstream_storage::planted;
 use serde::de::DeserializeOwned;
 
 use super::Limits;
@@ -72,7 +73,10 @@ impl<T: DeserializeOwned + 'static> Split<T> {
         let start = self.start.take().expect("a split is opened once");
         let parser: Box<dyn Parser<T>> = match format {
             Format::Ndjson => Box::new(Ndjson::new(limits.max_record)),
-            Format::Csv => Box::new(Csv::new(limits.max_record, self.position().header.as_deref())),
+            Format::Csv => {
+                let header = self.position().header.as_deref();
+                Box::new(Csv::new(limits.max_record, header.filter(|_| !planted!(header_forgotten))))
+            }
         };
         let at_beginning = matches!(start, Start::Fresh);
         let input = Input::open(cx, self.name(), start, limits.chunk);

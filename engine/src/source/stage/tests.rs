@@ -59,7 +59,7 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
     let mut stage = SourceStage::new(SourceParts {
         name: "uneven".to_owned(),
         reader: Box::new(Uneven { names, next: 1, given: false, asked }),
-        time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks }),
+        time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
         poison: Poison::Fail,
         main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
         dead: None,

@@ -8,7 +8,7 @@ use crate::reference::{self, Compute};
 use crate::state::StateValue;
 use crate::stream::chain::Chain;
 use crate::stream::two::two_inputs;
-use crate::stream::{Keyed, Stream};
+use crate::stream::{Keyed, ProcessResults};
 
 impl<K, L, C, F> Keyed<K, L, C, F>
 where
@@ -21,7 +21,8 @@ where
     /// pair is emitted when its second record comes, and carries the greater time of the two. The name is for ever: state
     /// is found by it.
     ///
-    /// A record that is behind the watermark is late: it is dropped.
+    /// A record that is behind the watermark is late: it goes to the side output [`late_left`](crate::join::late_left) or
+    /// [`late_right`](crate::join::late_right).
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -51,7 +52,7 @@ where
         name: &str,
         right: Keyed<K, R, D, G>,
         within: Within,
-    ) -> Stream<(L, R)>
+    ) -> ProcessResults<(L, R)>
     where
         R: StateValue + Clone + Send,
         D: Chain<Out = R>,
@@ -65,6 +66,6 @@ where
         });
         let (lo, hi) = within.bounds();
         let settings = [("within", format!("{lo} ms to {hi} ms"))];
-        inputs.process(name, "interval join", &settings, IntervalJoin::new(within), compute)
+        inputs.process(name, ("interval join", &settings), IntervalJoin::new(within), compute)
     }
 }

@@ -1,3 +1,8 @@
 //! Joining two keyed streams.
 
+mod append;
 mod interval;
+mod lookup;
+mod table;
+mod temporal;
+mod window;

@@ -21,8 +21,8 @@ use crate::operator::window::ahead::Ahead;
 use crate::operator::window::{Tumbling, Windowed};
 use crate::reference::{self, Compute};
 use crate::stage::OpenContext;
-use crate::state::codec::StateValue;
-use crate::state::restore::{open_store, visit_table};
+use crate::state::codec::{self, StateValue};
+use crate::state::restore::{check_table, open_store, visit_table};
 use crate::state::schema::{self, StateTypes};
 use crate::stream::chain::{Chain, Identity};
 use crate::stream::seeds::OperatorSpec;
@@ -291,6 +291,11 @@ where
     let (mut queued, mut result) = (Vec::new(), Ok(()));
     let tables: Vec<_> = store.tables(ACCUMULATORS).map(|(_, table)| table).collect();
     for table in tables {
+        if !W::QUEUES {
+            // What the restore has left on disk is checked when it is read.
+            check_table(cx, store, table, |_, value| codec::check::<A::Acc>(value)).await?;
+            continue;
+        }
         let visit = |key: &[u8], value: &[u8]| {
             if result.is_ok() {
                 result = W::adopt(&mut queued, key, value);

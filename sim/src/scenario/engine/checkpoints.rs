@@ -22,8 +22,9 @@ pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
         let parts = manifest.steps.values().flat_map(|step| &step.parts);
         for file in parts.filter_map(|part| part.store.as_ref()).flat_map(|store| &store.files) {
             let found = data.iter().find(|entry| entry.name == file.name).map(|entry| entry.len);
-            if found != Some(file.bytes) {
-                let what = format!("{name} names {} of {} bytes, found {found:?}", file.name, file.bytes);
+            if found != Some(file.file_bytes()) {
+                let what =
+                    format!("{name} names {} of {} bytes, found {found:?}", file.name, file.file_bytes());
                 return Err(Finding::new(rule, what));
             }
         }

@@ -1,4 +1,4 @@
-//! From files of NDJSON through a window into files of NDJSON, all on the simulated disk.
+//! From files through a window into files of NDJSON, all on the simulated disk.
 
 use std::path::Path;
 
@@ -14,10 +14,10 @@ use serde::de::DeserializeOwned;
 
 use super::data::{Event, Row, Total, events};
 use super::expected::Expected;
+use super::formats::{Format, Packed, encode};
 use super::windows::Shape;
 use super::{Finding, Work};
 use crate::disk::DiskView;
-use crate::random::Random;
 use crate::world::World;
 
 const ROWS: &str = "output/rows";
@@ -26,6 +26,7 @@ const DEAD: &str = "output/dead";
 
 pub(super) struct Files {
     shape: Shape,
+    format: Format,
     read_size: usize,
     /// Lines that cannot be decoded, by file and line.
     bad: Vec<(String, u64)>,
@@ -38,15 +39,20 @@ pub(super) struct Files {
 
 impl Files {
     pub(super) fn new(world: &World) -> Files {
-        Files::draw(world, 0)
+        Files::draw(world, 0, false)
     }
 
     pub(super) fn poisoned(world: &World) -> Files {
-        Files::draw(world, 20)
+        Files::draw(world, 20, false)
     }
 
-    /// `poison` lines of a hundred cannot be decoded.
-    fn draw(world: &World, poison: u64) -> Files {
+    /// NDJSON or CSV, each file plain or compressed.
+    pub(super) fn formatted(world: &World) -> Files {
+        Files::draw(world, 5, true)
+    }
+
+    /// `poison` lines of a hundred cannot be decoded. All is plain NDJSON, if not of several `formats`.
+    fn draw(world: &World, poison: u64, formats: bool) -> Files {
         let mut random = world.streams().stream("workload");
         let mut shape = Shape::draw(&mut random);
         let count = *random.pick(&[1, 1, 1, 3, 6]);
@@ -62,13 +68,17 @@ impl Files {
             events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
         }
         let mut bad = Vec::new();
+        let format = if formats && random.coin() { Format::Csv } else { Format::Ndjson };
         for (k, events) in inputs.iter().enumerate() {
-            let path = format!("input/{k}.ndjson");
-            let bytes = encode(&mut random, &path, events, poison, &mut bad);
+            let packed = if formats { Packed::draw(&mut random) } else { Packed::Plain };
+            let path = format!("input/{k}.lines{}", packed.suffix(&mut random));
+            let bytes = encode(&mut random, format, &path, events, poison, &mut bad);
+            let bytes = packed.pack(&mut random, &bytes);
             world.disk().install(&path, bytes).expect("a new disk is empty");
         }
         let mut work = Files {
             shape,
+            format,
             read_size: 64 + random.magnitude(4096) as usize,
             dead_letters: poison > 0 && random.coin(),
             expected_rows: Expected::new("rows", Row::name, Vec::new()),
@@ -84,36 +94,13 @@ impl Files {
     }
 }
 
-/// A record without its fields, no JSON, and JSON of another kind.
-const BAD_LINES: [&str; 3] = ["{\"id\":1}\n", "nonsense\n", "[]\n"];
-
-/// The lines of a file, with bad ones among them.
-fn encode(
-    random: &mut Random,
-    path: &str,
-    events: &[Event],
-    poison: u64,
-    bad: &mut Vec<(String, u64)>,
-) -> Vec<u8> {
-    let (mut bytes, mut line) = (Vec::new(), 0);
-    for event in events {
-        while random.below(100) < poison {
-            line += 1;
-            bad.push((path.to_owned(), line));
-            bytes.extend_from_slice(random.pick(&BAD_LINES).as_bytes());
-        }
-        line += 1;
-        serde_json::to_writer(&mut bytes, event).expect("an event is plain data");
-        bytes.push(b'\n');
-    }
-    bytes
-}
-
 impl Work for Files {
     fn job(&self) -> Job {
         let job = Job::new("files");
+        let input = files(["input"]).read_size(self.read_size).poison(Poison::Skip);
+        let input = if self.format == Format::Csv { input.csv() } else { input };
         let events = job
-            .source("events", files(["input"]).read_size(self.read_size).poison(Poison::Skip))
+            .source("events", input)
             .event_time(|event: &Event| event.time, Watermarks::bounded(self.shape.bound));
         if self.dead_letters {
             events.dead_letters().sink("dead", ndjson_dir(DEAD));

@@ -1,11 +1,15 @@
 //! The shipped engine, killed and restarted under faults until its job is done, with what it put out compared to
 //! the reference interpreter's answer after every process.
 
+mod alarms;
 mod beyond;
 mod checkpoints;
+mod connected;
 mod data;
 mod expected;
 mod files;
+mod formats;
+mod joins;
 mod kinds;
 mod larger;
 mod process;
@@ -258,8 +262,15 @@ pub fn scenarios() -> Vec<Scenario> {
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
+        of("connected", "two streams and a broadcast one, side outputs and partitioners", |world| {
+            connected::Connected::new(world)
+        }),
         of("files", "from files through a window into files", |world| files::Files::new(world)),
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
+        of("formats", "from files of NDJSON and CSV, plain and compressed", |world| {
+            files::Files::formatted(world)
+        }),
+        of("alarms", "timers that wait for the clock, which jumps", |world| alarms::Alarms::new(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
         of("crowded", "all kinds of state, larger than memory", |world| kinds::Kinds::crowded(world)),
         of("rescale", "a window and a process, on another number of cores each time", |world| {
@@ -267,6 +278,9 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)
+        }),
+        of("joins", "joins of two streams, and the ready steps, out of order", |world| {
+            joins::Joins::new(world)
         }),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         beyond::scenario(),

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use millstream::job::Job;
 use millstream::reference::Inputs;
-use millstream::source::watermarks::Watermarks;
-use millstream::time::millis;
+use millstream::source::watermarks::{WatermarkGenerator, Watermarks};
+use millstream::time::{Timestamp, millis};
 use millstream::window::Tumbling;
 
 use super::data::{Event, Row, Total, events, feed, outside};
@@ -39,8 +39,21 @@ impl Shape {
     }
 }
 
+/// The usual watermarks by a generator of its own, that says what it knows of one record at a time.
+#[derive(Clone)]
+struct Bounded {
+    bound: Duration,
+}
+
+impl<T> WatermarkGenerator<T> for Bounded {
+    fn on_record(&mut self, _: &T, time: Timestamp) -> Option<Timestamp> {
+        Some(time - self.bound.as_millis() as i64 - 1)
+    }
+}
+
 pub(super) struct Windows {
     shape: Shape,
+    own_marks: bool,
     feed: Feed<Event>,
     rows: Collected<Row<[u64; 3]>>,
     late: Collected<Event>,
@@ -60,6 +73,7 @@ impl Windows {
             late: Collected::new(outside(&mut random)),
             expected_rows: Expected::new("rows", Row::name, Vec::new()),
             expected_late: Expected::new("late", Event::name, Vec::new()),
+            own_marks: random.below(3) == 0,
         };
         let inputs = Inputs::new().with("events", move || vec![events.clone()]);
         let job = work.job();
@@ -72,9 +86,12 @@ impl Windows {
 impl Work for Windows {
     fn job(&self) -> Job {
         let job = Job::new("windows");
-        let totals = job
-            .source("events", self.feed.clone())
-            .event_time(|event| event.time, Watermarks::bounded(self.shape.bound))
+        let (events, bound) = (job.source("events", self.feed.clone()), self.shape.bound);
+        let events = match self.own_marks {
+            false => events.event_time(|event| event.time, Watermarks::bounded(bound)),
+            true => events.event_time(|event| event.time, Watermarks::custom(Bounded { bound })),
+        };
+        let totals = events
             .filter(|event| event.value % 7 != 0)
             .map(|event| Event { value: event.value * 2, ..event })
             .key_by(|event| event.key)

@@ -77,7 +77,7 @@ impl Keeper {
     pub(super) fn collect(&mut self) -> Result<(), Stop> {
         for (read, outcome) in self.mail.read.take() {
             match outcome {
-                Ok(fetched) => self.store.admit(fetched),
+                Ok(fetched) => self.store.admit(fetched)?,
                 Err(error) => match self.store.refuse(&read, error) {
                     Err(StoreError::Io { source, .. }) if source.raw_os_error() == Some(24) => {}
                     other => other?,

@@ -67,6 +67,8 @@ pub(super) struct Ledger {
     pub stamps: u64,
     /// Processes that were started.
     pub processes: u64,
+    /// Stores that were restored without reading all of their records.
+    pub lazy: u64,
     /// Operations on the stores.
     pub operations: u64,
     pub broken: Option<String>,

@@ -58,6 +58,7 @@ impl Session {
         shared: Shared,
         plan: Plan,
         random: Random,
+        rotten: bool,
     ) -> Result<Session, Stop> {
         let disk = host.disk();
         let complete = checkpoint::latest(&*disk).await?;
@@ -80,11 +81,20 @@ impl Session {
             };
             let mut store = match &complete {
                 None => Store::new(config),
+                // On as many stores as before each part is one's own.
+                Some(manifest) if manifest.parts.len() as u64 == plan.cores => {
+                    let part = &manifest.parts[core as usize];
+                    Store::restore_whole(disk.clone(), DATA.as_ref(), config, part).await?
+                }
                 Some(manifest) => {
                     let owns = |_: u32, key: &[u8]| stable_hash(key) % plan.cores == core;
                     Store::restore(disk.clone(), DATA.as_ref(), config, &manifest.parts, owns).await?
                 }
             };
+            if let Some(damage) = store.damaged_indexes().first().filter(|_| !rotten) {
+                return Err(Stop::Wrong(format!("an index is not whole: {damage}")));
+            }
+            shared.get().lazy += u64::from(store.leaves_unread());
             store.set_clock(model.clock);
             keepers.push(Keeper::new(host.clone(), DATA.into(), store, plan.budget));
         }

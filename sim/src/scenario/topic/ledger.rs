@@ -34,6 +34,8 @@ pub(super) struct Ledger {
     places: BTreeMap<(u32, u64), u64>,
     /// Acknowledged records of no transaction, with their places.
     acknowledged: BTreeSet<(u32, u64)>,
+    /// Places of records that a reader was given.
+    shown: BTreeSet<(u32, u64)>,
     pub(super) transactions: BTreeMap<u64, Fate>,
     /// The records of each transaction, where they were to go.
     parts: BTreeMap<u64, BTreeMap<(u32, u64), u64>>,
@@ -107,16 +109,20 @@ impl Ledger {
             self.complain(format!("record {id} of transaction {of} was read, which is {fate:?}"));
         }
         self.place(partition, offset, id);
+        self.shown.insert((partition, offset));
         Some(id)
     }
 
-    /// All that can be read, after everything is decided: every acknowledged record from `starts` on is among it, and
-    /// of each transaction all or nothing.
+    /// All that can be read, after everything is decided: every acknowledged record from `starts` on is among it, every
+    /// one that was read, and of each transaction all or nothing.
     pub(super) fn audit(&mut self, seen: &BTreeMap<(u32, u64), u64>, starts: &[u64]) {
         let left = |(partition, offset): &(u32, u64)| *offset >= starts[*partition as usize];
         let gone = |place: &&(u32, u64)| left(place) && !seen.contains_key(place);
         if let Some(place) = self.acknowledged.iter().find(gone) {
             self.complain(format!("the acknowledged record at {place:?} is gone"));
+        }
+        if let Some(place) = self.shown.iter().find(gone) {
+            self.complain(format!("the record at {place:?} was read, and is gone"));
         }
         for (of, fate) in self.transactions.clone() {
             let places = self.parts.get(&of).into_iter().flatten().filter(|(place, _)| left(place));

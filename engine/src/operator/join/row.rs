@@ -1,0 +1,52 @@
+//! Rows as keys of maps: a bag of rows is a map from each to how often it is there.
+
+use rkyv::util::AlignedVec;
+
+use crate::error::{Error, ErrorKind};
+use crate::key::{Key, KeyBuf};
+use crate::operator::process::{Context, Process};
+use crate::state::codec::{self, StateValue};
+
+/// A row by its archive. Rows are equal if their archives are.
+#[derive(Clone)]
+pub(crate) struct RowKey<T>(pub T);
+
+impl<T: StateValue> RowKey<T> {
+    fn archive(&self) -> AlignedVec {
+        let mut bytes = AlignedVec::new();
+        codec::encode(&self.0, &mut bytes);
+        bytes
+    }
+}
+
+impl<T: StateValue> PartialEq for RowKey<T> {
+    fn eq(&self, other: &RowKey<T>) -> bool {
+        self.archive()[..] == other.archive()[..]
+    }
+}
+
+impl<T: StateValue> Eq for RowKey<T> {}
+
+impl<T: StateValue + Clone + Send> Key for RowKey<T> {
+    fn write(&self, out: &mut KeyBuf) {
+        let bytes = self.archive();
+        u32::try_from(bytes.len()).expect("rows are shorter than 4 GiB").write(out);
+        out.extend_from_slice(&bytes);
+    }
+
+    fn read(input: &mut &[u8]) -> Option<RowKey<T>> {
+        let len = u32::read(input)? as usize;
+        let (row, rest) = input.split_at_checked(len)?;
+        // Map keys are not checked as rows when they are restored: so they are whenever they are read.
+        codec::check::<T>(row).ok()?;
+        *input = rest;
+        Some(RowKey(codec::decode(row)))
+    }
+}
+
+/// Ends the job: its input is no changelog.
+pub(crate) fn unknown_row<P: Process>(cx: &mut Context<'_, P>) {
+    let message = "a row is taken back that is not there; is the input a changelog, and partitioned so that the changes \
+                   of a row stay in order?";
+    cx.note(Err(Error::new(ErrorKind::User, message)));
+}

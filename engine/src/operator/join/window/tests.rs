@@ -1,0 +1,82 @@
+//! The window join with its two inputs interleaved at will.
+
+use crate::operator::join::shape::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi, Shape};
+use crate::operator::join::testing::{Ran, run};
+use crate::operator::join::window::{Paired, WindowJoin};
+use crate::operator::window::{Tumbling, Windowed};
+use crate::reference::Event;
+use crate::stream::Either;
+use crate::time::{Timestamp, millis};
+
+type Input = Event<Either<i64, i64>>;
+
+fn left(at: Timestamp) -> Input {
+    Event::Record(at, Either::Left(at))
+}
+
+fn right(at: Timestamp) -> Input {
+    Event::Record(at, Either::Right(at))
+}
+
+fn joined<S: Shape<i64, i64>>(
+    shape: S,
+    lateness: u64,
+    input: Vec<Input>,
+) -> Ran<Windowed<u8, S::Out>, i64, i64> {
+    let windows = Tumbling::of(millis(10)).allow_late(millis(lateness));
+    run(&WindowJoin::<u8, i64, i64, _>::new(windows, Paired(shape)), input)
+}
+
+fn values<S: Shape<i64, i64>>(shape: S, input: Vec<Input>) -> Vec<S::Out> {
+    joined(shape, 0, input).out.into_iter().map(|(_, w)| w.value).collect()
+}
+
+/// Two windows with records on both sides, one with left ones only and one with right ones only.
+fn input() -> Vec<Input> {
+    vec![left(1), right(5), left(3), left(12), right(-4), right(20), left(29), Event::Watermark(100)]
+}
+
+#[test]
+fn rule_24_all_kinds_of_joins_are_made_per_window() {
+    assert_eq!(values(Inner, input()), [(1, 5), (3, 5), (29, 20)]);
+    assert_eq!(values(LeftOuter, input()), [(1, Some(5)), (3, Some(5)), (12, None), (29, Some(20))]);
+    assert_eq!(values(RightOuter, input()), [(None, -4), (Some(1), 5), (Some(3), 5), (Some(29), 20)]);
+    assert_eq!(
+        values(FullOuter, input()),
+        [(None, Some(-4)), (Some(1), Some(5)), (Some(3), Some(5)), (Some(12), None), (Some(29), Some(20)),]
+    );
+    assert_eq!(values(Semi, input()), [1, 3, 29]);
+    assert_eq!(values(Anti, input()), [12]);
+}
+
+#[test]
+fn rule_24_a_window_comes_when_the_watermark_passes_its_last_timestamp() {
+    let input = |watermark| vec![left(1), right(9), Event::Watermark(watermark)];
+    assert!(joined(Inner, 0, input(8)).out.is_empty());
+    let out = joined(Inner, 0, input(9)).out;
+    assert_eq!((out[0].0, out[0].1.window.start, out.len()), (9, 0, 1));
+}
+
+#[test]
+fn rule_24_a_record_is_late_when_its_window_is_cleaned_up() {
+    let input = || vec![left(1), Event::Watermark(11), right(9), Event::Watermark(12), right(8), left(8)];
+    let none = joined(Inner, 0, input());
+    assert_eq!((none.out.len(), none.late_left, none.late_right), (0, vec![8], vec![9, 8]));
+    let some = joined(Inner, 3, input());
+    let pairs: Vec<_> = some.out.iter().map(|(at, w)| (*at, w.value)).collect();
+    assert_eq!((pairs, some.late_left, some.late_right), (vec![(9, (1, 9))], vec![8], vec![8]));
+}
+
+#[test]
+fn rule_24_what_comes_within_the_lateness_makes_all_of_the_window_come_again() {
+    let input = vec![left(1), right(2), Event::Watermark(9), right(3), Event::Watermark(12)];
+    let pairs: Vec<_> = joined(Inner, 3, input).out.into_iter().map(|(_, w)| w.value).collect();
+    assert_eq!(pairs, [(1, 2), (1, 2), (1, 3)]);
+}
+
+#[test]
+fn a_clean_up_leaves_the_windows_behind_it() {
+    let input = vec![left(1), left(11), Event::Watermark(12), right(13), right(2), Event::Watermark(100)];
+    let pairs: Vec<_> = joined(Inner, 5, input).out.into_iter().map(|(_, w)| w.value).collect();
+    assert_eq!(pairs, [(1, 2), (11, 13)]);
+}

@@ -1,0 +1,110 @@
+//! One row per key: the first or the last.
+
+use std::marker::PhantomData;
+use std::rc::Rc;
+
+use crate::key::Key;
+use crate::operator::process::{Context, Declare, Process};
+use crate::reference::{self, Compute};
+use crate::state::{StateValue, Ttl, Value};
+use crate::stream::chain::Chain;
+use crate::stream::ready::expiring;
+use crate::stream::{Change, Keyed, Stream};
+use crate::time::Timestamp;
+
+/// Which record of a key is kept, by event time.
+///
+/// ```
+/// use millstream::prelude::*;
+/// assert_ne!(Keep::First, Keep::Last);
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// The earliest; among those of equal times the one that came first.
+    First,
+    /// The latest; among those of equal times the one that came last.
+    Last,
+}
+
+impl Keep {
+    /// Whether a record takes the place of one that came before it.
+    fn replaces(self, new: Timestamp, old: Timestamp) -> bool {
+        match self {
+            Keep::First => new < old,
+            Keep::Last => new >= old,
+        }
+    }
+}
+
+#[derive(Clone)]
+struct Deduplicate<K, T> {
+    keep: Keep,
+    ttl: Option<Ttl>,
+    of: PhantomData<fn() -> (K, T)>,
+}
+
+impl<K, T> Process for Deduplicate<K, T>
+where
+    K: Key,
+    T: Clone + Send + 'static,
+    (Timestamp, T): StateValue,
+{
+    type Key = K;
+    type In = T;
+    type Out = Change<T>;
+    type State = Value<(Timestamp, T)>;
+
+    fn declare(&self, state: &mut Declare) -> Self::State {
+        expiring!(state.value("row"), self.ttl)
+    }
+
+    fn on_record(&mut self, row: T, kept: &Self::State, cx: &mut Context<'_, Self>) {
+        let at = cx.time();
+        match kept.load(cx) {
+            Some((before, _)) if !self.keep.replaces(at, before) => return,
+            Some((_, before)) => {
+                cx.emit(Change::update_before(before));
+                cx.emit(Change::update_after(row.clone()));
+            }
+            None => cx.emit(Change::insert(row.clone())),
+        }
+        kept.set(cx, &(at, row));
+    }
+}
+
+impl<K, T, C, F> Keyed<K, T, C, F>
+where
+    K: Key,
+    T: Clone + Send + 'static,
+    C: Chain<Out = T>,
+    F: Fn(&T) -> K + Clone + Send + 'static,
+{
+    /// The first or the last record of each key by event time, as the changelog of a table with a row for each key. The
+    /// name is for ever: state is found by it.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, changes) = collect();
+    /// job.source("readings", from_vec(vec![(1, 'a', 20), (3, 'a', 22), (2, 'a', 21)]))
+    ///     .event_time(|reading| reading.0, Watermarks::bounded(secs(1)))
+    ///     .key_by(|reading| reading.1)
+    ///     .deduplicate("newest", Keep::Last)
+    ///     .map_rows(|reading| reading.2)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(changes.take(), [Change::insert(20), Change::update_before(20), Change::update_after(22)]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn deduplicate(self, name: &str, keep: Keep) -> Stream<Change<T>>
+    where
+        (Timestamp, T): StateValue,
+    {
+        let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
+        let stream = self.process(name, Deduplicate { keep, ttl, of: PhantomData });
+        let last = keep == Keep::Last;
+        let compute: Compute<Change<T>> =
+            Rc::new(move |inputs| reference::ready::deduplicate(up(inputs), &key, last));
+        stream.expecting(compute)
+    }
+}
