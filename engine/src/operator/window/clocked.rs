@@ -174,7 +174,8 @@ where
     }
 
     fn next_processing_time(&self) -> Option<Timestamp> {
-        self.first().map(|(end, _)| end)
+        // What has been due once stays so when the clock jumps back, or the input would be held until it is there again.
+        self.first().map(|(end, _)| if end <= self.clock { MIN_TIME } else { end })
     }
 
     fn store_ref(&self) -> Option<&Store> {

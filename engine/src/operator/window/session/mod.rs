@@ -17,6 +17,8 @@ pub(crate) use operator::SessionOperator;
 /// A record that comes between two sessions can join them; their accumulators are merged then. Whether a record is late
 /// is judged after it has joined what it touches: one that comes late still counts in a session that is open.
 ///
+/// The open sessions of a key lie together in the state store: their accumulators must fit one value of it.
+///
 /// ```
 /// use millstream::prelude::*;
 ///
