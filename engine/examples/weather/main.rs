@@ -21,7 +21,7 @@ use std::process::ExitCode;
 use clap::Parser;
 use millstream::prelude::*;
 
-use job::{Departure, Flight};
+use job::Flight;
 
 const DATA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/data");
 
@@ -75,7 +75,7 @@ fn run(options: Options) -> Result<(), Box<dyn Error>> {
         println!("{} records in {:.2?}, {} late", report.records_in, report.elapsed, late.take().len());
         return Ok(());
     };
-    let (out, late) = (ndjson_dir::<Departure>(dir.join("departures")), ndjson_dir(dir.join("late")));
+    let (out, late) = (ndjson_dir(dir.join("departures")), ndjson_dir(dir.join("late")));
     let config = config.checkpoints(dir.join("checkpoints"));
     let report = progress::watch(job::weather(flights, observations, bound, out, late).start(config)?)?;
     println!("{} records in {:.2?}, {} late", report.records_in, report.elapsed, report.late);
