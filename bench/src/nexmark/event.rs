@@ -4,12 +4,13 @@ use millstream::prelude::*;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-use super::texts::Texts;
+use super::texts::{ShortTexts, Texts};
 
 /// What happens in the auction house.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[expect(clippy::large_enum_variant, reason = "nearly all events are bids: the others lie apart")]
 pub enum Event {
-    /// Somebody registers. Seldom, so that it lies apart: events are as small as bids.
+    /// Somebody registers.
     Person(Box<Person>),
     /// Something is put up for auction.
     Auction(Box<Auction>),
@@ -61,7 +62,7 @@ pub struct Bid {
     /// When it was made.
     pub at: Timestamp,
     /// Channel, URL, padding.
-    pub texts: Texts<2>,
+    pub texts: ShortTexts,
 }
 
 impl Person {
@@ -224,7 +225,7 @@ impl Line<'_> {
     }
 
     fn bid(&self) -> Result<Bid, String> {
-        let texts = Texts::of(&[
+        let texts = ShortTexts::of([
             field("channel", self.channel.as_deref())?,
             field("url", self.url.as_deref())?,
             &self.extra,

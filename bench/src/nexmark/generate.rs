@@ -8,7 +8,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::event::{Auction, Bid, Event, Person};
-use super::texts::Texts;
+use super::texts::{ROOM, ShortTexts, Texts};
 
 /// Events of an epoch: the first is a person, the next three are auctions, the others bids.
 const EPOCH: u64 = 50;
@@ -117,13 +117,13 @@ impl Generate {
         };
         let Channel { text, name } = &self.channels[channel as usize];
         // As long as makes 100 bytes of the record, with its four numbers.
-        let mut letters = [0; 128];
         let extra = draw.about(100 - 32);
-        draw.letters(&mut letters[..extra.next_multiple_of(8)]);
-        let mut all = String::with_capacity(text.len() + extra);
-        all.push_str(text);
-        all.push_str(ascii(&letters[..extra]));
-        let texts = Texts::joined(all.into_boxed_str(), [*name, text.len() as u32]);
+        let mut bytes = [0; ROOM];
+        bytes[..text.len()].copy_from_slice(text.as_bytes());
+        // The last eight letters may be more than there must be; there is room.
+        draw.letters(&mut bytes[text.len()..][..extra.next_multiple_of(8)]);
+        let ends = [*name, text.len() as u32, (text.len() + extra) as u32];
+        let texts = ShortTexts::in_place(bytes, ends);
         Bid { auction: FIRST + auction, bidder: FIRST_BIDDER + bidder, price, at: self.at(n), texts }
     }
 

@@ -65,28 +65,40 @@ const FLINK: [(Query, f64); 22] = [
 /// If a job fails, or loses events.
 pub fn measure(plan: &Plan) -> Outcome<Report> {
     let generate = Generate::new(plan.seed, RATE);
-    let mut speeds = vec![Vec::new(); plan.queries.len()];
+    let mut runs = vec![Vec::new(); plan.queries.len()];
     let mut alone = Vec::new();
     for run in 1..=plan.repeat {
-        alone.push(generator_alone(plan, &generate) / 1e6);
-        for (query, speeds) in plan.queries.iter().zip(&mut speeds) {
+        alone.push(timed_run(plan, || Ok(generator_alone(plan, &generate)))?);
+        for (query, runs) in plan.queries.iter().zip(&mut runs) {
             eprint!("\rrun {run} of {}: {}    ", plan.repeat, query.name());
-            speeds.push(once(plan, *query, &generate)? / 1e6);
+            runs.push(timed_run(plan, || once(plan, *query, &generate))?);
         }
     }
     eprintln!();
-    Ok(report(plan, speeds, Spread::of(alone)))
+    Ok(report(plan, runs, alone))
 }
 
-fn report(plan: &Plan, speeds: Vec<Vec<f64>>, alone: Spread) -> Report {
-    let title = format!(
-        "nexmark: {} events, generator inside, {} cores (million events/s)",
-        grouped(plan.events),
-        plan.cores
-    );
-    let mut report = Report::new(title, &["query", "median", "range", "of the generator", "Flink", "ratio"]);
-    for (query, speeds) in plan.queries.iter().zip(speeds) {
-        let ours = Spread::of(speeds);
+/// One run.
+#[derive(Clone, Copy)]
+struct Run {
+    /// Million events per second.
+    speed: f64,
+    /// Processor time of all cores for an event, in nanoseconds.
+    cost: f64,
+}
+
+fn spread(runs: &[Run], of: impl Fn(&Run) -> f64) -> Spread {
+    Spread::of(runs.iter().map(of).collect())
+}
+
+fn report(plan: &Plan, runs: Vec<Vec<Run>>, alone: Vec<Run>) -> Report {
+    let (events, cores) = (grouped(plan.events), plan.cores);
+    let title = format!("nexmark: {events} events, generator inside, {cores} cores (million events/s)");
+    let columns = ["query", "median", "range", "CPU ns per event", "of the generator", "Flink", "ratio"];
+    let mut report = Report::new(title, &columns);
+    let (makes, costs) = (spread(&alone, |run| run.speed), spread(&alone, |run| run.cost).median);
+    for (query, runs) in plan.queries.iter().zip(runs) {
+        let ours = spread(&runs, |run| run.speed);
         let flink = FLINK.iter().find(|(other, _)| other == query).map(|(_, thousands)| thousands / 1e3);
         let or_dash =
             |value: Option<f64>, decimals| value.map_or(Cell::text("–"), |n| Cell::number(n, decimals));
@@ -94,17 +106,31 @@ fn report(plan: &Plan, speeds: Vec<Vec<f64>>, alone: Spread) -> Report {
             Cell::text(query.name()),
             Cell::number(ours.median, 2),
             ours.range(),
-            Cell::number(ours.median / alone.median, 2),
+            Cell::number(spread(&runs, |run| run.cost).median, 0),
+            Cell::number(ours.median / makes.median, 2),
             or_dash(flink, 3),
             or_dash(flink.map(|flink| ours.median / flink), 1),
         ]);
     }
-    let (median, min, max) = (alone.median, alone.min, alone.max);
+    let Spread { median, min, max } = makes;
     report.note(format!(
-        "The generator alone makes {median:.1} ({min:.1}–{max:.1}) million events/s on as many threads."
+        "The generator alone makes {median:.1} ({min:.1}–{max:.1}) million events/s on as many threads, {costs:.0} ns each."
     ));
     report.note("Flink: 2.2.1, SQL, state on the heap, parallelism 2, on a machine of two cores; not part of this run.");
     report
+}
+
+/// A run that tells its events per second, with the processor time that it took.
+fn timed_run(plan: &Plan, run: impl FnOnce() -> Outcome<f64>) -> Outcome<Run> {
+    let before = processor_time();
+    let speed = run()? / 1e6;
+    Ok(Run { speed, cost: (processor_time() - before) * 1e9 / plan.events as f64 })
+}
+
+/// Processor time of this process, in seconds.
+fn processor_time() -> f64 {
+    let time = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    time.tv_sec as f64 + time.tv_nsec as f64 / 1e9
 }
 
 /// Events per second of one run.
