@@ -65,6 +65,9 @@ pub struct ShardMetrics {
     pub most_state_bytes: Counter,
     /// Keyed state on disk instead of in memory, in bytes.
     pub evicted_bytes: Counter,
+    /// Files of state whose index was found damaged when the job was restored. They were read as a whole: nothing was lost
+    /// by it but time; but a disk that damages an index may damage more.
+    pub damaged_indexes: Counter,
 }
 
 /// The counters of a job.

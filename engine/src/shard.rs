@@ -103,6 +103,7 @@ impl Shard {
         metrics.state_bytes.set(used);
         metrics.most_state_bytes.set(metrics.most_state_bytes.get().max(used));
         metrics.evicted_bytes.set(of.iter().map(|(_, memory)| memory.evicted).sum());
+        metrics.damaged_indexes.set(of.iter().map(|(_, memory)| memory.damaged_indexes).sum());
         let Some(memory) = self.limits.memory else { return };
         // What has no limit takes what it takes; the others divide what is left, and are left half.
         let unlimited: u64 =

@@ -128,6 +128,8 @@ pub(crate) struct Memory {
     pub wanted: u64,
     /// What is on disk instead.
     pub evicted: u64,
+    /// Not in bytes: files whose index was found damaged when the state was restored.
+    pub damaged_indexes: u64,
 }
 
 /// What a stage gets when it is opened on its core.

@@ -33,7 +33,7 @@ pub struct FileContents {
 }
 
 /// Reads every byte of a delta file and checks it: its length, each block's checksum and place, the records' lengths; and,
-/// if it has an index, that this tells what the blocks hold.
+/// if it has an index that is not known to be damaged, that this tells what the blocks hold.
 ///
 /// ```
 /// use std::rc::Rc;
@@ -57,7 +57,7 @@ pub async fn verify(disk: &dyn Disk, dir: &Path, file: &DeltaFile) -> Result<Fil
     let mut reader = DeltaReader::open(disk, dir, file).await?;
     let path = reader.path().to_owned();
     let mut contents = FileContents::default();
-    let mut index = match file.index {
+    let mut index = match file.index.filter(|index| !index.damaged) {
         Some(index) => Some(Told::open(disk, dir, file, index).await?),
         None => None,
     };

@@ -114,6 +114,9 @@ pub struct FileIndex {
     pub bytes: u64,
     /// The seed of its second hashes. Indexes of different seeds say nothing about each other's keys.
     pub seed: u64,
+    /// Whether a restore has found it damaged: it is not read again.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }
 
 fn is_zero(part: &u32) -> bool {

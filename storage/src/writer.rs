@@ -198,8 +198,11 @@ impl Writer {
 
     fn delta_file(&self, name: String) -> DeltaFile {
         let Identity { store, epoch, offset, index, part } = self.next;
-        let of_index =
-            |index: &Index| FileIndex { bytes: index.next.offset - index.begins, seed: index.seed };
+        let of_index = |index: &Index| FileIndex {
+            bytes: index.next.offset - index.begins,
+            seed: index.seed,
+            damaged: false,
+        };
         let file_index = self.index.as_ref().map(of_index);
         DeltaFile { name, epoch, bytes: offset, blocks: index, store_id: store, part, index: file_index }
     }

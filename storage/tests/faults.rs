@@ -15,6 +15,8 @@ use millstream_storage::store::{Store, StoreConfig};
 enum Failing {
     WriteAfter(u32),
     Sync,
+    /// Reads from this byte on.
+    ReadFrom(u64),
     Nothing,
 }
 
@@ -57,7 +59,10 @@ impl File for FaultyFile {
         self.0.len()
     }
     fn read_at(&self, offset: u64, len: usize) -> Io<Vec<u8>> {
-        self.0.read_at(offset, len)
+        match self.1.get() {
+            Failing::ReadFrom(first) if offset >= first => refuse(io::ErrorKind::Other),
+            _ => self.0.read_at(offset, len),
+        }
     }
     fn write_at(&self, offset: u64, bytes: SharedBytes) -> Io<()> {
         match self.1.get() {
@@ -192,5 +197,29 @@ fn a_checkpoint_writes_what_was_being_written_ahead_when_that_fails() {
             let restored = restored.expect("nothing is damaged");
             assert_eq!(restored.len(restored.table(0, 0).expect("it was listed")), keys);
         }
+    }
+}
+
+#[test]
+fn an_index_that_cannot_be_read_is_not_taken_for_a_damaged_one() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let disk = FaultyDisk(Rc::new(Cell::new(Failing::Nothing)));
+    let small = StoreConfig { segment_bytes: 32 << 10, block_bytes: 4 << 10, ..StoreConfig::new("store", 1) };
+    let mut store = Store::new(StoreConfig { budget: Some(16 << 20), ..small.clone() });
+    let table = store.create_table(0, 0);
+    for n in 0..4_000_u32 {
+        store.put(table, stable_hash(&n.to_le_bytes()), &n.to_le_bytes(), &[7; 500]).expect("it fits");
+    }
+    let part = block_on(store.seal(1).write(Rc::new(disk.clone()), dir.path().to_owned()));
+    let part = part.expect("nothing fails yet");
+    let config = StoreConfig { budget: Some(512 << 10), after_epoch: Some(1), ..small };
+    let restore = || block_on(Store::restore_whole(Rc::new(disk.clone()), dir.path(), config.clone(), &part));
+    assert!(restore().expect("nothing fails yet").leaves_unread());
+    disk.0.set(Failing::ReadFrom(part.files[0].bytes));
+    match restore() {
+        Err(StoreError::Io { action: "read", path, .. }) => {
+            assert_eq!(path, dir.path().join(&part.files[0].name));
+        }
+        other => panic!("the disk has failed, not {:?}", other.map(|store| store.stats())),
     }
 }

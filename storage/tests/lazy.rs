@@ -240,6 +240,40 @@ fn any_damage_to_an_index_costs_nothing_but_time() {
     owner.check();
 }
 
+#[test]
+fn an_index_that_was_found_damaged_is_not_read_again() {
+    let (mut owner, mut part) = filled();
+    let (path, bytes, _) = indexed(&owner, &part).remove(0);
+    change(&path, |file| file[bytes + 100] ^= 1);
+    for damaged in [1, 0, 0] {
+        owner.restore(&part);
+        assert_eq!(owner.store.stats().damaged_indexes, damaged);
+        part = owner.checkpoint();
+        let marked = |part: &StoreSnapshot| {
+            let indexes = part.files.iter().filter_map(|file| Some((&file.name, file.index?.damaged)));
+            indexes.filter(|index| index.1).map(|index| owner.dir.path().join(index.0)).collect::<Vec<_>>()
+        };
+        assert_eq!(marked(&part), [path.clone()]);
+    }
+}
+
+#[test]
+fn what_is_known_of_blocks_on_disk_counts_as_memory() {
+    let (mut owner, part) = filled();
+    owner.restore(&part);
+    let besides_segments = |store: &Store| {
+        let stats = store.stats();
+        (stats.memory_bytes - stats.index_bytes - stats.read_bytes) % (32 << 10)
+    };
+    // Of each block where it starts, and a digest.
+    let blocks = owner.store.stats().evicted_bytes / SECTOR as u64;
+    let known = besides_segments(&owner.store);
+    assert!(blocks > 500 && known >= 6 * blocks * 9 / 10, "{known} bytes tell of {blocks} blocks");
+    owner.store.drop_table(owner.table);
+    owner.store.drop_table(owner.timers);
+    assert_eq!((owner.store.evicted_bytes(), besides_segments(&owner.store)), (0, 0));
+}
+
 /// The bug that all of these checks are against.
 #[cfg(feature = "planted")]
 #[test]

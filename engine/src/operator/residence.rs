@@ -206,6 +206,7 @@ impl<O: Operator> OperatorStage<O> {
             least: store.least_bytes(),
             wanted: store.wanted_bytes(),
             evicted: store.evicted_bytes(),
+            damaged_indexes: store.damaged_indexes().len() as u64,
         })
     }
 }

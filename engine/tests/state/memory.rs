@@ -1,7 +1,11 @@
 //! Collections under a limit of memory: a state of several times the limit gives the right answers within it.
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
 
+use millstream::metrics::Metrics;
 use millstream::prelude::*;
 use millstream::time::Timestamp;
 
@@ -104,4 +108,64 @@ fn collections_of_one_key_that_outgrow_the_memory_stop_the_job_and_name_the_step
     let error = job.run(config.checkpoint_every(millis(50))).expect_err("3 MB of one key do not fit");
     let text = error.to_string();
     assert!(text.contains("step `hoard`") && text.contains("memory"), "{text}");
+}
+
+/// Runs without end until something holds of the counters.
+fn run_until(dir: &Path, done: impl Fn(&Metrics) -> bool) -> Metrics {
+    let job = Job::new("many");
+    let (sink, _) = collect();
+    job.source("numbers", generator(1 << 40, |n| n))
+        .key_by(|n| n % 700)
+        .process("hoard", One)
+        .sink("none", sink);
+    let config = Config::new().cores(1).checkpoints(dir).memory_per_core(MEMORY);
+    let running = job.start(config.checkpoint_every(millis(20))).expect("the job starts");
+    let metrics = running.metrics().clone();
+    while !done(&metrics) && !running.is_over() {
+        std::thread::yield_now();
+    }
+    let over = running.is_over();
+    running.cancel();
+    let ended = running.wait();
+    assert!(!over, "it ended by itself: {:?}", ended.err());
+    metrics
+}
+
+/// Changes a byte of each index in a directory and those in it. Returns how many there are.
+fn damage_indexes(dir: &Path) -> u64 {
+    let entries =
+        fs::read_dir(dir).expect("it is there").map(|entry| entry.expect("it can be listed").path());
+    let damage = |path: PathBuf| {
+        if path.is_dir() {
+            return damage_indexes(&path);
+        }
+        let mut bytes = fs::read(&path).expect("it was written");
+        let index = bytes.chunks_mut(4096).find(|sector| sector.starts_with(b"MSidx"));
+        let damaged = index.map(|sector| sector[100] ^= 1).is_some();
+        fs::write(&path, bytes).expect("it can be written");
+        u64::from(damaged)
+    };
+    entries.map(damage).sum()
+}
+
+#[test]
+fn a_restore_that_finds_an_index_damaged_goes_on_and_counts_it() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let epoch = |metrics: &Metrics| metrics.job().last_epoch.get();
+    let evicted = |metrics: &Metrics| metrics.shards()[0].evicted_bytes.get();
+    let first_many = Cell::new(None);
+    let metrics = run_until(dir.path(), |metrics| {
+        if evicted(metrics) < 4 * MEMORY {
+            return false;
+        }
+        let since = first_many.get().unwrap_or(epoch(metrics));
+        first_many.set(Some(since));
+        epoch(metrics) >= since + 2
+    });
+    assert_eq!(metrics.shards()[0].damaged_indexes.get(), 0);
+    let (damaged, last) = (damage_indexes(dir.path()), epoch(&metrics));
+    assert!(damaged > 0, "there is no index");
+    let metrics = run_until(dir.path(), |metrics| epoch(metrics) > last);
+    let counted = metrics.shards()[0].damaged_indexes.get();
+    assert!((1..=damaged).contains(&counted), "{counted} of {damaged}");
 }

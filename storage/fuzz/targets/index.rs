@@ -27,7 +27,7 @@ pub fn index(data: &[u8]) {
     }
     let mut part = snapshot(&[(cut as u64, count)]);
     // A log's seed is at first the number of its store.
-    part.files[0].index = Some(FileIndex { bytes: (bytes.len() - cut) as u64, seed: STORE });
+    part.files[0].index = Some(FileIndex { bytes: (bytes.len() - cut) as u64, seed: STORE, damaged: false });
     let disk = MemoryDisk::default();
     disk.put(&Path::new(DIR).join(&part.files[0].name), bytes);
     let shared: Rc<dyn Disk> = Rc::new(disk.clone());

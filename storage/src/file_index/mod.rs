@@ -86,8 +86,3 @@ pub(crate) fn entries_of(block: &[u8], seed: u64, out: &mut Vec<u8>) -> Result<(
     }
     Ok(())
 }
-
-/// What is remembered of a block's entries until the block is read: 32 bits.
-pub(crate) fn digest(entries: &[u8]) -> u32 {
-    crc32fast::hash(entries)
-}

@@ -40,7 +40,7 @@ impl Log {
         let segment = self.segment_mut(slot);
         (segment.end, segment.durable) = (end, end);
         let sequence = segment.sequence;
-        segment.evicted.as_mut().expect("the tail is absent").add(start, block);
+        self.change_absent(slot, |evicted| evicted.add(start, block));
         (sequence, self.address(slot, start))
     }
 
@@ -57,16 +57,30 @@ impl Log {
     pub(crate) fn leave_absent(&mut self) {
         if self.is_tail_absent() {
             let old = std::mem::replace(&mut self.tail, super::Tail::none());
+            self.change_absent(old.slot, Evicted::shrink);
             self.release_if_dead(old.slot);
         }
     }
 
+    /// Changes what is known of an absent segment, and counts its memory.
+    fn change_absent(&mut self, slot: u32, change: impl FnOnce(&mut Evicted)) {
+        let evicted = self.segment_mut(slot).evicted.as_mut().expect("it is absent");
+        let before = evicted.bytes();
+        change(evicted);
+        let after = evicted.bytes();
+        self.evicted_places = self.evicted_places - before + after;
+    }
+
     fn open_absent(&mut self, rules: &Rc<Rules>) {
         let old = self.tail.slot;
+        if self.is_tail_absent() {
+            self.change_absent(old, Evicted::shrink);
+        }
         let slot = self.take_slot();
         let sequence = self.take_sequence();
         self.places[slot as usize] = Place { base: std::ptr::null_mut(), stamp: super::FROZEN };
         let evicted = Evicted::absent(rules.clone());
+        self.evicted_places += evicted.bytes();
         let segment = Segment { memory: None, evicted: Some(Box::new(evicted)), ..Segment::empty(sequence) };
         self.segments[slot as usize] = Some(segment);
         self.order.insert(sequence, slot);
@@ -81,6 +95,15 @@ impl Log {
 impl Evicted {
     fn absent(rules: Rc<Rules>) -> Evicted {
         Evicted { starts: Vec::new(), parts: Vec::new(), promised: Some((rules, Vec::new())) }
+    }
+
+    /// No block is going to be added.
+    fn shrink(&mut self) {
+        self.starts.shrink_to_fit();
+        self.parts.shrink_to_fit();
+        if let Some((_, promised)) = &mut self.promised {
+            promised.shrink_to_fit();
+        }
     }
 
     fn add(&mut self, start: u32, block: &Absent<'_>) {

@@ -57,6 +57,20 @@ pub(crate) struct Extent {
 }
 
 impl Evicted {
+    /// Of a segment whose blocks start there.
+    fn new(mut starts: Vec<u16>, mut parts: Vec<Part>) -> Evicted {
+        starts.shrink_to_fit();
+        parts.shrink_to_fit();
+        Evicted { starts, parts, promised: None }
+    }
+
+    /// Memory that it takes.
+    pub(super) fn bytes(&self) -> usize {
+        let promised = self.promised.as_ref().map_or(0, |(_, digests)| digests.capacity() * size_of::<u32>());
+        let starts = self.starts.capacity() * size_of::<u16>();
+        size_of::<Evicted>() + starts + self.parts.capacity() * size_of::<Part>() + promised
+    }
+
     /// The blocks from the one that holds a byte on, as many as fit into `most` bytes but at least one, and all in one
     /// file.
     fn extent(&self, at: u32, most: usize) -> Extent {
@@ -113,6 +127,11 @@ impl Log {
         self.evicted
     }
 
+    /// Memory of what is known of those, in bytes: where their blocks lie, and what these must hold.
+    pub(crate) fn evicted_places(&self) -> u64 {
+        self.evicted_places as u64
+    }
+
     /// The segments in memory, oldest first: sequence number and slot.
     pub(crate) fn resident(&self) -> impl DoubleEndedIterator<Item = (u64, u32)> {
         self.resident.iter().map(|sequence| (*sequence, self.order[sequence]))
@@ -158,10 +177,13 @@ impl Log {
         self.places[slot as usize] = Place { base: std::ptr::null_mut(), stamp: super::FROZEN };
         let segment = self.segment_mut(slot);
         let memory = segment.memory.take().expect("it is evictable");
-        segment.evicted = Some(Box::new(Evicted { starts, parts, promised: None }));
+        let evicted = Evicted::new(starts, parts);
+        let bytes = evicted.bytes();
+        segment.evicted = Some(Box::new(evicted));
         let sequence = segment.sequence;
         self.resident.remove(&sequence);
         self.evicted += 1;
+        self.evicted_places += bytes;
         self.keep_spare(memory);
     }
 

@@ -78,6 +78,8 @@ pub(crate) struct Log {
     resident: BTreeSet<u64>,
     /// How many are not.
     evicted: usize,
+    /// Bytes of what is known of those.
+    evicted_places: usize,
     next_sequence: u64,
     /// The number of seals, in the bits above a stamp's offset.
     generation: u64,
@@ -100,6 +102,7 @@ impl Log {
             order: BTreeMap::new(),
             resident: BTreeSet::new(),
             evicted: 0,
+            evicted_places: 0,
             next_sequence: 0,
             generation: 0,
             tail: Tail::none(),

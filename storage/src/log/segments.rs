@@ -141,7 +141,10 @@ impl Log {
         let segment = self.segments[slot as usize].take().expect("only live segments are freed");
         self.order.remove(&segment.sequence);
         self.resident.remove(&segment.sequence);
-        self.evicted -= usize::from(segment.evicted.is_some());
+        if let Some(evicted) = &segment.evicted {
+            self.evicted -= 1;
+            self.evicted_places -= evicted.bytes();
+        }
         self.pending.forget(segment.sequence);
         self.freed.push(segment.sequence);
         self.free.push(slot);

@@ -46,7 +46,7 @@ const LEAST: u64 = 4;
      for records: keys are always indexed in memory; allow more memory, or use more cores"
 )]
 pub struct OverBudget {
-    /// Memory of the indexes.
+    /// Memory of the indexes, and of what is known of evicted blocks.
     pub index: u64,
     /// Bytes of the states that are never evicted.
     pub pinned: u64,
@@ -61,7 +61,7 @@ impl Store {
         self.leave_room(self.headroom);
     }
 
-    /// Memory in use: segments, spare ones, indexes, and reads that are under way or held.
+    /// Memory in use: segments, spare ones, indexes, what is known of evicted blocks, and reads that are under way or held.
     pub fn memory_bytes(&self) -> u64 {
         self.log.memory_bytes() + self.fixed_bytes()
     }
@@ -73,7 +73,7 @@ impl Store {
 
     /// The least that the store can live with.
     pub fn least_bytes(&self) -> u64 {
-        self.index_bytes() + self.pinned_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
+        self.known_bytes() + self.pinned_bytes() + (LEAST + 4) * self.config.segment_bytes as u64
     }
 
     /// State on disk instead of in memory.
@@ -82,7 +82,12 @@ impl Store {
     }
 
     fn fixed_bytes(&self) -> u64 {
-        self.index_bytes() + self.fetch.bytes()
+        self.known_bytes() + self.fetch.bytes()
+    }
+
+    /// Memory of what tells where records are: of the indexes, and of what is known of evicted blocks.
+    fn known_bytes(&self) -> u64 {
+        self.index_bytes() + self.log.evicted_places()
     }
 
     /// Memory of the indexes, at a cost per table.
@@ -183,7 +188,7 @@ impl Store {
     /// If not: no waiting helps.
     pub fn check_budget(&self) -> Result<(), OverBudget> {
         let Some(budget) = self.config.budget else { return Ok(()) };
-        let (index, pinned) = (self.index_bytes(), self.pinned_bytes());
+        let (index, pinned) = (self.known_bytes(), self.pinned_bytes());
         let least = index + pinned + LEAST * self.config.segment_bytes as u64;
         if least > budget { Err(OverBudget { index, pinned, budget }) } else { Ok(()) }
     }

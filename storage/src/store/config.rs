@@ -73,7 +73,7 @@ pub struct StoreStats {
     pub tables: u64,
     /// Keys in all tables.
     pub keys: u64,
-    /// Memory of segments and indexes together.
+    /// Memory of segments, indexes, reads, and of what is known of evicted blocks, together.
     pub memory_bytes: u64,
     /// Memory of the indexes.
     pub index_bytes: u64,

@@ -82,6 +82,14 @@ impl Files {
         Some(newest.file.clone())
     }
 
+    /// The index of the newest file is not to be read again.
+    pub(super) fn mark_index_damaged(&mut self) {
+        let newest = self.live.last_mut().map(|live| Rc::make_mut(&mut live.file));
+        if let Some(index) = newest.and_then(|file| file.index.as_mut()) {
+            index.damaged = true;
+        }
+    }
+
     /// All is known of the newest file; it goes if nothing of it lives.
     pub(super) fn end(&mut self) {
         if let Some(newest) = self.live.last_mut() {

@@ -14,7 +14,6 @@ use crate::delta::DeltaReader;
 use crate::disk::Disk;
 use crate::error::StoreError;
 use crate::file_index::check::Rules;
-use crate::file_index::digest;
 use crate::file_index::read::{Group, IndexReader};
 use crate::log::absent::Absent;
 use crate::planted;
@@ -51,7 +50,7 @@ impl Plan {
     /// The index of the file of this number, if it is to be left.
     pub(super) fn index_of(&self, number: usize, file: &DeltaFile) -> Option<FileIndex> {
         let known = |index: &FileIndex| index.seed == self.seed || planted!(index_seed_not_kept);
-        file.index.filter(|index| number < self.older && known(index))
+        file.index.filter(|index| number < self.older && !index.damaged && known(index))
     }
 }
 
@@ -75,14 +74,16 @@ pub(super) async fn adopt_listed<F: Fn(u32, &[u8]) -> bool>(
         match index.next().await {
             Ok(None) => break,
             Ok(Some(groups)) => adopt_groups(loader, part, &file, rules, (&mut told, &groups))?,
-            Err(damage) => {
+            Err(damage @ StoreError::Damaged { .. }) => {
                 loader.store.damaged_indexes.push(damage);
+                loader.store.files.mark_index_damaged();
                 loader.store.log.leave_absent();
                 let mut rest = DeltaReader::open_rest(disk, dir, &file, told).await?;
                 let adopted = adopt_blocks(loader, part, &mut rest, told.1).await?;
                 debug_assert!(adopted, "all of it is owned");
                 break;
             }
+            Err(other) => return Err(other),
         }
         yield_once().await;
     }
@@ -108,7 +109,7 @@ fn adopt_groups<F: Fn(u32, &[u8]) -> bool>(
         if !loader.store.log.has_absent_room(group.len) {
             loader.enter_listed();
         }
-        let promised = digest(group.bytes);
+        let promised = rules.digest(group.bytes);
         let block = Absent { len: group.len, file, offset: *offset, index: *index, promised };
         let (sequence, address) = loader.store.log.adopt_absent(&block, rules);
         let start = loader.store.log.offset_of(address);
@@ -128,7 +129,8 @@ impl Store {
     ///
     /// With a limit of memory, of a part that is larger, only the indexes of files are read, as far as there are any, and
     /// the newest files, up to a quarter of the memory. The other records are read, and verified, when they are needed
-    /// first. Where an index is damaged the file is read as a whole; [`Store::damaged_indexes`] tells.
+    /// first. Where an index is damaged the file is read as a whole; [`Store::damaged_indexes`] tells, and the next
+    /// snapshots do, so that a restore of these reads the file at once.
     ///
     /// ```
     /// # use std::rc::Rc;

@@ -15,6 +15,7 @@ use crate::index::{Found, Index};
 use crate::log::{Address, record};
 use crate::planted;
 use crate::table::Table;
+use crate::writer::yield_once;
 
 /// How many records ahead the lines of the index are asked for, and half as many the records that they name.
 pub(super) const AHEAD: usize = 32;
@@ -104,10 +105,13 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         Store::table_mut(&mut self.store.tables, table).index = index;
     }
 
-    /// All is loaded.
-    pub(super) fn finish(mut self) -> Store {
+    /// All is loaded. Other tasks of the core run between the parts of an index.
+    pub(super) async fn finish(mut self) -> Store {
         for (slot, bulk) in std::mem::take(&mut self.bulks).into_iter().enumerate() {
-            bulk.into_parts().for_each(|part| self.enter_part(slot, &part));
+            for part in bulk.into_parts() {
+                self.enter_part(slot, &part);
+                yield_once().await;
+            }
         }
         let mut store = self.store;
         store.tables.iter_mut().flatten().for_each(|table| table.index.drop_checks());

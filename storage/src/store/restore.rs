@@ -90,7 +90,7 @@ impl Store {
             loader.set_tables(tables);
             copy(&disk, dir, &mut loader, part).await?;
         }
-        let mut store = loader.finish();
+        let mut store = loader.finish().await;
         store.pin(pinned_from, &reader, &disk, dir).await?;
         if let [part] = parts {
             store.meta = part.meta.clone();
@@ -172,7 +172,7 @@ async fn adopt(
         }
     }
     loader.store.log.leave_absent();
-    let mut store = loader.finish();
+    let mut store = loader.finish().await;
     store.log.seal();
     store.drop_dead_files();
     Ok(Some(store))
