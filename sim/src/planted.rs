@@ -30,6 +30,7 @@ pub const BUGS: &[Bug] = &[
     bug("purge_forgotten", "a trigger purges, and the records stay", "triggers"),
     bug("timer_of_one_pane", "of several windows that wait for the same time one is told", "triggers"),
     bug("window_clock_not_restored", "a window of the clock comes again after a restore", "clock"),
+    bug("snapshot_while_firing", "a snapshot is taken in the middle of a window of the clock", "clock"),
     bug("ahead_forgotten", "windows fire again that had fired on a core ahead of the others", "idle"),
     bug("watermark_regresses", "the watermark is not restored", "windows"),
     bug("no_alignment", "a channel is read on past its barrier", "rescale"),
@@ -60,10 +61,6 @@ pub const BUGS: &[Bug] = &[
     bug("index_without_tombstones", "the index of a file takes removals for records", "store"),
     bug("index_seed_not_kept", "indexes are compared that have different seeds", "store"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
-    bug("interval_cleaned_early", "an interval join forgets records that can still be met", "joins"),
-    bug("newest_version_dropped", "a temporal join drops the version that is in force", "joins"),
-    bug("match_count_lost", "an outer join counts only the first row that a row meets", "joins"),
-    bug("top_tie_to_the_last", "of equal rows the one that came last is ranked first", "joins"),
     bug("timer_fires_early", "a timer fires before the clock has reached it", "alarms"),
     bug("processing_timers_forgotten", "restored timers that wait for the clock do not fire", "alarms"),
     bug("fired_timer_stays", "timers that have fired fire again after a restore", "alarms"),
@@ -71,6 +68,10 @@ pub const BUGS: &[Bug] = &[
     bug("header_forgotten", "a record is taken for the header row after a restore", "formats"),
     bug("side_lost_at_barrier", "records of side outputs before a barrier are lost", "connected"),
     bug("broadcast_not_restored", "broadcast state is left out of a restore", "connected"),
+    bug("interval_cleaned_early", "an interval join forgets records that can still be met", "joins"),
+    bug("newest_version_dropped", "a temporal join drops the version that is in force", "joins"),
+    bug("match_count_lost", "an outer join counts only the first row that a row meets", "joins"),
+    bug("top_tie_to_the_last", "of equal rows the one that came last is ranked first", "joins"),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
     bug("past_stable_offset", "a reader of committed records sees open transactions", "topic"),
@@ -83,8 +84,11 @@ pub const ELSEWHERE: &[(&str, &str)] = &[
     ("stale_fetch", "the test `what_comes_late_replaces_nothing_else` of storage/tests/seldom.rs"),
     ("tombstone_compacted_early", "the test `tombstones_outlive_what_they_hide` of storage/tests/seldom.rs"),
     ("expired_part_unburied", "the test `expired_parts_stay_away` of storage/tests/seldom.rs"),
+    (
+        "trimmed_passes_for_committed",
+        "the test `what_was_aborted_is_not_read_after_it_was_trimmed_and_forgotten` of storage/tests/topic_retention.rs",
+    ),
     ("index_trusted", "the test `an_index_that_is_taken_at_its_word_loses_keys` of storage/tests/lazy.rs"),
-    ("trimmed_passes_for_committed", "seed 15001380 of topic, in sim/corpus/seeds.txt"),
 ];
 
 const fn bug(name: &'static str, about: &'static str, scenario: &'static str) -> Bug {

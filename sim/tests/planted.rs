@@ -39,14 +39,3 @@ fn every_planted_bug_is_listed_once_with_a_scenario() {
         assert!(scenarios.iter().any(|scenario| scenario.name == bug.scenario), "{}", bug.name);
     }
 }
-
-#[cfg(feature = "planted")]
-#[test]
-fn a_reader_that_takes_what_was_trimmed_for_committed_is_found() {
-    use millstream_sim::scenario::Options;
-
-    let topic = scenario::all().into_iter().find(|scenario| scenario.name == "topic").expect("it is listed");
-    let with = |bug| topic.run(15_001_380, &Options { bug, ..Options::default() }).finding;
-    assert_eq!(with(None), None);
-    assert!(with(Some("trimmed_passes_for_committed")).is_some());
-}

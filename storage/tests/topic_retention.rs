@@ -68,6 +68,42 @@ fn a_reader_does_not_take_interrupted_retention_for_damage() {
 }
 
 #[test]
+fn what_was_aborted_is_not_read_after_it_was_trimmed_and_forgotten() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let retention = Retention { max_age_millis: None, max_bytes: Some(1) };
+    let config = TopicConfig::new(5).partitions(1).segment_bytes(1).retention(retention);
+    let batch = |value: &[u8]| {
+        let mut batch = BatchBuilder::new();
+        batch.push(0, None, value, &[]);
+        batch.finish()
+    };
+    block_on(async {
+        let disk = Rc::new(StdDisk);
+        let opened = TopicWriter::open_or_create(disk.clone(), dir.path(), config).await;
+        let mut writer = opened.expect("the disk works");
+        let producer = writer.fence("p", 1).expect("the first epoch");
+        let transaction = writer.begin(&producer).expect("not fenced");
+        writer.append_in(transaction, 0, batch(b"lost")).expect("it fits");
+        writer.flush().await.expect("the disk works");
+        let mut reader = open(dir.path()).await;
+        // From here on it has the first segment open.
+        let mut cursor = reader.seek(0, 0).await.expect("in range");
+        writer.abort(transaction).expect("it is open");
+        writer.flush().await.expect("the disk works");
+        writer.append(0, batch(b"kept")).expect("it fits");
+        assert_eq!(writer.retain(0).await.expect("the disk works"), 1);
+        drop(writer);
+        // Its decisions begin with what is left.
+        let writer = TopicWriter::open(disk, dir.path()).await.expect("nothing is damaged");
+        match reader.next(&mut cursor).await {
+            Err(TopicError::OutOfRange { start: 1, end: 2, .. }) => {}
+            other => panic!("{:?}", other.map(|records| records.is_some())),
+        }
+        drop(writer);
+    });
+}
+
+#[test]
 fn a_writer_finishes_interrupted_retention() {
     let dir = interrupted();
     let writer = block_on(TopicWriter::open(Rc::new(StdDisk), dir.path())).expect("nothing is damaged");

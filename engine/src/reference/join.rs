@@ -9,7 +9,6 @@ use crate::operator::window::{Window, Windowed};
 use crate::reference::{Event, flat_map};
 use crate::state::StateValue;
 use crate::stream::Change;
-use crate::stream::changelog::ChangeKind;
 use crate::time::{MAX_TIME, Timestamp};
 
 /// The records of a stream with their times.
@@ -113,8 +112,7 @@ pub(crate) fn temporal<L, R: Clone, S: Shape<L, R>>(
     for (at, l) in left {
         // The last of those with the greatest time.
         let of_key = versions.iter().filter(|(since, version)| *since <= at && same(&l, version));
-        let newest = of_key.filter(|(_, version)| version.kind != ChangeKind::UpdateBefore);
-        let in_force = newest.max_by_key(|(since, _)| *since);
+        let in_force = of_key.max_by_key(|(since, _)| *since);
         let result = match in_force.filter(|(_, version)| version.is_addition()) {
             Some((_, version)) => S::pair(&l, &version.row).or_else(|| S::left(&l, true)),
             None => S::left(&l, false),

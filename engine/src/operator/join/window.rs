@@ -135,6 +135,11 @@ where
         let mut windows = std::mem::take(&mut self.of_record);
         self.windows.assign(at, &(), &mut windows);
         windows.retain(|window| !begun || self.cleanup(window) > watermark);
+        if windows.is_empty() && !(begun && at.saturating_add(self.lateness) <= watermark) {
+            // It is in none of them, early or late.
+            self.of_record = windows;
+            return;
+        }
         match record {
             Either::Left(left) if windows.is_empty() => cx.emit_late(&state.late.left, left),
             Either::Right(right) if windows.is_empty() => cx.emit_late(&state.late.right, right),

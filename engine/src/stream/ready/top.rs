@@ -120,7 +120,12 @@ where
     {
         assert!(n > 0, "the first 0 records are none: ask for at least one");
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let stream = self.process(name, Top { n, order: order.clone(), ttl, of: PhantomData });
+        let stream = self.process_as(
+            name,
+            "top",
+            &[("n", n.to_string())],
+            Top { n, order: order.clone(), ttl, of: PhantomData },
+        );
         let compute: Compute<Change<Ranked<T>>> = Rc::new(move |inputs| {
             reference::ready::top(up(inputs), &key, n, &order, &|rank, row| Ranked { rank, row })
         });
