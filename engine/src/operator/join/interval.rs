@@ -25,6 +25,7 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 /// assert_eq!(answers, Within::secs(0..=60));
 /// // At most a second before or after.
 /// assert_eq!(Within::secs(-1..=1), Within::millis(-1_000..=1_000));
+/// assert_eq!(Within::hours(-1..=0), Within::minutes(-60..=0));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Within {

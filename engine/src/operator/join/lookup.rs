@@ -1,50 +1,58 @@
 //! The lookup join: records with the rows of a table that is in memory.
 
-use std::collections::HashMap;
-use std::hash::{BuildHasherDefault, Hasher};
 use std::marker::PhantomData;
 
 use millstream_storage::hash::stable_hash;
 
 use crate::error::Result;
 use crate::exchange::cursor::Run;
-use crate::key::{Key, KeyBuf};
+use crate::key::Key;
 use crate::operator::join::shape::Shape;
 use crate::operator::{Operator, Output, Progress};
 use crate::time::Timestamp;
 
-/// Hashes encoded keys as they are hashed elsewhere: the same on every run.
-#[derive(Default)]
-struct Stable(u64);
-
-impl Hasher for Stable {
-    fn write(&mut self, bytes: &[u8]) {
-        self.0 = self.0.rotate_left(1) ^ stable_hash(bytes);
-    }
-    fn write_usize(&mut self, _: usize) {
-        // The length of the key, which its encoding tells already.
-    }
-    fn finish(&self) -> u64 {
-        self.0
-    }
+/// A row, and the one before it with the same place.
+struct Entry<V> {
+    key: Box<[u8]>,
+    row: V,
+    before: Option<usize>,
 }
 
-/// A table by encoded key.
+/// A table by encoded key: twice as many places as rows, by the hash of the key, each with the last row that has it.
 pub(crate) struct LookupTable<V> {
-    rows: HashMap<Box<[u8]>, V, BuildHasherDefault<Stable>>,
+    places: Box<[Option<usize>]>,
+    entries: Vec<Entry<V>>,
 }
 
 impl<V> LookupTable<V> {
-    /// Of rows of equal keys the last one stays.
+    /// Of rows of equal keys the last one is found.
     pub(crate) fn load<K: Key>(rows: impl IntoIterator<Item = (K, V)>) -> LookupTable<V> {
-        let boxed = |key: K| key.encoded(|bytes| bytes.into());
-        LookupTable { rows: rows.into_iter().map(|(key, row)| (boxed(key), row)).collect() }
+        let entry = |(key, row): (K, V)| Entry { key: key.encoded(|bytes| bytes.into()), row, before: None };
+        let entries: Vec<Entry<V>> = rows.into_iter().map(entry).collect();
+        let places = vec![None; (2 * entries.len()).next_power_of_two()].into_boxed_slice();
+        let mut table = LookupTable { places, entries };
+        for i in 0..table.entries.len() {
+            let place = table.place(&table.entries[i].key);
+            table.entries[i].before = table.places[place].replace(i);
+        }
+        table
+    }
+
+    fn place(&self, key: &[u8]) -> usize {
+        stable_hash(key) as usize & (self.places.len() - 1)
     }
 
     fn get<K: Key>(&self, key: &K) -> Option<&V> {
-        let mut bytes = KeyBuf::new();
-        key.write(&mut bytes);
-        self.rows.get(&bytes[..])
+        key.encoded(|key| {
+            let mut next = self.places[self.place(key)];
+            while let Some(entry) = next.map(|i| &self.entries[i]) {
+                if *entry.key == *key {
+                    return Some(&entry.row);
+                }
+                next = entry.before;
+            }
+            None
+        })
     }
 }
 

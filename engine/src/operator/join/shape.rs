@@ -10,6 +10,25 @@
 /// assert_eq!(<FullOuter as Shape<u8, char>>::right(&'a', false), Some((None, Some('a'))));
 /// assert_eq!(<Anti as Shape<u8, char>>::left(&1, false), Some(1));
 /// assert_eq!(<Anti as Shape<u8, char>>::left(&1, true), None);
+///
+/// /// Both sides' numbers, with a mark on those that meet none.
+/// #[derive(Clone)]
+/// struct Marked;
+/// impl Shape<u64, u64> for Marked {
+///     type Out = (u64, bool);
+///     const NAME: &'static str = "marked";
+///     const ALONE: (bool, bool) = (true, true);
+///     fn pair(_: &u64, _: &u64) -> Option<(u64, bool)> {
+///         None
+///     }
+///     fn left(left: &u64, met: bool) -> Option<(u64, bool)> {
+///         Some((*left, !met))
+///     }
+///     fn right(right: &u64, met: bool) -> Option<(u64, bool)> {
+///         Some((*right, !met))
+///     }
+/// }
+/// assert_eq!(Marked::left(&1, false), Some((1, true)));
 /// ```
 pub trait Shape<L, R>: Clone + Send + 'static {
     /// The result.

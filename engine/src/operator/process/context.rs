@@ -121,6 +121,16 @@ impl<P: Process> Context<'_, P> {
 
     /// As [`Context::emit_to`], of a record that is too late: it counts as such in the job's metrics, whether anybody takes
     /// it or not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// fn pass<P: Process<In = u64, Out = u64>>(n: u64, late: &Side<u64>, cx: &mut Context<'_, P>) {
+    ///     match cx.time() <= cx.watermark() {
+    ///         true => cx.emit_late(late, n),
+    ///         false => cx.emit(n),
+    ///     }
+    /// }
+    /// ```
     pub fn emit_late<T: Send + 'static>(&mut self, side: &Side<T>, record: T) {
         *self.late += 1;
         self.emit_to(side, record);

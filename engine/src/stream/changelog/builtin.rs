@@ -8,6 +8,15 @@ use crate::state::{Map, StateValue, Value};
 use crate::stream::changelog::TableAggregate;
 
 /// The number of rows; see [`count`].
+///
+/// ```
+/// use millstream::table::{Avg, Count, Max, Min, Sum, TableAggregate};
+///
+/// type Of<T> = fn(&T) -> i64;
+/// type Statistics<T> = (Count<T>, Sum<T, Of<T>>, Avg<T, Of<T>>, Min<T, Of<T>>, Max<T, Of<T>>);
+/// fn is_aggregate<A: TableAggregate>() {}
+/// is_aggregate::<Statistics<(char, i64)>>();
+/// ```
 pub struct Count<T>(PhantomData<fn() -> T>);
 
 /// The number of rows.

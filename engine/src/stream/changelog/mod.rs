@@ -66,6 +66,7 @@ impl fmt::Display for ChangeKind {
 ///
 /// let log = [Change::insert(1), Change::insert(2), Change::update_before(1), Change::update_after(3)];
 /// assert_eq!(log[3].kind, ChangeKind::UpdateAfter);
+/// assert!(log[3].is_addition() && !log[2].is_addition());
 /// let table: Table<i32> = log.into_iter().chain([Change::delete(2)]).collect();
 /// assert_eq!(table.into_rows(), [3]);
 /// ```
