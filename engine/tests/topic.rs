@@ -8,7 +8,9 @@ use millstream::host::RuntimeKind;
 use millstream::prelude::*;
 use millstream::sink::topic_sink_with;
 use millstream::source::{DeadLetter, topic_with};
-use millstream::topic::{BatchBuilder, Isolation, Signal, TopicConfig, TopicReader, TopicWriter};
+use millstream::topic::{
+    BatchBuilder, Isolation, Producer, Signal, TopicConfig, TopicError, TopicReader, TopicWriter,
+};
 use millstream_storage::disk::{Disk, StdDisk, block_on};
 
 fn append(dir: &Path, partitions: u32, values: impl IntoIterator<Item = String>) -> Signal {
@@ -207,4 +209,111 @@ fn raw_records_carry_their_times_through() {
         )
     });
     assert_eq!(times.expect("not damaged"), [0, 1]);
+}
+
+fn batch(value: u64) -> millstream::topic::Batch {
+    let mut batch = BatchBuilder::new();
+    batch.push(0, None, value.to_string().as_bytes(), &[]);
+    batch.finish()
+}
+
+/// A new topic, the one writer of it, and its one producer of transactions.
+async fn with_producer(dir: &Path) -> Result<(TopicWriter, Producer), TopicError> {
+    let mut writer = TopicWriter::open_or_create(Rc::new(StdDisk), dir, TopicConfig::new(5)).await?;
+    let producer = writer.fence("p", 1)?;
+    Ok((writer, producer))
+}
+
+/// What a job that ends reads.
+fn read_by_a_job(input: &Path) -> Vec<u64> {
+    let job = Job::new("read");
+    let (sink, seen) = collect::<u64>();
+    job.source("numbers", topic::<u64>(input)).sink("seen", sink);
+    job.run(Config::new().cores(1).runtime(RuntimeKind::Threads)).expect("nothing fails");
+    seen.take()
+}
+
+#[test]
+fn a_job_does_not_take_a_commit_that_readers_were_not_told_of_for_an_open_transaction() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let committed = block_on(async {
+        let (mut writer, producer) = with_producer(dir.path()).await?;
+        let transaction = writer.begin(&producer)?;
+        writer.append_in(transaction, 0, batch(1))?;
+        writer.prepare(transaction, 1)?;
+        writer.flush().await?;
+        writer.append(0, batch(2))?;
+        writer.flush().await?;
+        writer.commit_prepared("p", 1)?;
+        writer.flush().await
+    });
+    committed.expect("the disk works");
+    // The power fails: the mark behind the commit was never synced.
+    let file = dir.path().join("decisions/00000000000000000000-0000000001.segment");
+    let bytes = std::fs::read(&file).expect("it was written");
+    std::fs::write(&file, &bytes[..bytes.len() - 96]).expect("it can be written");
+    assert_eq!(read(dir.path()), [0_u64; 0], "a reader alone cannot know");
+    assert_eq!(read_by_a_job(dir.path()), [1, 2]);
+}
+
+#[test]
+fn what_lies_behind_the_open_transaction_of_a_writer_that_died_is_read() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let appended = block_on(async {
+        let (mut writer, producer) = with_producer(dir.path()).await?;
+        let transaction = writer.begin(&producer)?;
+        writer.append_in(transaction, 0, batch(1))?;
+        writer.append(0, batch(2))?;
+        writer.flush().await
+    });
+    appended.expect("the disk works");
+    assert_eq!(read_by_a_job(dir.path()), [2]);
+}
+
+#[test]
+fn a_transaction_of_a_writer_that_lives_is_waited_for() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let begun = block_on(async {
+        let (mut writer, producer) = with_producer(dir.path()).await?;
+        let transaction = writer.begin(&producer)?;
+        writer.append_in(transaction, 0, batch(1))?;
+        writer.flush().await?;
+        Ok::<_, TopicError>((writer, transaction))
+    });
+    let (mut writer, transaction) = begun.expect("the disk works");
+    let input = dir.path().to_owned();
+    let reading = std::thread::spawn(move || read_by_a_job(&input));
+    std::thread::sleep(Duration::from_millis(50));
+    writer.commit(transaction).expect("it is open");
+    block_on(writer.flush()).expect("the disk works");
+    assert_eq!(reading.join().expect("nothing fails"), [1]);
+}
+
+#[test]
+fn a_job_that_reads_what_is_not_committed_ends_although_some_of_it_is_lost() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let input = dir.path().join("in");
+    append(&input, 1, (0..2000_u64).map(|n| n.to_string()));
+    let file = input.join("partition-00000/00000000000000000000-0000000001.segment");
+    let job = |pause: Duration| {
+        let job = Job::new("copy");
+        let numbers = job.source("numbers", topic::<u64>(&input).uncommitted());
+        let slowly = numbers.map(move |n| {
+            std::thread::sleep(pause);
+            n
+        });
+        slowly.sink("copies", topic_sink(dir.path().join("out")));
+        job
+    };
+    let running = job(Duration::from_millis(1)).start(config(1, dir.path())).expect("it starts");
+    while read_if_any(&dir.path().join("out")).len() < 20 {
+        assert!(!running.is_over(), "it takes two seconds");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled");
+    let bytes = std::fs::read(&file).expect("it was written");
+    std::fs::write(&file, &bytes[..bytes.len() - 96 - 10]).expect("it can be written");
+    job(Duration::ZERO).run(config(1, dir.path())).expect("what is not known to be durable may go");
+    assert!(read(&dir.path().join("out")).into_iter().eq(0..1999));
 }

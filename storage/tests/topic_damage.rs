@@ -142,3 +142,58 @@ fn a_segment_of_another_topic_partition_or_place_is_refused() {
     fs::write(&file, &moved).expect("it can be written");
     assert_refused(open(dir.path()), &file, 0);
 }
+
+/// As [`topic`], and behind it a record of a transaction that is committed; the length of the file before that, too.
+fn vouched_for() -> (TempDir, PathBuf, usize) {
+    let (dir, file) = topic();
+    let mut writer = open(dir.path()).expect("nothing is damaged");
+    push(&mut writer, "fourth");
+    let file = file.with_file_name("00000000000000000000-0000000002.segment");
+    let before = fs::read(&file).expect("it was written").len() - HEADER;
+    let producer = writer.fence("p", 1).expect("the first epoch");
+    let transaction = writer.begin(&producer).expect("not fenced");
+    let mut batch = BatchBuilder::new();
+    batch.push(0, None, b"in a transaction", &[]);
+    writer.append_in(transaction, 0, batch.finish()).expect("it fits");
+    writer.commit(transaction).expect("it is open");
+    block_on(writer.close()).expect("the disk works");
+    (dir, file, before)
+}
+
+fn range(dir: &Path, isolation: Isolation) -> Result<std::ops::Range<u64>, TopicError> {
+    block_on(async { TopicReader::open(Rc::new(StdDisk), dir, isolation).await?.range(0).await })
+}
+
+#[test]
+fn a_reader_alone_misses_what_a_commit_vouches_for() {
+    let (dir, file, before) = vouched_for();
+    let good = fs::read(&file).expect("it was written");
+    let mut bad_header = good[..good.len() - HEADER].to_vec();
+    bad_header[before + 10] ^= 1;
+    for bytes in [&good[..before], &good[..before + 10], &bad_header] {
+        fs::write(&file, bytes).expect("it can be written");
+        for isolation in [Isolation::Committed, Isolation::Uncommitted] {
+            assert_refused(range(dir.path(), isolation), &file, before as u64);
+        }
+        assert_refused(read(dir.path()), &file, before as u64);
+        let sought = block_on(async {
+            let mut reader = TopicReader::open(Rc::new(StdDisk), dir.path(), Isolation::Committed).await?;
+            reader.seek(0, 5).await.map(drop)
+        });
+        assert_refused(sought, &file, before as u64);
+    }
+    fs::write(&file, &good).expect("it can be written");
+    assert_eq!(range(dir.path(), Isolation::Committed).expect("nothing is damaged"), 0..5);
+    assert_eq!(read(dir.path()).expect("nothing is damaged").len(), 5);
+}
+
+#[test]
+fn a_reader_alone_misses_all_segments_of_a_partition() {
+    let (dir, file, _) = vouched_for();
+    let partition = file.parent().expect("it is in a directory");
+    for entry in fs::read_dir(partition).expect("a partition") {
+        fs::remove_file(entry.expect("it can be listed").path()).expect("it can be removed");
+    }
+    assert_refused(range(dir.path(), Isolation::Committed), partition, 0);
+    assert_refused(read(dir.path()), partition, 0);
+}

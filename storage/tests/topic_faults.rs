@@ -217,3 +217,22 @@ fn a_writer_that_cannot_tell_what_is_durable_does_not_close_in_silence() {
     assert!(matches!(closed, Err(TopicError::Store(StoreError::Io { .. }))), "{closed:?}");
     block_on(verify(dir.path(), &["one".to_owned(), "two".to_owned()]));
 }
+
+#[test]
+fn a_writer_that_could_not_tell_what_is_durable_is_not_clean() {
+    let (dir, disk) = (tempfile::tempdir().expect("a temporary directory"), FaultyDisk::default());
+    let opened = TopicWriter::open_or_create(Rc::new(disk.clone()), dir.path(), TopicConfig::new(1));
+    let mut writer = block_on(opened).expect("the disk works");
+    writer.append(0, batch(&["one".to_owned()])).expect("it fits");
+    block_on(writer.flush()).expect("the disk works");
+    assert!(writer.is_clean());
+    writer.append(0, batch(&["two".to_owned()])).expect("it fits");
+    // The mark behind the group and its sync.
+    disk.failing.set(Some((disk.done.get() + 2, disk.done.get() + 3, 28)));
+    block_on(writer.flush()).expect("it is durable");
+    assert_eq!(block_on(read(dir.path())).expect("nothing is damaged"), ["one"]);
+    assert!(!writer.is_clean(), "its owner is to flush again");
+    block_on(writer.flush()).expect("there is space again");
+    assert!(writer.is_clean());
+    assert_eq!(block_on(read(dir.path())).expect("nothing is damaged"), ["one", "two"]);
+}

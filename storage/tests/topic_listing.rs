@@ -2,6 +2,7 @@
 //! though newer files are shown.
 
 use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::rc::Rc;
 
@@ -9,10 +10,11 @@ use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode, StdDis
 use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicReader, TopicWriter};
 use tempfile::TempDir;
 
-/// Leaves a file out of the next listing that has it, and counts listings.
+/// Leaves files out of the next listings of the partition: of each the next one in turn, if it has it. Counts all
+/// listings.
 #[derive(Clone, Default)]
 struct RacingDisk {
-    hidden: Rc<RefCell<Option<String>>>,
+    hidden: Rc<RefCell<VecDeque<Option<String>>>>,
     listings: Rc<Cell<u64>>,
 }
 
@@ -34,14 +36,12 @@ impl Disk for RacingDisk {
     }
     fn list(&self, path: &Path) -> Io<Vec<DirEntry>> {
         self.listings.set(self.listings.get() + 1);
-        let (listed, hidden) = (StdDisk.list(path), self.hidden.clone());
+        let is_partition = path.ends_with("partition-00000");
+        let hidden = if is_partition { self.hidden.borrow_mut().pop_front().flatten() } else { None };
+        let listed = StdDisk.list(path);
         Box::pin(async move {
             let mut entries = listed.await?;
-            let is_hidden = |entry: &DirEntry| hidden.borrow().as_ref() == Some(&entry.name);
-            if let Some(at) = entries.iter().position(is_hidden) {
-                entries.remove(at);
-                hidden.replace(None);
-            }
+            entries.retain(|entry| Some(&entry.name) != hidden.as_ref());
             Ok(entries)
         })
     }
@@ -71,9 +71,9 @@ async fn topic(segment_bytes: u64) -> (TempDir, TopicWriter, RacingDisk, TopicRe
     (dir, writer, disk, reader)
 }
 
-/// The segment with the offsets 2 and 3.
-fn second() -> Option<String> {
-    Some(format!("{:020}-{:010}.segment", 2, 2))
+/// One of the segments of two records each: the second has the offsets 2 and 3.
+fn segment(number: u64) -> Option<String> {
+    Some(format!("{:020}-{number:010}.segment", 2 * (number - 1)))
 }
 
 #[test]
@@ -84,9 +84,9 @@ fn a_cursor_goes_on_into_a_segment_that_a_listing_left_out() {
         assert!(reader.next(&mut cursor).await.expect("nothing is damaged").is_none());
         push(&mut writer);
         push(&mut writer);
-        disk.hidden.replace(second());
+        disk.hidden.replace([segment(2)].into());
         let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
-        assert_eq!((records.offset(), disk.hidden.take()), (2, None));
+        assert_eq!((records.offset(), disk.hidden.take().len()), (2, 0));
     });
 }
 
@@ -96,10 +96,10 @@ fn an_offset_is_found_in_a_segment_that_a_listing_left_out() {
         let (_dir, mut writer, disk, mut reader) = topic(1).await;
         push(&mut writer);
         push(&mut writer);
-        disk.hidden.replace(second());
+        disk.hidden.replace([segment(2)].into());
         let mut cursor = reader.seek(0, 3).await.expect("it is there");
         let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
-        assert_eq!((records.offset(), disk.hidden.take()), (3, None));
+        assert_eq!((records.offset(), disk.hidden.take().len()), (3, 0));
     });
 }
 
@@ -116,5 +116,30 @@ fn what_is_appended_to_a_segment_is_read_without_listing() {
             assert_eq!(records.offset(), offset);
         }
         assert_eq!(disk.listings.get(), before);
+    });
+}
+
+#[test]
+fn each_segment_that_a_listing_left_out_is_looked_for_once_more() {
+    block_on(async {
+        let (_dir, mut writer, disk, mut reader) = topic(1).await;
+        let mut cursor = reader.seek(0, 2).await.expect("the end");
+        // The next batch that may be seen lies behind four that are aborted.
+        let producer = writer.fence("p", 1).expect("the first epoch");
+        for _ in 0..4 {
+            let transaction = writer.begin(&producer).expect("not fenced");
+            let mut batch = BatchBuilder::new();
+            batch.push(0, None, b"one", &[]);
+            batch.push(0, None, b"two", &[]);
+            writer.append_in(transaction, 0, batch.finish()).expect("it fits");
+            writer.flush().await.expect("the disk works");
+            writer.abort(transaction).expect("it is open");
+        }
+        push(&mut writer);
+        // The second segment is not listed, then it is. Of what is listed when it is entered, the third one is not there,
+        // but is when it is missed.
+        disk.hidden.replace([segment(2), None, segment(3)].into());
+        let records = reader.next(&mut cursor).await.expect("nothing is damaged").expect("it is durable");
+        assert_eq!((records.offset(), disk.hidden.take().len()), (10, 0));
     });
 }

@@ -134,3 +134,24 @@ fn a_segment_that_is_missing_and_was_not_to_go_is_damage() {
         }
     });
 }
+
+#[test]
+fn a_first_segment_that_is_missing_and_was_not_to_go_is_damage() {
+    let (dir, writer) = topic();
+    drop(writer);
+    fs::remove_file(segment(dir.path(), 0)).expect("it is there");
+    block_on(async {
+        let mut reader = open(dir.path()).await;
+        let ranged = reader.range(0).await.map(|range| range.start);
+        let sought = reader.seek(0, 0).await.map(|cursor| cursor.offset());
+        for outcome in [ranged, sought] {
+            match outcome {
+                Err(error @ TopicError::Store(StoreError::Damaged { .. })) => {
+                    let missing = "the segment with offset 0 is missing";
+                    assert!(format!("{error}").contains(missing), "{error}");
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+    });
+}

@@ -49,8 +49,14 @@ pub(super) enum Ahead {
 }
 
 impl Segment {
-    /// The frame at the cursor, at `offset`. With `durable`, only one that is known to be.
-    pub(super) async fn ahead(&mut self, offset: u64, durable: bool) -> Result<Ahead, StoreError> {
+    /// The frame at the cursor, at `offset`. With `durable`, only one that is known to be. All below the offset `known`
+    /// is, and must be there.
+    pub(super) async fn ahead(
+        &mut self,
+        offset: u64,
+        durable: bool,
+        known: u64,
+    ) -> Result<Ahead, StoreError> {
         if self.limit.is_some_and(|limit| offset >= limit) {
             return Ok(Ahead::Over);
         }
@@ -61,7 +67,8 @@ impl Segment {
                     return Err(self.damaged(damage));
                 }
                 let end = self.place.position + meta.bytes();
-                let known = !durable || self.limit.is_some() || self.is_synced(end).await?;
+                let told = !durable || self.limit.is_some() || meta.end_offset() <= known;
+                let known = told || self.is_synced(end).await?;
                 return Ok(if known { Ahead::Frame(meta, payload) } else { Ahead::Tail });
             }
             Found::Frame(_, synced, _) => {
@@ -76,7 +83,7 @@ impl Segment {
             }
             Found::End => None,
         };
-        if self.limit.is_some() || self.synced > self.place.position {
+        if self.limit.is_some() || self.synced > self.place.position || offset < known {
             return Err(found.map_or_else(|| self.missing(offset), |damage| self.damaged(damage)));
         }
         Ok(Ahead::Tail)
@@ -153,8 +160,9 @@ impl Segment {
         self.synced > self.place.position || (self.limit.is_some() && offset < u64::MAX)
     }
 
-    /// The offset behind the last frame that is known to be durable, or that is whole.
-    pub(super) async fn end(&mut self, from: u64, durable: bool) -> Result<u64, StoreError> {
+    /// The offset behind the last frame that is known to be durable, as all below the offset `known` is, or that is
+    /// whole.
+    pub(super) async fn end(&mut self, from: u64, durable: bool, known: u64) -> Result<u64, StoreError> {
         let (mut at, mut ends) = (self.place, vec![(self.place.position, from)]);
         while let Ok((meta, synced)) = self.window.header(at).await? {
             self.synced = self.synced.max(synced);
@@ -164,8 +172,8 @@ impl Segment {
             at.position += meta.bytes();
             ends.push((at.position, meta.end_offset()));
         }
-        let known = |(position, _): &&(u64, u64)| !durable || *position <= self.synced;
-        Ok(ends.iter().rev().find(known).map_or(from, |(_, end)| *end))
+        let is_told = |(position, end): &&(u64, u64)| !durable || *position <= self.synced || *end <= known;
+        Ok(ends.iter().rev().find(is_told).map_or(from, |(_, end)| *end))
     }
 }
 

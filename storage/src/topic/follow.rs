@@ -28,6 +28,8 @@ pub(super) struct Follow {
     /// durable. Segments are removed only when such a decision is, so a crash may leave their absence to be seen by
     /// who cannot know more.
     pub(super) starts: Vec<u64>,
+    /// There are decisions that are whole but not known here to be durable.
+    pub(super) untold: bool,
 }
 
 /// The file that is being followed.
@@ -44,7 +46,7 @@ impl Follow {
     pub(super) fn new(disk: Rc<dyn Disk>, dir: &std::path::Path, config: TopicConfig) -> Follow {
         let state = State::new(config.partitions);
         let starts = state.starts.clone();
-        Follow { disk, dir: decisions_dir(dir), config, current: None, state, starts }
+        Follow { disk, dir: decisions_dir(dir), config, current: None, state, starts, untold: false }
     }
 
     /// Applies what was decided since.
@@ -89,6 +91,7 @@ impl Follow {
                 *at = (*at).max(start);
             }
         }
+        self.untold = current.position < at;
         for (at, start) in self.starts.iter_mut().zip(&self.state.starts) {
             *at = (*at).max(*start);
         }

@@ -188,6 +188,11 @@ impl Log {
         !self.pending.is_empty()
     }
 
+    /// Whether readers may not know of all that is durable: the last mark was refused.
+    pub(super) fn is_untold(&self) -> bool {
+        self.active.as_ref().is_some_and(|active| active.marked < active.synced)
+    }
+
     /// Durable bytes of the segment that is being written; nothing if there is none.
     pub(super) fn active_bytes(&self) -> Option<u64> {
         self.active.as_ref().map(|active| active.synced)

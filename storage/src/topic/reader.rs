@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use crate::disk::Disk;
-use crate::error::StoreError;
+use crate::error::{Damage, StoreError};
 use crate::planted;
 
 use super::batch::Records;
@@ -76,20 +76,60 @@ impl TopicReader {
     /// If there is no such partition, or the disk refuses.
     pub async fn range(&mut self, partition: u32) -> Result<Range<u64>, TopicError> {
         self.check(partition)?;
+        let mut doubted = false;
         for _ in 0..RACES {
+            let known = self.known_end(partition);
             let listing = self.list(partition).await?;
             self.decisions.refresh().await?;
-            let start = self.start(partition, &listing);
-            let Some(&(name, _)) = listing.chain.last() else { return Ok(0..0) };
-            let Some(mut segment) = self.enter(partition, name, None).await? else { continue };
-            self.hop(partition, &mut segment, u64::MAX).await?;
-            // Once more from the last entry of the index, to tell what is durable.
-            let (from, position) = self.indexed(partition, name, u64::MAX);
-            segment.place.position = position;
-            let end = segment.end(from, self.isolation == Isolation::Committed).await?;
-            return Ok(start..end.max(start));
+            match self.measure(partition, &listing, known).await {
+                Ok(None) => {}
+                // Perhaps it was listed while a segment was made, as if that were not there.
+                Err(TopicError::Store(StoreError::Damaged { .. })) if !doubted => doubted = true,
+                measured => return Ok(measured?.expect("the other case is above")),
+            }
         }
         Err(self.busy(partition))
+    }
+
+    /// The range of a partition that was listed like this; nothing if a segment was removed meanwhile. What had been
+    /// `known` to be durable before it was listed must be there.
+    async fn measure(
+        &mut self,
+        partition: u32,
+        listing: &Listing,
+        known: u64,
+    ) -> Result<Option<Range<u64>>, TopicError> {
+        let start = self.start(partition, listing, known)?;
+        let Some(&(name, _)) = listing.chain.last() else { return Ok(Some(0..0)) };
+        let Some(mut segment) = self.enter(partition, name, None).await? else { return Ok(None) };
+        self.hop(partition, &mut segment, u64::MAX).await?;
+        // Once more from the last entry of the index, to tell what is durable.
+        let (from, position) = self.indexed(partition, name, u64::MAX);
+        segment.place.position = position;
+        let end = segment.end(from, self.isolation == Isolation::Committed, known).await?;
+        if end < known {
+            self.hop(partition, &mut segment, u64::MAX).await?;
+            return Err(segment.missing(end).into());
+        }
+        Ok(Some(start..end.max(start)))
+    }
+
+    /// Offsets below this are known to be durable by what was decided. To be asked before a partition is listed or
+    /// read, so that it is at least as new.
+    fn known_end(&self, partition: u32) -> u64 {
+        self.decisions.state.ends[partition as usize]
+    }
+
+    /// Whether a writer that opened the topic now would find nothing to tell or to decide about transactions. If not,
+    /// a transaction that seems to be open may be decided: a power failure takes what told readers so, and nobody has
+    /// aborted yet what a writer that died left open.
+    ///
+    /// # Errors
+    /// If the disk refuses, or what was decided is damaged.
+    pub async fn is_settled(&mut self) -> Result<bool, TopicError> {
+        self.decisions.refresh().await?;
+        let is_prepared = self.decisions.state.open.values().all(|open| open.prepared.is_some());
+        Ok(is_prepared && !self.decisions.untold)
     }
 
     /// A cursor at an offset: the start of the partition, its end, or one between them.
@@ -118,8 +158,9 @@ impl TopicReader {
             if cursor.segment.is_none() && !self.locate(cursor).await? {
                 return Ok(None);
             }
+            let known = self.known_end(cursor.partition);
             let segment = cursor.segment.as_mut().expect("just located");
-            match segment.ahead(cursor.offset, self.isolation == Isolation::Committed).await {
+            match segment.ahead(cursor.offset, self.isolation == Isolation::Committed, known).await {
                 Ok(Ahead::Frame(meta, payload)) => match self.fate(&meta, &mut decided).await? {
                     Fate::Open => return Ok(None),
                     // The segment was removed while it is open here. Of what was trimmed nobody remembers what was
@@ -132,12 +173,16 @@ impl TopicReader {
                             StoreError::damaged(&segment.window.path, segment.place.position, damage)
                         })?;
                         segment.pass(&meta);
+                        (read, listed, doubted) = (false, false, false);
                         if fate == Fate::Committed {
                             return Ok(Some(records));
                         }
                     }
                 },
-                Ok(Ahead::Over) => cursor.segment = None,
+                Ok(Ahead::Over) => {
+                    cursor.segment = None;
+                    (read, listed, doubted) = (false, false, false);
+                }
                 // The chunk may be older than the file.
                 Ok(Ahead::Tail) if !read => {
                     read = true;
@@ -208,9 +253,14 @@ impl TopicReader {
         let mut doubted = false;
         for _ in 0..RACES {
             // What is missing in the listing because it was removed is known to be trimmed after it.
+            let known = self.known_end(partition);
             let listing = self.list(partition).await?;
             self.decisions.refresh().await?;
-            if offset < self.start(partition, &listing) {
+            let start = match self.start(partition, &listing, known) {
+                Err(_) if !std::mem::replace(&mut doubted, true) => continue,
+                start => start?,
+            };
+            if offset < start {
                 let range = Box::pin(self.range(partition)).await?;
                 return Err(self.out_of_range(partition, offset, range));
             }
@@ -219,7 +269,7 @@ impl TopicReader {
             if offset > name.base {
                 let reached = self.hop(partition, &mut segment, offset).await;
                 let is_missing = match &reached {
-                    Ok(reached) => *reached < offset && limit.is_some(),
+                    Ok(reached) => *reached < offset && (limit.is_some() || *reached < known),
                     Err(error) => matches!(error, TopicError::Store(StoreError::Damaged { .. })),
                 };
                 // Perhaps it was listed while a segment was made, as if that were not there.
@@ -231,7 +281,6 @@ impl TopicReader {
                     return Err(segment.missing(reached).into());
                 }
                 if reached < offset {
-                    let start = self.start(partition, &listing);
                     return Err(self.out_of_range(partition, offset, start..reached));
                 }
             }
@@ -241,11 +290,18 @@ impl TopicReader {
         Err(self.busy(partition))
     }
 
-    /// The first offset that is left. What was removed may be known before it is known to be durable that it was to
-    /// be; a segment that is lost for another reason is missed by the next writer, or by who reads up to it.
-    fn start(&self, partition: u32, listing: &Listing) -> u64 {
-        let first = listing.chain.first().map_or(0, |(name, _)| name.base);
-        self.decisions.starts[partition as usize].max(first)
+    /// The first offset that is left. A segment that is not there must have been removed on purpose.
+    fn start(&self, partition: u32, listing: &Listing, known: u64) -> Result<u64, StoreError> {
+        let start = self.decisions.starts[partition as usize];
+        let is_lost = match listing.chain.first() {
+            Some((first, _)) => first.base > start,
+            None => start.max(known) > 0,
+        };
+        if !is_lost {
+            return Ok(start);
+        }
+        let what = format!("the segment with offset {start} is missing");
+        Err(StoreError::damaged(&partition_dir(&self.dir, partition), 0, Damage::Malformed(what)))
     }
 
     /// Opens a segment; nothing if it was removed meanwhile.

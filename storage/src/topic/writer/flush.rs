@@ -12,9 +12,11 @@ use super::{TopicWriter, decision_frame};
 const DECISIONS_BYTES: u64 = 4 << 20;
 
 impl TopicWriter {
-    /// Whether there is nothing for a flush to do.
+    /// Whether there is nothing for a flush to do. There is also if the last one made everything durable, but could
+    /// not tell readers so, on a full disk for instance.
     pub fn is_clean(&self) -> bool {
-        self.late.is_empty() && !self.decisions.has_pending() && !self.logs.iter().any(Log::has_pending)
+        let is_dirty = |log: &Log| log.has_pending() || log.is_untold();
+        self.late.is_empty() && !self.logs.iter().chain([&self.decisions]).any(is_dirty)
     }
 
     /// Makes everything durable that was appended and decided since the last flush: one write and one sync for each
@@ -80,7 +82,7 @@ impl TopicWriter {
         phases.retain(|transaction, _| self.state.open.contains_key(transaction));
         let marks = self.logs.iter_mut().chain([&mut self.decisions]);
         let marks = marks.map(|log| Box::pin(log.mark()) as _);
-        // A mark is a courtesy, and made up for by the next one.
+        // A mark is a courtesy, and made up for by the next one: until then the writer is not clean.
         drop(join::all(marks.collect()).await);
         self.signal.give();
     }
