@@ -67,6 +67,16 @@ pub const BUGS: &[Bug] = &[
     bug("header_forgotten", "a record is taken for the header row after a restore", "formats"),
     bug("side_lost_at_barrier", "records of side outputs before a barrier are lost", "connected"),
     bug("broadcast_not_restored", "broadcast state is left out of a restore", "connected"),
+    bug(
+        "in_flight_forgotten",
+        "records whose requests are in flight are left out of the checkpoint",
+        "async",
+    ),
+    bug(
+        "watermark_overtakes_requests",
+        "a watermark leaves before the results of the records before it",
+        "async",
+    ),
     bug("prepare_not_awaited", "a topic's output is in a checkpoint before it is durable", "topics"),
     bug("decision_not_synced", "a topic's commit is acknowledged before it is durable", "topic"),
     bug("past_stable_offset", "a reader of committed records sees open transactions", "topic"),
