@@ -23,7 +23,7 @@ fn run(
     let job = Job::new("interrupted");
     let options = if ordered { AsyncOptions::ordered() } else { AsyncOptions::unordered() };
     job.source("numbers", generator(COUNT, |n| n))
-        .async_map("ask", options.capacity(50), move |n, cx| {
+        .async_map("ask", options.capacity(COUNT as usize), move |n, cx| {
             let open = open.clone();
             async move {
                 while n % 4 == 3 && !open.load(Ordering::Relaxed) {
