@@ -8,6 +8,7 @@ mod context;
 mod options;
 mod queue;
 mod request;
+mod seed;
 mod stage;
 
 pub use context::AsyncContext;
@@ -15,4 +16,4 @@ pub use options::{AsyncOptions, Retry};
 
 pub(crate) use context::Clock;
 pub(crate) use request::{gave_up, too_late};
-pub(crate) use stage::{AsyncSpec, declared};
+pub(crate) use seed::{AsyncSpec, declared};

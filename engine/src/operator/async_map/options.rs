@@ -61,7 +61,7 @@ impl<T, U> AsyncOptions<T, U> {
     }
 
     /// The most records that each core keeps: in flight, or answered and waiting for those before them. While there are
-    /// as many, it reads no more. 100 if it is not set.
+    /// as many, it reads no more, barriers included: what is never answered then holds up checkpoints. 100 if it is not set.
     ///
     /// # Panics
     /// If it is 0.
