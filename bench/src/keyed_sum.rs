@@ -1,8 +1,9 @@
-//! Sum per key in tumbling windows: the exchange, the window and the state store at full speed.
+//! Sum per key in windows: the exchange, the window and the state store at full speed.
 
 use std::path::PathBuf;
 
 use millstream::prelude::*;
+use millstream::stream::Windows;
 
 use crate::bare;
 use crate::events::Event;
@@ -19,6 +20,9 @@ pub struct Args {
     /// Records in each run.
     #[arg(long, default_value_t = 100_000_000)]
     events: u64,
+    /// The windows, of 10 s each: side by side, one every 2 s, growing by 2 s, or sessions with that gap.
+    #[arg(long, value_enum, default_value = "tumbling")]
+    windows: Kind,
     /// Runs of each; the bare loops run in between. The median is reported.
     #[arg(long, default_value_t = 3)]
     runs: usize,
@@ -34,6 +38,15 @@ pub struct Args {
     /// Leave the bare loops out.
     #[arg(long)]
     alone: bool,
+}
+
+/// Windows to be measured.
+#[derive(Clone, Copy, Debug, clap::ValueEnum)]
+pub enum Kind {
+    Tumbling,
+    Sliding,
+    Cumulative,
+    Session,
 }
 
 #[derive(Clone)]
@@ -59,9 +72,17 @@ impl Aggregate for CountSum {
     }
 }
 
+impl Merge for CountSum {
+    fn merge(&self, totals: &mut Totals, other: &Totals) {
+        totals.count += other.count;
+        totals.sum += other.sum;
+    }
+}
+
 pub fn run(args: &Args) -> Outcome<Report> {
     let title = format!(
-        "keyed-sum: tumbling 10 s windows, {} records, generator inside, exchange included (million records/s)",
+        "keyed-sum: {:?} 10 s windows, {} records, generator inside, exchange included (million records/s)",
+        args.windows,
         grouped(args.events)
     );
     let columns =
@@ -112,12 +133,22 @@ fn measure(args: &Args, keys: u64, cores: usize, report: &mut Report) -> Outcome
 
 /// Records per second of one run.
 fn once(args: &Args, keys: u64, cores: usize) -> Outcome<f64> {
+    let (size, step) = (secs(10), secs(2));
+    match args.windows {
+        Kind::Tumbling => run_job(args, keys, cores, Tumbling::of(size)),
+        Kind::Sliding => run_job(args, keys, cores, Sliding::of(size, step)),
+        Kind::Cumulative => run_job(args, keys, cores, Cumulative::of(size, step)),
+        Kind::Session => run_job(args, keys, cores, Session::with_gap(size)),
+    }
+}
+
+fn run_job<W: Windows<CountSum>>(args: &Args, keys: u64, cores: usize, windows: W) -> Outcome<f64> {
     let job = Job::new("keyed-sum");
     let sink = discard();
     job.source("events", generator(args.events, move |index| Event::new(index, keys)))
         .event_time(|event| event.at, Watermarks::monotonous())
         .key_by(|event| event.key)
-        .window(Tumbling::of(secs(10)))
+        .window(windows)
         .aggregate("sum", CountSum)
         .map(|sum| (sum.key, sum.value.count, sum.value.sum))
         .sink("out", sink.clone());

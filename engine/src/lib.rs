@@ -64,6 +64,7 @@ pub mod sink;
 pub mod source;
 pub mod state;
 pub mod stream;
+pub mod testing;
 pub mod time;
 
 mod config;

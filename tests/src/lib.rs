@@ -5,6 +5,8 @@ pub mod flights;
 #[path = "../../engine/examples/flights/job.rs"]
 pub mod job;
 pub mod rules;
+#[path = "../../engine/examples/weather/job.rs"]
+pub mod weather;
 
 /// The README's code compiles and runs.
 #[cfg(doctest)]

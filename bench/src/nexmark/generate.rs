@@ -117,11 +117,13 @@ impl Generate {
         };
         let Channel { text, name } = &self.channels[channel as usize];
         // As long as makes 100 bytes of the record, with its four numbers.
+        let mut letters = [0; 128];
         let extra = draw.about(100 - 32);
-        let mut all = Vec::with_capacity(text.len() + extra);
-        all.extend_from_slice(text.as_bytes());
-        draw.letters(extra, &mut all);
-        let texts = Texts::joined(ascii(all), [*name, text.len() as u32]);
+        draw.letters(&mut letters[..extra.next_multiple_of(8)]);
+        let mut all = String::with_capacity(text.len() + extra);
+        all.push_str(text);
+        all.push_str(ascii(&letters[..extra]));
+        let texts = Texts::joined(all.into_boxed_str(), [*name, text.len() as u32]);
         Bid { auction: FIRST + auction, bidder: FIRST_BIDDER + bidder, price, at: self.at(n), texts }
     }
 
@@ -136,8 +138,8 @@ impl Generate {
         let span = self.at(n + OPEN as u64 * EPOCH / AUCTIONS) - at;
         let (item, description) = (draw.words(20), draw.words(100));
         let extra = draw.about(500_usize.saturating_sub(8 * 6 + item.len() + description.len()));
-        let mut padding = Vec::with_capacity(extra);
-        draw.letters(extra, &mut padding);
+        let mut letters = [0; 640];
+        draw.letters(&mut letters[..extra.next_multiple_of(8)]);
         Auction {
             id: FIRST + last_auction(n),
             initial_bid,
@@ -146,7 +148,7 @@ impl Generate {
             expires: at + 1 + draw.below((2 * span).max(1) as u64) as i64,
             seller: FIRST + seller,
             category: 10 + draw.below(5) as i64,
-            texts: Texts::of(&[&item, &description, &ascii(padding)]),
+            texts: Texts::of(&[&item, &description, ascii(&letters[..extra])]),
         }
     }
 
@@ -158,9 +160,9 @@ impl Generate {
         let (city, state) = (draw.one_of(&CITIES), draw.one_of(&STATES));
         let extra =
             draw.about(200_usize.saturating_sub(8 + name.len() + email.len() + card.len() + city.len() + 2));
-        let mut padding = Vec::with_capacity(extra);
-        draw.letters(extra, &mut padding);
-        let texts = Texts::of(&[&name, &email, &card, city, state, &ascii(padding)]);
+        let mut letters = [0; 256];
+        draw.letters(&mut letters[..extra.next_multiple_of(8)]);
+        let texts = Texts::of(&[&name, &email, &card, city, state, ascii(&letters[..extra])]);
         Person { id: FIRST + last_person(n), at: self.at(n), texts }
     }
 }
@@ -178,8 +180,8 @@ fn page(draw: &mut Draw) -> String {
 }
 
 /// Letters as text.
-fn ascii(letters: Vec<u8>) -> Box<str> {
-    String::from_utf8(letters).expect("letters are ASCII").into_boxed_str()
+fn ascii(letters: &[u8]) -> &str {
+    std::str::from_utf8(letters).expect("letters are ASCII")
 }
 
 /// The last person that there is at event `n`, from 0.
@@ -245,29 +247,34 @@ impl Draw {
         n - fifth + self.below(2 * fifth.max(1) as u64) as usize
     }
 
-    /// Appends `len` letters, eight from each number: up to 25 steps from `a`, all up or all down.
+    /// Fills `to`, of a length that is a multiple of eight, with letters, eight from each number: up to 25 steps from
+    /// `a`, all up or all down.
     #[inline]
-    fn letters(&mut self, len: usize, to: &mut Vec<u8>) {
-        let end = to.len() + len;
-        while to.len() < end {
+    fn letters(&mut self, to: &mut [u8]) {
+        let (eights, _) = to.as_chunks_mut::<8>();
+        for eight in eights {
             let drawn = self.next();
             let up = drawn & 1 == 1;
-            let letters = drawn.to_le_bytes().map(|byte| {
+            *eight = drawn.to_le_bytes().map(|byte| {
                 let step = ((u16::from(byte) * 26) >> 8) as u8;
                 if up { b'a' + step } else { b'a' - step }
             });
-            to.extend_from_slice(&letters[..(end - to.len()).min(8)]);
         }
     }
 
     /// Three letters or more, below `max`, with spaces in between.
     fn words(&mut self, max: u64) -> String {
         let len = 3 + self.below(max - 3);
-        let letter = |draw: &mut Draw| match draw.below(13) {
-            0 => ' ',
-            _ => char::from(b'a' + draw.below(26) as u8),
-        };
-        let text: String = (0..len).map(|_| letter(self)).collect();
+        let mut text = String::with_capacity(len as usize);
+        for _ in 0..len.div_ceil(8) {
+            // 16 bits make a letter; another number says where spaces are.
+            let (letters, spaces) = ([self.next(), self.next()], self.next());
+            for at in 0..(len as usize - text.len()).min(8) {
+                let letter = ((letters[at / 4] >> (at % 4 * 16) & 0xffff) * 26) >> 16;
+                let is_space = ((spaces >> (at * 8) & 0xff) * 13) >> 8 == 0;
+                text.push(if is_space { ' ' } else { char::from(b'a' + letter as u8) });
+            }
+        }
         text.trim().to_owned()
     }
 }

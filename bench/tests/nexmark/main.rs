@@ -1,8 +1,10 @@
 //! The queries of Nexmark, byte for byte: against what Flink made of the same events, against plain code where Flink's
 //! result is not there, and the same on any number of cores.
 
+mod command;
 mod flink;
 mod formats;
+mod generator;
 mod plain;
 mod same;
 
@@ -21,14 +23,14 @@ use millstream_bench::nexmark::queries::Query;
 #[derive(Clone, Copy, Debug)]
 enum Order {
     /// By time.
-    InOrder,
+    ByTime,
     /// Up to four seconds of event time apart from it: none is late.
     Shuffled,
     /// One in a hundred comes a minute late.
     Late,
 }
 
-const ORDERS: [Order; 3] = [Order::InOrder, Order::Shuffled, Order::Late];
+const ORDERS: [Order; 3] = [Order::ByTime, Order::Shuffled, Order::Late];
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("data/nexmark").join(name)
@@ -39,7 +41,7 @@ fn events(order: Order) -> Vec<Event> {
     static READ: [OnceLock<Vec<Event>>; 3] = [const { OnceLock::new() }; 3];
     let read = || {
         let name = match order {
-            Order::InOrder => None,
+            Order::ByTime => None,
             Order::Shuffled => Some("events_ooo.idx.gz"),
             Order::Late => Some("events_late.idx.gz"),
         };

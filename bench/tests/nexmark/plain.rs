@@ -38,7 +38,7 @@ fn whole(b: &Bid) -> String {
 
 #[test]
 fn bids_one_by_one_are_projected_and_filtered() {
-    let order = Order::InOrder;
+    let order = Order::ByTime;
     let of = |row: &dyn Fn(&Bid) -> Option<String>| bids(order).iter().filter_map(row).collect();
     let q0 = |b: &Bid| Some(format!("{},{},{},{},{}", b.auction, b.bidder, b.price, b.at, csv(b.extra())));
     check(Query::Q0, order, of(&q0));
@@ -79,7 +79,7 @@ fn winners(order: Order) -> Vec<(Auction, Bid)> {
 
 #[test]
 fn auctions_have_their_winners_and_sellers_the_mean_of_their_last_ten() {
-    for order in [Order::InOrder, Order::Late] {
+    for order in [Order::ByTime, Order::Late] {
         let q9 = winners(order).into_iter().map(|(a, b)| {
             let auction = format!(
                 "{},{},{},{},{}",
@@ -109,7 +109,7 @@ fn auctions_have_their_winners_and_sellers_the_mean_of_their_last_ten() {
 
 #[test]
 fn bids_on_things_of_category_10_have_their_auction() {
-    for order in [Order::InOrder, Order::Late] {
+    for order in [Order::ByTime, Order::Late] {
         let auctions = auctions(order);
         let rows = bids(order).into_iter().filter_map(|b| {
             let a = auctions.get(&b.auction).filter(|a| a.category == 10)?;
@@ -125,7 +125,7 @@ fn bids_on_things_of_category_10_have_their_auction() {
 
 #[test]
 fn the_last_and_the_highest_bids_remain() {
-    for order in [Order::InOrder, Order::Late] {
+    for order in [Order::ByTime, Order::Late] {
         let (mut last, mut ranked) = (BTreeMap::new(), BTreeMap::<i64, Vec<Bid>>::new());
         for bid in bids(order) {
             let slot = last.entry((bid.bidder, bid.auction)).or_insert_with(|| bid.clone());
@@ -190,7 +190,7 @@ fn highest(order: Order) -> Vec<String> {
 
 #[test]
 fn the_highest_bids_of_a_window_are_found_with_late_ones_among_them() {
-    for order in [Order::InOrder, Order::Late] {
+    for order in [Order::ByTime, Order::Late] {
         check(Query::Q7, order, highest(order));
     }
 }

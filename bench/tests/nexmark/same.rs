@@ -24,7 +24,7 @@ fn late_events_are_the_same_late_on_any_number_of_cores() {
 fn a_file_is_read_as_events_are() {
     let file = Input::open(&data("events.jsonl.gz"), None).expect("the file is there");
     let read = answer(Query::X2, file, config(2, 1024)).expect("the job runs");
-    assert_same("x2", &read, &table(Query::X2, Order::InOrder, 2, 1024));
+    assert_same("x2", &read, &table(Query::X2, Order::ByTime, 2, 1024));
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn every_result_is_the_same_on_any_number_of_cores() {
 fn out_of_order_is_as_in_order() {
     // Not q6, whose ties are by order, and what Flink's results show elsewhere.
     for query in [Query::Q7, Query::Q9, Query::Q16, Query::Q20] {
-        let in_order = table(query, Order::InOrder, 2, 1024);
+        let in_order = table(query, Order::ByTime, 2, 1024);
         assert_same(&format!("{query:?}"), &table(query, Order::Shuffled, 2, 1024), &in_order);
     }
 }
@@ -53,7 +53,7 @@ fn out_of_order_is_as_in_order() {
 /// The clock's windows hold every bid that came before the last of them began.
 #[test]
 fn windows_of_the_clock_never_count_a_bid_twice() {
-    let table = table(Query::Q12, Order::InOrder, 2, 1024);
+    let table = table(Query::Q12, Order::ByTime, 2, 1024);
     let mut seen = std::collections::BTreeSet::new();
     let mut bids = 0;
     for line in table.lines().skip(1) {

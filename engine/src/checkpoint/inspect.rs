@@ -188,6 +188,10 @@ fn state_names(step: &StepManifest) -> BTreeMap<u32, String> {
     let declared = step.schema.states.keys().map(|name| (state_id(name), name.clone()));
     let timers = [(Domain::Event, "event-time timers"), (Domain::Processing, "processing-time timers")];
     let timers = timers.map(|(domain, name)| (domain.state(), name.to_owned()));
-    let windows = (step.schema.kind == "window").then(|| (ACCUMULATORS, WINDOWS.to_owned()));
+    let windows = match step.schema.kind.as_str() {
+        "window" => Some((ACCUMULATORS, WINDOWS.to_owned())),
+        "session" => Some((ACCUMULATORS, "sessions".to_owned())),
+        _ => None,
+    };
     declared.chain(timers).chain(windows).collect()
 }

@@ -78,6 +78,12 @@ pub(crate) trait Operator: 'static {
         false
     }
 
+    /// Whether it is in the middle of firing by the clock what must be fired as a whole: until then nothing else is worked
+    /// on, and no snapshot is taken.
+    fn holds_input(&self) -> bool {
+        false
+    }
+
     /// Records between two marks, at the operator's current watermark.
     fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<Self::Out>) -> Result<()>;
 

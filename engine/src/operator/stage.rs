@@ -20,6 +20,9 @@ use crate::operator::{Operator, Output, Progress};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::stage::{Event, Memory, Now, Snapshot, Stage, StepContext};
 
+/// How many pieces are worked on at a time where memory has no limit.
+const UNLIMITED_PIECE: usize = 8;
+
 pub(crate) struct OperatorStage<O: Operator> {
     pub(super) name: String,
     pub(super) operator: O,
@@ -100,7 +103,8 @@ impl<O: Operator> OperatorStage<O> {
                 Next::Records(n) => {
                     let n = match self.memory.limited {
                         true => self.piece_of(n, &mut present, cursor)?,
-                        false => n,
+                        // What works on collections may emit much for each record.
+                        false => n.min(self.operator.piece().saturating_mul(UNLIMITED_PIECE)),
                     };
                     if n == 0 {
                         self.wait_for_state(Waiting::Records, cx);
@@ -221,7 +225,11 @@ impl<O: Operator> Stage for OperatorStage<O> {
         }
         self.memory.waiting = None;
         let mut busy = !self.memory.short && self.fire_processing_time(cx)?;
-        while cx.budget > 0 && !self.memory.is_waiting() && self.has_room() && self.advance(cx)? {
+        let held = self.operator.holds_input();
+        if held && self.memory.limited {
+            self.has_memory(cx)?;
+        }
+        while !held && cx.budget > 0 && !self.memory.is_waiting() && self.has_room() && self.advance(cx)? {
             self.send(cx);
             busy = true;
         }

@@ -9,7 +9,6 @@ use crate::operator::window::{Window, Windowed};
 use crate::reference::{Event, flat_map};
 use crate::state::StateValue;
 use crate::stream::Change;
-use crate::stream::changelog::ChangeKind;
 use crate::time::{MAX_TIME, Timestamp};
 
 /// The records of a stream with their times.
@@ -113,8 +112,7 @@ pub(crate) fn temporal<L, R: Clone, S: Shape<L, R>>(
     for (at, l) in left {
         // The last of those with the greatest time.
         let of_key = versions.iter().filter(|(since, version)| *since <= at && same(&l, version));
-        let newest = of_key.filter(|(_, version)| version.kind != ChangeKind::UpdateBefore);
-        let in_force = newest.max_by_key(|(since, _)| *since);
+        let in_force = of_key.max_by_key(|(since, _)| *since);
         let result = match in_force.filter(|(_, version)| version.is_addition()) {
             Some((_, version)) => S::pair(&l, &version.row).or_else(|| S::left(&l, true)),
             None => S::left(&l, false),
@@ -124,40 +122,49 @@ pub(crate) fn temporal<L, R: Clone, S: Shape<L, R>>(
     stream(results)
 }
 
+type KeyOf<'a, T, K> = &'a dyn Fn(&T) -> K;
+
+/// What is made of the two sides of a window.
+type Together<'a, L, R, Out> = dyn Fn(Window, &[L], &[R]) -> Vec<Out> + 'a;
+
 /// What both sides have in a window, in order of time.
-type Groups<K, L, R> = (K, Timestamp, Vec<(Timestamp, L)>, Vec<(Timestamp, R)>);
+type Groups<K, L, R> = (K, Window, Vec<(Timestamp, L)>, Vec<(Timestamp, R)>);
+
+/// The place of the group of a key and a window.
+fn place<K: Key, L, R>(groups: &mut Vec<Groups<K, L, R>>, key: &K, window: Window) -> usize {
+    groups.iter().position(|group| group.0 == *key && group.1 == window).unwrap_or_else(|| {
+        groups.push((key.clone(), window, Vec::new(), Vec::new()));
+        groups.len() - 1
+    })
+}
 
 pub(crate) fn windows<K: Key, L: Clone, R: Clone, Out>(
     left: Vec<Event<L>>,
     right: Vec<Event<R>>,
-    (of_left, of_right): (&dyn Fn(&L) -> K, &dyn Fn(&R) -> K),
-    (size, offset, _): (i64, i64, i64),
-    together: &dyn Fn(Window, &[L], &[R]) -> Vec<Out>,
+    (of_left, of_right): (KeyOf<'_, L, K>, KeyOf<'_, R, K>),
+    windows_of: &dyn Fn(Timestamp) -> Vec<Window>,
+    together: &Together<'_, L, R, Out>,
 ) -> Vec<Event<Windowed<K, Out>>> {
-    let start_of = |at: Timestamp| (at - offset).div_euclid(size) * size + offset;
     let mut groups: Vec<Groups<K, L, R>> = Vec::new();
-    let place = |groups: &mut Vec<Groups<K, L, R>>, key: K, start| {
-        groups.iter().position(|group| group.0 == key && group.1 == start).unwrap_or_else(|| {
-            groups.push((key, start, Vec::new(), Vec::new()));
-            groups.len() - 1
-        })
-    };
     for (at, l) in records(left) {
-        let place = place(&mut groups, of_left(&l), start_of(at));
-        groups[place].2.push((at, l));
+        for window in windows_of(at) {
+            let place = place(&mut groups, &of_left(&l), window);
+            groups[place].2.push((at, l.clone()));
+        }
     }
     for (at, r) in records(right) {
-        let place = place(&mut groups, of_right(&r), start_of(at));
-        groups[place].3.push((at, r));
+        for window in windows_of(at) {
+            let place = place(&mut groups, &of_right(&r), window);
+            groups[place].3.push((at, r.clone()));
+        }
     }
-    groups.sort_by_key(|group| group.1);
+    groups.sort_by_key(|group| group.1.end);
     let mut results = Vec::new();
-    for (key, start, mut l, mut r) in groups {
+    for (key, window, mut l, mut r) in groups {
         l.sort_by_key(|record| record.0);
         r.sort_by_key(|record| record.0);
         let (l, r): (Vec<L>, Vec<R>) =
             (l.into_iter().map(|record| record.1).collect(), r.into_iter().map(|record| record.1).collect());
-        let window = Window { start, end: start + size };
         let of_window = together(window, &l, &r).into_iter();
         results.extend(of_window.map(|value| (window.end - 1, Windowed { key: key.clone(), window, value })));
     }

@@ -140,11 +140,20 @@ impl Timers {
 
     /// The keys of the next timers that are due, in order.
     pub(crate) fn due(&self, domain: Domain, until: Timestamp) -> impl Iterator<Item = &[u8]> {
+        self.pending(domain, until).map(|(_, key)| key)
+    }
+
+    /// The times and keys of the timers up to a time, in order.
+    pub(crate) fn pending(
+        &self,
+        domain: Domain,
+        until: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, &[u8])> {
         let queue = match domain {
             Domain::Event => &self.event,
             Domain::Processing => &self.processing,
         };
-        queue.range(..=(until, u64::MAX)).map(|(_, key)| &**key)
+        queue.range(..=(until, u64::MAX)).map(|((at, _), key)| (*at, &**key))
     }
 
     /// The time of the next timer.

@@ -12,6 +12,31 @@ use crate::stream::two::{Either, TwoInputs, two_inputs};
 use crate::stream::{Keyed, Stream};
 
 /// Two streams with keys of one type: records of both with equal keys meet on one core. Made by [`Keyed::connect`].
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::stream::Connected;
+///
+/// /// Runs any process function on letters and numbers by their first digit.
+/// fn meet<P, F>(both: Connected<char, u8, F>, process: P) -> Stream<P::Out>
+/// where
+///     P: Process<Key = u32, In = Either<char, u8>>,
+///     F: Fn(&Either<char, u8>) -> u32 + Clone + Send + 'static,
+/// {
+///     both.process("meet", process).stage("met")
+/// }
+/// # let _ = meet::<Nothing, fn(&Either<char, u8>) -> u32>;
+/// # #[derive(Clone)]
+/// # struct Nothing;
+/// # impl Process for Nothing {
+/// #     type Key = u32;
+/// #     type In = Either<char, u8>;
+/// #     type Out = ();
+/// #     type State = ();
+/// #     fn declare(&self, _: &mut Declare) {}
+/// #     fn on_record(&mut self, _: Self::In, (): &(), _: &mut Context<'_, Self>) {}
+/// # }
+/// ```
 pub struct Connected<L, R, F> {
     inputs: TwoInputs<L, R, F>,
 }
@@ -109,12 +134,24 @@ where
     }
 }
 
-/// A stream that all cores see, in the same order. Made by [`Stream::broadcast`].
+/// A stream that all cores see, in the same order. Made by [`Stream::broadcast`], to be taken by
+/// [`Keyed::connect_broadcast`].
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::stream::Broadcast;
+///
+/// fn for_all(rules: Stream<String>) -> Broadcast<String> {
+///     rules.broadcast("rules for all")
+/// }
+/// # let _ = for_all;
+/// ```
 pub struct Broadcast<T: Send + 'static> {
     pub(crate) stream: Stream<T>,
 }
 
-/// A keyed stream and a broadcast one. Made by [`Keyed::connect_broadcast`].
+/// A keyed stream and a broadcast one. Made by [`Keyed::connect_broadcast`], for a
+/// [`BroadcastProcess`], which has an example.
 pub struct BesideBroadcast<K, L, C, F, B>
 where
     C: Chain<Out = L>,
@@ -147,7 +184,7 @@ where
         };
         let edges: Vec<Rc<Edge<Either<L, B>>>> = vec![
             stream.map(Either::Left).by_key(of_either),
-            other.stream.map(Either::Right).to_all(copy_broadcast),
+            other.stream.map(Either::Right).into_all(copy_broadcast),
         ];
         let (function, of) = (process.clone(), key.clone());
         let step = ProcessStep { graph, name, kind: "broadcast process", settings: &[], edges };

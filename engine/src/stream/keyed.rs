@@ -170,11 +170,25 @@ where
     where
         P: Process<Key = K, In = T>,
     {
+        self.process_as(name, "process", &[], process)
+    }
+
+    /// As [`Keyed::process`], of a step of another kind: a checkpoint remembers it, and what it was set to.
+    pub(crate) fn process_as<P>(
+        self,
+        name: &str,
+        kind: &str,
+        settings: &[(&str, String)],
+        process: P,
+    ) -> ProcessResults<P::Out>
+    where
+        P: Process<Key = K, In = T>,
+    {
         let Keyed { stream, key, .. } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let edges = vec![stream.by_key(key.clone())];
         let (function, of) = (process.clone(), key.clone());
-        let step = ProcessStep { graph, name, kind: "process", settings: &[], edges };
+        let step = ProcessStep { graph, name, kind, settings, edges };
         step.run(process, key, move |inputs| reference::process(up(inputs), &function, &of))
     }
 }

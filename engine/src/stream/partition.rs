@@ -140,7 +140,7 @@ where
     }
 
     /// An edge on which every core sends a copy to all.
-    pub(crate) fn to_all(self, copy: fn(&T) -> T) -> Rc<Edge<T>> {
+    pub(crate) fn into_all(self, copy: fn(&T) -> T) -> Rc<Edge<T>> {
         let edge = Edge::new(Pattern::AllToAll);
         self.outlet.borrow_mut().attach(self.chain, ToAll { copy }, edge.clone());
         edge

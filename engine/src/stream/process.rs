@@ -8,6 +8,7 @@ use crate::checkpoint::manifest::Schema;
 use crate::exchange::edge::Edge;
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::graph::{Layout, Node, SharedGraph};
+use crate::operator::Operator;
 use crate::operator::process::broadcast::BroadcastOperator;
 use crate::operator::process::operator::Opened;
 use crate::operator::process::{BroadcastProcess, Declare, OutputTag, Process, ProcessOperator};
@@ -115,30 +116,21 @@ impl<In: Send + 'static> ProcessStep<'_, In> {
         P: Process<In = In>,
         F: Fn(&In) -> P::Key + Clone + Send + 'static,
     {
-        let name = self.name.to_owned();
-        self.make(&process.clone(), compute, move |spec, layout| {
-            let (step, process, key) = (name.clone(), process.clone(), key.clone());
-            spec.seed(layout, move |cx, watermark| {
-                Box::pin(async move {
-                    let mut declare = Declare::default();
-                    let state = process.declare(&mut declare);
-                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    let opened = Opened::new(&cx, watermark);
-                    Ok(ProcessOperator::new(process, state, key, backend, operator, opened))
-                })
-            })
-        })
+        self.make(process, key, compute, |operator| operator)
     }
 
-    fn make<P, M>(
+    /// Makes the step; `wrap` is what is around the operator of the process function.
+    fn make<P, F, O>(
         self,
-        process: &P,
+        process: P,
+        key: F,
         compute: impl Fn(&Inputs) -> Processed<P::Out> + 'static,
-        seed: M,
+        wrap: fn(ProcessOperator<P, F>) -> O,
     ) -> ProcessResults<P::Out>
     where
         P: Process,
-        M: Fn(&OperatorSpec<In, P::Out>, &Layout<'_>) -> Box<dyn crate::stage::StageSeed> + 'static,
+        F: Fn(&P::In) -> P::Key + Clone + Send + 'static,
+        O: Operator<In = In, Out = P::Out>,
     {
         let ProcessStep { graph, name, kind, settings, edges } = self;
         let mut declare = Declare::default();
@@ -149,7 +141,19 @@ impl<In: Send + 'static> ProcessStep<'_, In> {
         }
         let spec = OperatorSpec::new(name, edges, outlet.clone(), sides);
         let schema = schema::<P>(kind, settings, &declare);
-        let make = move |layout: &Layout<'_>| seed(&spec, layout);
+        let step = name.to_owned();
+        let make = move |layout: &Layout<'_>| {
+            let (step, process, key) = (step.clone(), process.clone(), key.clone());
+            spec.seed(layout, move |cx, watermark| {
+                Box::pin(async move {
+                    let mut declare = Declare::default();
+                    let state = process.declare(&mut declare);
+                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
+                    let opened = Opened::new(&cx, &step, watermark);
+                    Ok(wrap(ProcessOperator::new(process, state, key, backend, operator, opened)))
+                })
+            })
+        };
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         graph.borrow_mut().nodes.push(node);
         let run = Rc::new(compute);
@@ -173,20 +177,7 @@ impl<In: Send + 'static, B: Send + 'static> ProcessStep<'_, Either<In, B>> {
         P: BroadcastProcess<In = In, Broadcast = B>,
         F: Fn(&In) -> P::Key + Clone + Send + 'static,
     {
-        let name = self.name.to_owned();
-        self.make(&process.clone(), compute, move |spec, layout| {
-            let (step, process, key) = (name.clone(), process.clone(), key.clone());
-            spec.seed(layout, move |cx, watermark| {
-                Box::pin(async move {
-                    let mut declare = Declare::default();
-                    let state = process.declare(&mut declare);
-                    let (backend, operator) = open_state(&cx, &step, &declare).await?;
-                    let opened = Opened::new(&cx, watermark);
-                    let inner = ProcessOperator::new(process, state, key, backend, operator, opened);
-                    Ok(BroadcastOperator(inner))
-                })
-            })
-        })
+        self.make(process, key, compute, BroadcastOperator)
     }
 }
 

@@ -59,7 +59,7 @@ impl<T: Send + 'static> SourceSpec<T> {
     {
         let marks: Box<dyn Fn() -> Marks<T>> = Box::new(move || strategy.marks());
         let (of, told) = (time.clone(), marks());
-        let watermarks = move || -> Box<dyn FnMut(&T, Timestamp) -> Option<Timestamp>> {
+        let watermarks = move || -> reference::Watermark<T> {
             match &told.generator {
                 None => Box::new(move |_, seen| Some(told.rule.after(seen))),
                 Some(make) => {

@@ -264,7 +264,13 @@ impl Store {
     /// The reads that are needed, to be performed by a [`Reader`](crate::read::Reader), in any order, many at a time.
     pub fn take_reads(&mut self) -> Vec<Read> {
         let mut reads = std::mem::take(&mut self.fetch.new);
-        reads.retain(|read| self.log.is_alive(read.at.0) || !self.give_up(read));
+        reads.retain(|read| {
+            let wanted = self.log.is_alive(read.at.0);
+            if !wanted {
+                self.forget(read.at, u64::from(read.len), read.held);
+            }
+            wanted
+        });
         reads
     }
 
@@ -273,16 +279,11 @@ impl Store {
     /// # Errors
     /// The failure, unless nobody needs those bytes any more: a file may be removed once all of it is dead.
     pub fn refuse(&mut self, read: &Read, error: StoreError) -> Result<(), StoreError> {
-        self.give_up(read);
+        self.forget(read.at, u64::from(read.len), read.held);
         if self.log.is_alive(read.at.0) { Err(error) } else { Ok(()) }
     }
 
     /// Forgets a read that brings nothing.
-    fn give_up(&mut self, read: &Read) -> bool {
-        self.forget(read.at, u64::from(read.len), read.held);
-        true
-    }
-
     fn forget(&mut self, at: At, len: u64, held: bool) {
         self.fetch.reserved -= len;
         match held {

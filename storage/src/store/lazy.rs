@@ -151,6 +151,7 @@ impl Store {
     /// let mut restored = block_on(Store::restore_whole(disk.clone(), dir, config, &snapshot))?;
     /// let table = restored.table(0, 0).expect("it was in the snapshot");
     /// assert!(restored.len(table) == 8_000 && restored.memory_bytes() < 1 << 20);
+    /// assert!(restored.leaves_unread() && restored.damaged_indexes().is_empty());
     ///
     /// let reader = Reader::new(disk, dir.to_owned());
     /// let hash = stable_hash(&9_u32.to_le_bytes());

@@ -4,20 +4,20 @@
 //! index are asked for some records ahead of their use. Of what is adopted and stays in memory the records are only
 //! gathered, and entered at the end, one part of the index after the other.
 
+use super::listed::Listed;
 use super::{Store, TableId, operate};
 use crate::delta;
 use crate::error::Damage;
-use crate::file_index::read::Group;
-use crate::file_index::{self, SIZE_BITS, second_hash, size_in};
+use crate::file_index::{SIZE_BITS, second_hash, size_in};
 use crate::hash::stable_hash;
 use crate::index::bulk::{Bulk, Gathered, Part};
 use crate::index::{Found, Index};
-use crate::log::{Address, block, record};
+use crate::log::{Address, record};
 use crate::planted;
 use crate::table::Table;
 
 /// How many records ahead the lines of the index are asked for, and half as many the records that they name.
-const AHEAD: usize = 32;
+pub(super) const AHEAD: usize = 32;
 
 /// Replays the records of a part.
 pub(super) struct Loader<'a, F> {
@@ -27,11 +27,11 @@ pub(super) struct Loader<'a, F> {
     /// Which of them the last record was in.
     recent: usize,
     /// The seed of the second hashes, if records are evicted before it is known which of them are the newest.
-    checks: Option<u64>,
+    pub(super) checks: Option<u64>,
     owns: &'a F,
     entries: Vec<Entry>,
     /// Records that an index has told of.
-    listed: Vec<Listed>,
+    pub(super) listed: Vec<Listed>,
     /// What is adopted and stays in memory, by the table's slot.
     bulks: Vec<Bulk>,
 }
@@ -55,13 +55,6 @@ impl Entry {
         let start = self.at as usize + record::HEADER + self.header.key_len().next_multiple_of(8);
         &block[start..start + self.header.value_len()]
     }
-}
-
-/// A record that an index has told of, which lies at an address without being in memory.
-struct Listed {
-    entry: file_index::Entry,
-    slot: u32,
-    address: Address,
 }
 
 /// The record that an entry replaces, and its size.
@@ -197,69 +190,6 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
         }
     }
 
-    /// Gathers the records of a block that stays on disk, and was given a place in the log at `start`.
-    pub(super) fn list(&mut self, group: &Group<'_>, start: Address) {
-        let mut at = block::HEADER;
-        for entry in group.entries() {
-            let address = start + at as u64;
-            at += entry.size();
-            if let Some(slot) = self.slot_of(entry.table) {
-                self.listed.push(Listed { entry, slot, address });
-            }
-        }
-    }
-
-    /// Enters what was gathered.
-    pub(super) fn enter_listed(&mut self) {
-        let mut listed = std::mem::take(&mut self.listed);
-        let prefetch =
-            |loader: &Self, one: &Listed| loader.table(one.slot).index.prefetch_both(one.entry.hash);
-        listed.iter().take(AHEAD).for_each(|one| prefetch(self, one));
-        for (i, one) in listed.iter().enumerate() {
-            if let Some(later) = listed.get(i + AHEAD) {
-                prefetch(self, later);
-            }
-            self.enter(one);
-        }
-        listed.clear();
-        self.listed = listed;
-    }
-
-    /// Enters a record that stays on disk.
-    fn enter(&mut self, one: &Listed) {
-        let &Listed { entry, slot, address } = one;
-        let seed = self.checks.expect("records are left on disk where second hashes are kept");
-        let Store { tables, log, .. } = &mut self.store;
-        let table = tables[slot as usize].as_mut().expect("live tables are listed");
-        let mut old_size = 0;
-        let found = table.index.find_alike(entry.hash, |other, known| {
-            let known = match log.is_evicted(other) {
-                true => known.expect("second hashes are kept"),
-                false => second_hash(seed, log.key(other), log.header(other).size()),
-            };
-            old_size = size_in(known);
-            known >> SIZE_BITS == entry.second >> SIZE_BITS
-        });
-        let size = entry.size();
-        match (found, entry.removes()) {
-            (None, false) => {
-                table.count_live(log, address, size);
-                table.index.insert_checked(entry.hash, address, Some(entry.second));
-            }
-            (Some((found, old)), false) => {
-                table.index.replace_checked(found, entry.hash, address, Some(entry.second));
-                table.replaced(log, (old, old_size), (address, size));
-            }
-            (found, true) => {
-                log.count_tombstone(address, size);
-                if let Some((found, old)) = found.filter(|_| !planted!(tombstones_ignored)) {
-                    table.index.remove(found);
-                    table.forget_sized(log, old, old_size);
-                }
-            }
-        }
-    }
-
     /// Copies the records of a block that are owned.
     pub(super) fn copy(&mut self, block: &[u8]) -> Result<(), (usize, Damage)> {
         self.gather(block)?;
@@ -291,7 +221,7 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
 
     /// Where the table of this number is, unless it is dead.
     #[inline]
-    fn slot_of(&mut self, number: u32) -> Option<u32> {
+    pub(super) fn slot_of(&mut self, number: u32) -> Option<u32> {
         if self.tables.get(self.recent).is_none_or(|recent| recent.0 != number) {
             self.recent = self.tables.binary_search_by_key(&number, |table| table.0).ok()?;
         }
@@ -315,7 +245,7 @@ impl<'a, F: Fn(u32, &[u8]) -> bool> Loader<'a, F> {
     }
 
     #[inline]
-    fn table(&self, slot: u32) -> &Table {
+    pub(super) fn table(&self, slot: u32) -> &Table {
         self.store.tables[slot as usize].as_ref().expect("live tables are listed")
     }
 

@@ -74,6 +74,7 @@ mod config;
 mod fetch;
 mod files;
 mod lazy;
+mod listed;
 mod load;
 mod operate;
 mod pinned;

@@ -42,7 +42,7 @@ where
         })
         .key_by(|seen| (seen.group.clone(), seen.who))
         .process("tell apart", TellApart::<G>::default())
-        .key_by(|news| news.0.clone())
+        .key_by(|news| news.group.clone())
         .process("add up", AddUp::<G>::default())
 }
 
@@ -99,7 +99,18 @@ struct Seen<G> {
 /// How many in all, and of each rank.
 type Counts = [i64; RANKS + 1];
 
-/// What there is of a group, or what is new.
+/// What is new in a group.
+struct News<G> {
+    group: G,
+    /// Bids that were not handed on before.
+    bids: [u32; RANKS],
+    /// For a bidder, and for an auction, that was not counted before: a bit for all, and one for each rank.
+    bidders: u8,
+    auctions: u8,
+    minute: Minute,
+}
+
+/// What there is of a group.
 #[derive(Clone, Copy, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub struct Totals {
     bids: Counts,
@@ -110,16 +121,16 @@ pub struct Totals {
 }
 
 impl Totals {
-    fn add(&mut self, other: &Totals) {
-        let pairs = [
-            (&mut self.bids, &other.bids),
-            (&mut self.bidders, &other.bidders),
-            (&mut self.auctions, &other.auctions),
-        ];
-        for (to, from) in pairs {
-            to.iter_mut().zip(from).for_each(|(to, from)| *to += from);
+    fn add<G>(&mut self, news: &News<G>) {
+        for (rank, &bids) in news.bids.iter().enumerate() {
+            self.bids[0] += i64::from(bids);
+            self.bids[rank + 1] += i64::from(bids);
         }
-        self.minute = self.minute.max(other.minute);
+        for at in 0..=RANKS {
+            self.bidders[at] += i64::from(news.bidders >> at & 1);
+            self.auctions[at] += i64::from(news.auctions >> at & 1);
+        }
+        self.minute = self.minute.max(news.minute.0.into());
     }
 
     fn write(&self, fields: &mut Fields) {
@@ -132,15 +143,32 @@ impl Totals {
 /// What is known of a bidder or an auction in a group.
 #[derive(Clone, Copy, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Known {
-    /// The ranks that it was seen with, a bit each.
-    ranks: u64,
     /// Bids that were not handed on yet.
-    bids: Counts,
-    minute: i64,
+    bids: [u32; RANKS],
+    /// The latest minute of the day.
+    minute: u16,
+    /// What was counted: a bit for all, and one for each rank.
+    counted: u16,
+}
+
+impl Known {
+    /// Counts a bid of a rank; returns what of it is counted for the first time.
+    fn count(&mut self, rank: usize) -> u8 {
+        let bits = 1 | 2 << rank;
+        let first = bits & !self.counted;
+        self.counted |= bits;
+        first as u8
+    }
+
+    /// What waits in `group`; it does no longer.
+    fn take<G>(&mut self, group: G) -> News<G> {
+        let (bids, minute) = (std::mem::take(&mut self.bids), Minute(self.minute));
+        News { group, bids, bidders: 0, auctions: 0, minute }
+    }
 }
 
 /// Bids that may wait.
-const WAITING: i64 = 64;
+const WAITING: u32 = 64;
 
 struct TellApart<G>(std::marker::PhantomData<fn() -> G>);
 
@@ -156,39 +184,10 @@ impl<G> Clone for TellApart<G> {
     }
 }
 
-impl<G: Key> TellApart<G> {
-    /// What is new with `seen`, if it is to be handed on now, and whether something began to wait.
-    fn note(known: &mut Known, seen: &Seen<G>) -> (Option<Totals>, bool) {
-        let (ranks, bit) = (known.ranks, 1 << seen.rank);
-        known.ranks |= bit;
-        let mut first = Counts::default();
-        first[0] = i64::from(ranks == 0);
-        first[1 + seen.rank] = i64::from(ranks & bit == 0);
-        let is_new = ranks & bit == 0;
-        match seen.who {
-            Who::Auction(_) => (is_new.then(|| Totals { auctions: first, ..Totals::default() }), false),
-            Who::Bidder(_) => {
-                known.bids[0] += 1;
-                known.bids[1 + seen.rank] += 1;
-                known.minute = known.minute.max(seen.minute.0.into());
-                if !is_new && known.bids[0] < WAITING {
-                    return (None, known.bids[0] == 1);
-                }
-                (Some(Totals { bidders: first, ..TellApart::<G>::waiting(known) }), false)
-            }
-        }
-    }
-
-    /// Takes what waits.
-    fn waiting(known: &mut Known) -> Totals {
-        Totals { bids: std::mem::take(&mut known.bids), minute: known.minute, ..Totals::default() }
-    }
-}
-
 impl<G: Key> Process for TellApart<G> {
     type Key = (G, Who);
     type In = Seen<G>;
-    type Out = (G, Totals);
+    type Out = News<G>;
     type State = Value<Known>;
 
     fn declare(&self, state: &mut Declare) -> Value<Known> {
@@ -196,19 +195,34 @@ impl<G: Key> Process for TellApart<G> {
     }
 
     fn on_record(&mut self, seen: Seen<G>, known: &Value<Known>, cx: &mut Context<'_, Self>) {
-        let (news, waits) = known.update(cx, |known| TellApart::note(known, &seen));
-        if waits {
-            cx.timer_at(cx.time() - cx.time().rem_euclid(1_000) + 999);
+        let Seen { group, who, rank, minute } = seen;
+        if let Who::Auction(_) = who {
+            let auctions = known.update(cx, |known| known.count(rank));
+            if auctions > 0 {
+                cx.emit(News { group, bids: [0; RANKS], bidders: 0, auctions, minute });
+            }
+            return;
         }
-        if let Some(news) = news {
-            cx.emit((seen.group, news));
+        let (news, waiting) = known.update(cx, |known| {
+            let bidders = known.count(rank);
+            known.bids[rank] += 1;
+            known.minute = known.minute.max(minute.0);
+            let waiting = known.bids.iter().sum::<u32>();
+            let now = bidders > 0 || waiting >= WAITING;
+            (now.then(|| News { bidders, ..known.take(group) }), waiting)
+        });
+        match news {
+            Some(news) => cx.emit(news),
+            None if waiting == 1 => cx.timer_at(cx.time() - cx.time().rem_euclid(1_000) + 999),
+            None => {}
         }
     }
 
     fn on_timer(&mut self, _: Timestamp, known: &Value<Known>, cx: &mut Context<'_, Self>) {
-        let news = known.update(cx, TellApart::<G>::waiting);
-        if news.bids[0] > 0 {
-            cx.emit((cx.key().0.clone(), news));
+        let group = cx.key().0.clone();
+        let news = known.update(cx, |known| known.take(group));
+        if news.bids != [0; RANKS] {
+            cx.emit(news);
         }
     }
 }
@@ -229,7 +243,7 @@ impl<G> Clone for AddUp<G> {
 
 impl<G: Key> Process for AddUp<G> {
     type Key = G;
-    type In = (G, Totals);
+    type In = News<G>;
     type Out = (G, Totals);
     type State = Value<Totals>;
 
@@ -237,12 +251,12 @@ impl<G: Key> Process for AddUp<G> {
         state.value("totals")
     }
 
-    fn on_record(&mut self, (group, news): (G, Totals), totals: &Value<Totals>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, news: News<G>, totals: &Value<Totals>, cx: &mut Context<'_, Self>) {
         let now = totals.update(cx, |totals| {
             totals.add(&news);
             *totals
         });
-        cx.emit((group, now));
+        cx.emit((news.group, now));
     }
 }
 

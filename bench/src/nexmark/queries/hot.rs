@@ -7,20 +7,17 @@ use super::plain::bids;
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
 
-/// The length of a window, in milliseconds.
-const LENGTH: i64 = 10_000;
-/// How far apart windows begin.
-const SLIDE: i64 = 2_000;
-
 /// The auctions with most bids in each window of ten seconds; one begins every two.
 ///
-/// Three steps: bids are counted per auction and slide; of some auctions each, those remain that may have most; these
-/// are compared.
+/// Three steps: bids are counted per auction; of some auctions each, those remain that may have most; these are
+/// compared.
 pub fn q5(events: Events) -> Stream<HotAuction, impl Chain<Out = HotAuction>> {
     bids(events)
-        .map(|bid| (bid.auction, bid.at))
-        .key_by(|bid| bid.0)
-        .process("bids per window", BidsPerWindow)
+        .map(|bid| bid.auction)
+        .key_by(|auction| *auction)
+        .window(Sliding::of(secs(10), secs(2)))
+        .aggregate("bids per window", CountBids)
+        .map(|count| Count { auction: count.key, end: count.window.end, bids: count.value })
         .key_by(|count| (count.end, (count.auction & 63) as u8))
         .process("leaders of some", Leaders)
         .key_by(|count| count.end)
@@ -34,48 +31,27 @@ struct Count {
     bids: i64,
 }
 
+/// Counts bids.
 #[derive(Clone)]
-struct BidsPerWindow;
+pub(super) struct CountBids;
 
-impl Process for BidsPerWindow {
-    type Key = i64;
-    type In = (i64, Timestamp);
-    type Out = Count;
-    /// Bids by the start of the slide that they are in.
-    type State = Map<i64, i64>;
+impl Aggregate for CountBids {
+    type In = i64;
+    type Acc = i64;
+    type Out = i64;
 
-    fn declare(&self, state: &mut Declare) -> Map<i64, i64> {
-        state.map("slides")
+    fn add(&self, bids: &mut i64, _: &i64) {
+        *bids += 1;
     }
 
-    fn on_record(&mut self, (_, at): (i64, Timestamp), slides: &Map<i64, i64>, cx: &mut Context<'_, Self>) {
-        let slide = at - at.rem_euclid(SLIDE);
-        // It counts in the windows that are still open.
-        if slide + LENGTH - 1 <= cx.watermark() {
-            return;
-        }
-        let is_new = slides.update(cx, &slide, |bids| {
-            *bids += 1;
-            *bids == 1
-        });
-        if is_new {
-            let open = |end: &i64| end - 1 > cx.watermark();
-            let first = (1..=LENGTH / SLIDE).map(|n| slide + n * SLIDE).find(open);
-            cx.timer_at(first.expect("the last one is open") - 1);
-        }
+    fn finish(&self, bids: &i64) -> i64 {
+        *bids
     }
+}
 
-    fn on_timer(&mut self, at: Timestamp, slides: &Map<i64, i64>, cx: &mut Context<'_, Self>) {
-        let end = at + 1;
-        let mut within = (1..=LENGTH / SLIDE).map(|n| end - n * SLIDE);
-        let bids = within.clone().filter_map(|slide| slides.load(cx, &slide)).sum();
-        if bids > 0 {
-            cx.emit(Count { auction: *cx.key(), end, bids });
-        }
-        slides.remove(cx, &(end - LENGTH));
-        if within.any(|slide| slides.contains(cx, &slide)) {
-            cx.timer_at(at + SLIDE);
-        }
+impl Merge for CountBids {
+    fn merge(&self, into: &mut i64, from: &i64) {
+        *into += from;
     }
 }
 

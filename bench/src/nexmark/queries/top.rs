@@ -44,8 +44,8 @@ impl Ranking {
 
 struct Best {
     ranking: Value<Ranking>,
-    /// By place.
-    bids: Map<u8, Bid>,
+    /// By place: values of their own, so that one is written without touching the others.
+    bids: [Value<Bid>; TOP],
 }
 
 #[derive(Clone)]
@@ -58,17 +58,19 @@ impl Process for TopTen {
     type State = Best;
 
     fn declare(&self, state: &mut Declare) -> Best {
-        Best { ranking: state.value("ranking"), bids: state.map("bids") }
+        let bids = std::array::from_fn(|place| state.value(&format!("bid {place}")));
+        Best { ranking: state.value("ranking"), bids }
     }
 
     fn on_record(&mut self, bid: Bid, best: &Best, cx: &mut Context<'_, Self>) {
         let (entered, ranking) = best.ranking.update(cx, |ranking| (ranking.enter(bid.price), *ranking));
         let Some((rank, place)) = entered else { return };
-        best.bids.put(cx, &place, &bid);
+        best.bids[usize::from(place)].set(cx, &bid);
         cx.emit(Ranked { bid, rank: rank as i64 + 1 });
         // All behind it are one rank further down.
         for rank in rank + 1..ranking.len as usize {
-            let bid = best.bids.load(cx, &ranking.places[rank]).expect("a bid is in each place");
+            let place = usize::from(ranking.places[rank]);
+            let bid = best.bids[place].load(cx).expect("a bid is in each place");
             cx.emit(Ranked { bid, rank: rank as i64 + 1 });
         }
     }

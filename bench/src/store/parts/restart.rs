@@ -28,6 +28,8 @@ pub(in crate::store) fn run(bench: &Bench<'_>, table: &mut Table) -> Outcome<()>
         let rows = [
             ("restart, all of it read, memory 64 MiB", "s", "all read"),
             ("restart by the index, memory 64 MiB", "s", "index read"),
+            ("processor time of a restart, all of it read", "s", "cpu all read"),
+            ("processor time of a restart by the index", "s", "cpu index read"),
             ("checkpoint without an index", "s", "checkpoint without"),
             ("checkpoint with an index", "s", "checkpoint with"),
             ("processor time of a checkpoint without an index", "s", "cpu without"),

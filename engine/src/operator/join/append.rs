@@ -15,7 +15,7 @@ pub(crate) struct AppendJoin<K, L, R> {
     /// What a record has met: kept for its memory only.
     lefts: Vec<L>,
     rights: Vec<R>,
-    of: PhantomData<fn() -> K>,
+    of: PhantomData<K>,
 }
 
 impl<K, L, R> AppendJoin<K, L, R> {

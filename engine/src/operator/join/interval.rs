@@ -93,8 +93,13 @@ fn gone(watermark: Timestamp, keep: i64) -> Option<Timestamp> {
     if planted!(interval_cleaned_early) {
         return Some(watermark);
     }
-    // Before the first watermark no time has passed, not even for records that have none.
-    if watermark == MIN_TIME { None } else { watermark.checked_sub(keep) }
+    match watermark {
+        // Before the first watermark no time has passed, not even for records that have none.
+        MIN_TIME => None,
+        // Nothing comes after the last one: what would be kept beyond the end of time is gone, too.
+        MAX_TIME => Some(MAX_TIME),
+        _ => watermark.checked_sub(keep),
+    }
 }
 
 /// The times from one to another that are not gone.
@@ -116,7 +121,7 @@ pub(crate) struct IntervalJoin<K, L, R> {
     /// What a record has met: kept for its memory only.
     lefts: Vec<(Timestamp, L)>,
     rights: Vec<(Timestamp, R)>,
-    of: PhantomData<fn() -> K>,
+    of: PhantomData<K>,
 }
 
 impl<K, L, R> IntervalJoin<K, L, R> {
@@ -131,11 +136,30 @@ pub(crate) struct Sides<L, R> {
     late: Late<L, R>,
 }
 
-impl<L: StateValue, R: StateValue> Sides<L, R> {
-    /// Whether the key has no records, and so no timer.
-    fn are_empty<P: Process>(&self, cx: &Context<'_, P>) -> bool {
-        self.left.is_empty(cx) && self.right.is_empty(cx)
+/// Between two visits of a side at least so much time passes, or as much as its records are kept: what is dead hides
+/// until then.
+const SELDOM: i64 = 1_000;
+
+/// When to come back to a side because of a record at `at`, unless it is looked after already; `first` is what it has.
+fn visit(
+    first: Option<Timestamp>,
+    at: Timestamp,
+    ends: impl Fn(Timestamp) -> Timestamp,
+) -> Option<Timestamp> {
+    match first {
+        None => Some(ends(at)),
+        Some(first) => (at < first).then(|| later(at, ends)),
     }
+}
+
+/// When to come back to a side whose first and last records are these.
+fn next_visit(first: Timestamp, last: Timestamp, ends: impl Fn(Timestamp) -> Timestamp) -> Timestamp {
+    ends(last).min(later(first, &ends))
+}
+
+fn later(at: Timestamp, ends: impl Fn(Timestamp) -> Timestamp) -> Timestamp {
+    let end = ends(at);
+    end.saturating_add(end.saturating_sub(at).max(SELDOM))
 }
 
 impl<K, L, R> Process for IntervalJoin<K, L, R>
@@ -163,8 +187,9 @@ where
                 let (from, to) = (at.saturating_add(within.lo), at.saturating_add(within.hi));
                 let near = state.right.range(cx, still(within.right_gone(watermark), from, to));
                 rights.extend(near.map(|(time, right)| (time, R::thaw(right))));
-                if rights.is_empty() && state.are_empty(cx) {
-                    cx.timer_at(within.left_ends(at));
+                let first = state.left.first(cx).map(|(first, _)| first);
+                if let Some(at) = visit(first, at, |at| within.left_ends(at)) {
+                    cx.timer_at(at);
                 }
                 state.left.insert(cx, at, &left);
                 for (left, (time, right)) in repeat_n(left, rights.len()).zip(rights.drain(..)) {
@@ -175,8 +200,9 @@ where
                 let (from, to) = (at.saturating_sub(within.hi), at.saturating_sub(within.lo));
                 let near = state.left.range(cx, still(within.left_gone(watermark), from, to));
                 lefts.extend(near.map(|(time, left)| (time, L::thaw(left))));
-                if lefts.is_empty() && state.are_empty(cx) {
-                    cx.timer_at(within.right_ends(at));
+                let first = state.right.first(cx).map(|(first, _)| first);
+                if let Some(at) = visit(first, at, |at| within.right_ends(at)) {
+                    cx.timer_at(at);
                 }
                 state.right.insert(cx, at, &right);
                 for (right, (time, left)) in repeat_n(right, lefts.len()).zip(lefts.drain(..)) {
@@ -194,9 +220,11 @@ where
         if let Some(gone) = within.right_gone(watermark) {
             state.right.remove(cx, ..=gone);
         }
-        let left = state.left.last(cx).map(|(at, _)| within.left_ends(at));
-        let right = state.right.last(cx).map(|(at, _)| within.right_ends(at));
-        if let Some(at) = left.max(right) {
+        let left = state.left.first(cx).zip(state.left.last(cx));
+        let left = left.map(|(first, last)| next_visit(first.0, last.0, |at| within.left_ends(at)));
+        let right = state.right.first(cx).zip(state.right.last(cx));
+        let right = right.map(|(first, last)| next_visit(first.0, last.0, |at| within.right_ends(at)));
+        if let Some(at) = left.into_iter().chain(right).min() {
             cx.timer_at(at);
         }
     }

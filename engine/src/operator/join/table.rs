@@ -30,7 +30,7 @@ type Rows<T> = Map<RowKey<T>, Tally>;
 #[derive(Clone)]
 pub(crate) struct TableJoin<K, L, R, S, O> {
     on: O,
-    of: PhantomData<fn() -> (K, L, R, S)>,
+    of: PhantomData<(K, L, R, S)>,
 }
 
 impl<K, L, R, S, O> TableJoin<K, L, R, S, O> {

@@ -10,7 +10,6 @@ use crate::operator::join::shape::Shape;
 use crate::operator::process::{Context, Declare, Process};
 use crate::state::Timeline;
 use crate::state::codec::StateValue;
-use crate::stream::changelog::ChangeKind;
 use crate::stream::{Change, Either};
 use crate::time::{MIN_TIME, Timestamp};
 
@@ -20,7 +19,7 @@ use crate::time::{MIN_TIME, Timestamp};
 /// A key with left rows that wait has a timer for the first of them.
 #[derive(Clone)]
 pub(crate) struct TemporalJoin<K, L, R, S> {
-    of: PhantomData<fn() -> (K, L, R, S)>,
+    of: PhantomData<(K, L, R, S)>,
 }
 
 impl<K, L, R, S> TemporalJoin<K, L, R, S> {
@@ -80,16 +79,14 @@ where
     }
 
     fn on_version(change: Change<R>, state: &States<L, R>, cx: &mut Context<'_, Self>) {
-        if change.kind == ChangeKind::UpdateBefore {
-            // The row after the update comes at the same time, and is in force then.
-            return;
-        }
         let (at, watermark) = (cx.time(), cx.watermark());
         let in_force = state.versions.floor(cx, watermark).map(|(since, _)| since);
         if watermark > MIN_TIME && in_force.is_some_and(|since| at < since) {
             return cx.emit_late(&state.late.right, change);
         }
         let version = change.is_addition().then_some(change.row);
+        // The last of one time counts: also of an update's two, whose second may have gone to another key.
+        state.versions.remove(cx, at..=at);
         state.versions.insert(cx, at, &version);
         Self::drop_versions(state, cx);
     }

@@ -2,17 +2,15 @@
 
 use std::marker::PhantomData;
 
-use millstream_storage::planted;
-
 use crate::key::Key;
 use crate::operator::join::late::Late;
 use crate::operator::join::shape::Shape;
 use crate::operator::process::{Context, Declare, Process};
-use crate::operator::window::{Spans, Tumbling, Window, Windowed};
+use crate::operator::window::{Assign, Window, Windowed};
 use crate::state::Timeline;
 use crate::state::codec::StateValue;
 use crate::stream::Either;
-use crate::time::{MIN_TIME, Timestamp};
+use crate::time::{MIN_TIME, Timestamp, as_millis};
 
 /// What is made of the records that the two sides have in a window, each in the order of their times.
 pub(crate) trait Together<L, R>: Clone + Send + 'static {
@@ -52,18 +50,37 @@ where
     }
 }
 
-/// Keeps the records of both sides by time, so that a window is a span of them. A window has a timer for its end, at which
-/// it fires, and one for its clean-up, if that is later.
+/// Keeps the records of both sides by time, once, so that a window is a span of them, of whatever windows there are. A
+/// window has a timer for its end, at which it fires, and one for its clean-up, if that is later.
 #[derive(Clone)]
-pub(crate) struct WindowJoin<K, L, R, G> {
-    windows: Tumbling,
+pub(crate) struct WindowJoin<K, L, R, W, G> {
+    windows: W,
+    /// Milliseconds.
+    lateness: i64,
     together: G,
-    of: PhantomData<fn() -> (K, L, R)>,
+    /// The windows of a record: kept for its memory only.
+    of_record: Vec<Window>,
+    of: PhantomData<(K, L, R)>,
 }
 
-impl<K, L, R, G> WindowJoin<K, L, R, G> {
-    pub(crate) fn new(windows: Tumbling, together: G) -> Self {
-        WindowJoin { windows, together, of: PhantomData }
+impl<K, L, R, W: Assign<()>, G> WindowJoin<K, L, R, W, G> {
+    /// # Panics
+    /// If windows merge: what belongs to them is not known from a record's time.
+    pub(crate) fn new(windows: W, together: G) -> Self {
+        assert!(!windows.merges(), "{}: windows that merge cannot be joined", windows.describe());
+        let lateness = as_millis(windows.allowed_lateness());
+        WindowJoin { windows, lateness, together, of_record: Vec::new(), of: PhantomData }
+    }
+
+    /// When a window is cleaned up.
+    fn cleanup(&self, window: &Window) -> Timestamp {
+        window.max_timestamp().saturating_add(self.lateness)
+    }
+
+    fn windows_of(&self, at: Timestamp) -> Vec<Window> {
+        let mut windows = Vec::new();
+        self.windows.assign(at, &(), &mut windows);
+        windows
     }
 }
 
@@ -73,11 +90,12 @@ pub(crate) struct Sides<L, R> {
     late: Late<L, R>,
 }
 
-impl<K, L, R, G> WindowJoin<K, L, R, G>
+impl<K, L, R, W, G> WindowJoin<K, L, R, W, G>
 where
     K: Key,
     L: StateValue + Clone + Send,
     R: StateValue + Clone + Send,
+    W: Assign<()>,
     G: Together<L, R>,
 {
     fn fire(&self, window: Window, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
@@ -94,11 +112,12 @@ where
     }
 }
 
-impl<K, L, R, G> Process for WindowJoin<K, L, R, G>
+impl<K, L, R, W, G> Process for WindowJoin<K, L, R, W, G>
 where
     K: Key,
     L: StateValue + Clone + Send,
     R: StateValue + Clone + Send,
+    W: Assign<()>,
     G: Together<L, R>,
 {
     type Key = K;
@@ -112,44 +131,50 @@ where
 
     fn on_record(&mut self, record: Either<L, R>, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
         let (at, watermark) = (cx.time(), cx.watermark());
-        let window = self.windows.window_of(at);
-        let (end, cleanup) = (window.max_timestamp(), self.windows.cleanup(window.end));
         let begun = watermark > MIN_TIME;
+        let mut windows = std::mem::take(&mut self.of_record);
+        self.windows.assign(at, &(), &mut windows);
+        windows.retain(|window| !begun || self.cleanup(window) > watermark);
+        if windows.is_empty() && !(begun && at.saturating_add(self.lateness) <= watermark) {
+            // It is in none of them, early or late.
+            self.of_record = windows;
+            return;
+        }
         match record {
-            Either::Left(left) if begun && cleanup <= watermark => {
-                return cx.emit_late(&state.late.left, left);
-            }
-            Either::Right(right) if begun && cleanup <= watermark => {
-                return cx.emit_late(&state.late.right, right);
-            }
+            Either::Left(left) if windows.is_empty() => cx.emit_late(&state.late.left, left),
+            Either::Right(right) if windows.is_empty() => cx.emit_late(&state.late.right, right),
             Either::Left(left) => state.left.insert(cx, at, &left),
             Either::Right(right) => state.right.insert(cx, at, &right),
         }
-        if begun && end <= watermark {
-            // Within the allowed lateness: what has changed comes out again.
-            self.fire(window, state, cx);
-        } else {
-            cx.timer_at(end);
+        for window in windows.drain(..) {
+            let (end, cleanup) = (window.max_timestamp(), self.cleanup(&window));
+            if begun && end <= watermark {
+                // Within the allowed lateness: what has changed comes out again.
+                self.fire(window, state, cx);
+            } else {
+                cx.timer_at(end);
+            }
+            if cleanup > end {
+                cx.timer_at(cleanup);
+            }
         }
-        if cleanup > end {
-            cx.timer_at(cleanup);
-        }
+        self.of_record = windows;
     }
 
     fn on_timer(&mut self, at: Timestamp, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
-        let window = self.windows.window_of(at);
-        if window.max_timestamp() == at {
-            self.fire(window, state, cx);
+        for window in self.windows_of(at) {
+            if window.max_timestamp() == at {
+                self.fire(window, state, cx);
+            }
         }
-        // The windows whose clean-up has come end up to this long ago.
-        let (_, _, lateness) = self.windows.parameters();
-        let Some(gone) = at.checked_sub(lateness) else { return };
-        let last = self.windows.window_of(gone);
-        let upto = if last.max_timestamp() <= gone { gone } else { last.start.saturating_sub(1) };
-        if !planted!(joined_window_stays) {
-            state.left.remove(cx, ..=upto);
-            state.right.remove(cx, ..=upto);
-        }
+        // Windows whose last timestamp is up to this one are cleaned up. The first of the others begins where the first
+        // does that holds the next timestamp: what comes before it is in none of them.
+        let Some(gone) = at.checked_sub(self.lateness) else { return };
+        let next = gone.checked_add(1).map(|next| self.windows_of(next)).unwrap_or_default();
+        let first = next.iter().map(|window| window.start).min();
+        let upto = first.map_or(gone, |start| start.saturating_sub(1).min(gone));
+        state.left.remove(cx, ..=upto);
+        state.right.remove(cx, ..=upto);
     }
 }
 

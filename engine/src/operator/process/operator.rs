@@ -10,6 +10,7 @@ use crate::exchange::cursor::{Run, View};
 use crate::key::Key;
 use crate::operator::process::{BroadcastProcess, Context, Core, CoreContext, Process};
 use crate::operator::rounds::Rounds;
+use crate::operator::window::ahead::Ahead;
 use crate::operator::{Operator, Output, Progress};
 use crate::stage::OpenContext;
 use crate::state::backend::Backend;
@@ -23,6 +24,8 @@ struct Calls<P: Process> {
     process: P,
     state: P::State,
     watermark: Timestamp,
+    /// What is known of keys whose cores had come further in a restored checkpoint.
+    ahead: Ahead,
     now: Timestamp,
     operator: OperatorStates,
     scratch: AlignedVec,
@@ -36,22 +39,45 @@ enum Call<P: Process> {
 }
 
 impl<P: Process> Calls<P> {
+    #[inline]
     fn call(
         &mut self,
         call: Call<P>,
+        key: &P::Key,
+        bytes: (&[u8], u64),
+        time: Timestamp,
+        backend: &mut LogBackend,
+        out: &mut Output<P::Out>,
+    ) -> Result<()> {
+        self.with_key(key, bytes, time, backend, out, |process, state, cx| match call {
+            Call::Record(record) => process.on_record(record, state, cx),
+            Call::Timer(Domain::Event) => process.on_timer(time, state, cx),
+            Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, cx),
+        })
+    }
+
+    /// Runs `visit` as the user's functions are run: at the state of a key.
+    #[inline]
+    fn with_key<R>(
+        &mut self,
         key: &P::Key,
         (key_bytes, hash): (&[u8], u64),
         time: Timestamp,
         backend: &mut LogBackend,
         out: &mut Output<P::Out>,
-    ) -> Result<()> {
-        let Calls { process, state, watermark, now, operator, scratch, failure } = self;
+        visit: impl FnOnce(&mut P, &P::State, &mut Context<'_, P>) -> R,
+    ) -> Result<R> {
+        let Calls { process, state, watermark, ahead, now, operator, scratch, failure } = self;
+        let mut watermark = *watermark;
+        if !ahead.is_over() {
+            watermark = watermark.max(ahead.watermark_of(hash));
+        }
         let mut cx = Context {
             key,
             key_bytes,
             hash,
             time,
-            watermark: *watermark,
+            watermark,
             now: *now,
             out: &mut out.main,
             sides: &mut out.sides,
@@ -61,13 +87,9 @@ impl<P: Process> Calls<P> {
             scratch,
             failure,
         };
-        match call {
-            Call::Record(record) => process.on_record(record, state, &mut cx),
-            Call::Timer(Domain::Event) => process.on_timer(time, state, &mut cx),
-            Call::Timer(Domain::Processing) => process.on_processing_timer(time, state, &mut cx),
-        }
+        let seen = visit(process, state, &mut cx);
         backend.settle(hash, key_bytes);
-        self.failure.take().map_or(Ok(()), Err)
+        self.failure.take().map_or(Ok(seen), Err)
     }
 
     /// What the function sees without a key.
@@ -83,18 +105,19 @@ impl<P: Process> Calls<P> {
 }
 
 /// Where and from where on a process function runs.
-#[derive(Clone, Copy)]
 pub(crate) struct Opened {
     shard: usize,
     shards: usize,
     restored: bool,
     watermark: Timestamp,
+    ahead: Ahead,
 }
 
 impl Opened {
-    pub(crate) fn new(cx: &OpenContext, watermark: Timestamp) -> Opened {
+    pub(crate) fn new(cx: &OpenContext, step: &str, watermark: Timestamp) -> Opened {
         let OpenContext { shard, shards, restored_epoch, .. } = *cx;
-        Opened { shard, shards, restored: restored_epoch.is_some(), watermark }
+        let ahead = Ahead::restore(cx.parts(step), cx.placement.groups());
+        Opened { shard, shards, restored: restored_epoch.is_some(), watermark, ahead }
     }
 }
 
@@ -122,10 +145,10 @@ where
         mut operator: OperatorStates,
         opened: Opened,
     ) -> Self {
-        let Opened { shard, shards, restored, watermark } = opened;
+        let Opened { shard, shards, restored, watermark, ahead } = opened;
         process.open(&state, &mut Core { shard, shards, restored, operator: &mut operator });
         let (scratch, failure) = (AlignedVec::new(), None);
-        let calls = Calls { process, state, watermark, now: 0, operator, scratch, failure };
+        let calls = Calls { process, state, watermark, ahead, now: 0, operator, scratch, failure };
         ProcessOperator { calls, key, backend, rounds: Rounds::default() }
     }
 
@@ -144,7 +167,7 @@ where
     }
 
     #[inline]
-    pub(super) fn on_record(
+    pub(crate) fn on_record(
         &mut self,
         time: Timestamp,
         hash: u64,
@@ -154,6 +177,29 @@ where
         let ProcessOperator { calls, key, backend, .. } = self;
         let key = key(&record);
         key.encoded(|bytes| calls.call(Call::Record(record), &key, (bytes, hash), time, backend, out))
+    }
+
+    /// Visits the state of a key.
+    ///
+    /// # Errors
+    /// If something was written that does not fit the store.
+    pub(crate) fn visit<R>(
+        &mut self,
+        key: &P::Key,
+        out: &mut Output<P::Out>,
+        visit: impl FnOnce(&P::State, &mut Context<'_, P>) -> R,
+    ) -> Result<R> {
+        let ProcessOperator { calls, backend, .. } = self;
+        let time = calls.watermark;
+        key.encoded(|bytes| {
+            let place = (bytes, stable_hash(bytes));
+            calls.with_key(key, place, time, backend, out, |_, state, cx| visit(state, cx))
+        })
+    }
+
+    /// The pending timers, in the order in which they fire: their times and their keys.
+    pub(crate) fn timers(&self, domain: Domain) -> impl Iterator<Item = (Timestamp, &[u8])> {
+        self.backend.timers.pending(domain, Timestamp::MAX)
     }
 
     /// Whether the state of the next timer that is due is in memory. If not, that of those behind it is asked for too.
@@ -210,7 +256,7 @@ impl<P, F> ProcessOperator<P, F>
 where
     P: BroadcastProcess,
 {
-    pub(super) fn on_broadcast(&mut self, time: Timestamp, record: P::Broadcast, out: &mut Output<P::Out>) {
+    pub(crate) fn on_broadcast(&mut self, time: Timestamp, record: P::Broadcast, out: &mut Output<P::Out>) {
         let (process, state, mut cx) = self.calls.without_key(time, out);
         process.on_broadcast(record, state, &mut cx);
     }
@@ -254,7 +300,11 @@ where
 
     fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<P::Out>) -> Result<Progress> {
         self.calls.watermark = watermark;
-        self.fire(Domain::Event, watermark, out)
+        let progress = self.fire(Domain::Event, watermark, out)?;
+        if progress == Progress::Done {
+            self.calls.ahead.pass(watermark);
+        }
+        Ok(progress)
     }
 
     fn set_now(&mut self, now: Timestamp) {
@@ -285,6 +335,9 @@ where
 
     fn meta(&self) -> Json {
         let mut meta = json!({ "clock": self.backend.clock() });
+        if !self.calls.ahead.is_over() {
+            meta["ahead"] = self.calls.ahead.meta()["ahead"].take();
+        }
         if let Some(states) = self.calls.operator.meta() {
             meta["states"] = states;
         }

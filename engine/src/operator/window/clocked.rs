@@ -45,7 +45,7 @@ impl Tumbling {
     /// job.source("clicks", from_vec(vec![1_u64; 10]))
     ///     .key_by(|_| 'k')
     ///     .window(Tumbling::of(hours(1_000_000)).processing_time())
-    ///     .reduce("clicks", |clicks, click| *clicks += click)
+    ///     .reduce("count", |clicks, click| *clicks += click)
     ///     .map(|clicks| clicks.value)
     ///     .sink("counts", sink);
     /// job.run(Config::new().cores(1))?;
@@ -141,6 +141,11 @@ where
         matches!(self.firing, Some(Firing::ByHash(_)))
     }
 
+    /// A snapshot in the middle would not know which keys have been put out.
+    fn holds_input(&self) -> bool {
+        self.firing.is_some() && !planted!(snapshot_while_firing)
+    }
+
     fn on_records(&mut self, mut run: Run<'_, A::In>, _: &mut Output<Self::Out>) -> Result<()> {
         let (n, table) = (run.records().len(), self.store.create_table(ACCUMULATORS, self.end()));
         self.adding.add(&mut self.store, table, &mut run, n)
@@ -169,7 +174,8 @@ where
     }
 
     fn next_processing_time(&self) -> Option<Timestamp> {
-        self.first().map(|(end, _)| end)
+        // What has been due once stays so when the clock jumps back, or the input would be held until it is there again.
+        self.first().map(|(end, _)| if end <= self.clock { MIN_TIME } else { end })
     }
 
     fn store_ref(&self) -> Option<&Store> {

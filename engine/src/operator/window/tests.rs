@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use super::{Spans, Tumbling, Window};
+use super::sliding::Slices;
+use super::{Cumulative, Sliding, Spans, Tumbling, Window};
 use crate::time::Timestamp;
 
 fn tumbling(size: u64, offset: i64) -> Tumbling {
@@ -32,4 +33,32 @@ fn the_last_window_is_cut_off_where_time_ends() {
     assert_eq!(windows.window_of(Timestamp::MAX), cut);
     assert_eq!(windows.window_ending(Timestamp::MAX), cut);
     assert_eq!(cut.end - cut.start, Timestamp::MAX % 10);
+}
+
+#[test]
+fn slices_at_the_ends_of_time_are_in_windows() {
+    let hops = [(10, 4), (10, 5), (1, 1), (3, 7)];
+    for (size, slide) in hops {
+        let windows = Sliding::of(Duration::from_millis(size), Duration::from_millis(slide)).offset_millis(3);
+        check_slices(&windows, size < slide);
+    }
+    let growing = Cumulative::of(Duration::from_millis(12), Duration::from_millis(4)).offset_millis(5);
+    check_slices(&growing, false);
+}
+
+/// That slices near the ends of time have windows, which contain them, in order.
+fn check_slices(windows: &impl Slices, gaps: bool) {
+    let near = (0..40).flat_map(|k| [Timestamp::MIN + k, Timestamp::MAX - k]);
+    for time in near {
+        let slice = windows.slice_of(time);
+        assert!(slice.start <= time && (time < slice.end || time == Timestamp::MAX), "{time}: {slice:?}");
+        let (mut next, mut last) = (windows.window_from(slice.end, slice.end), None);
+        assert!(next.is_some() || gaps, "{time} is in no window");
+        while let Some(end) = next {
+            assert!(end >= slice.end && last.is_none_or(|last| last < end), "{time}: {end} after {last:?}");
+            last = Some(end);
+            next = end.checked_add(1).and_then(|least| windows.window_from(slice.end, least));
+        }
+        assert!(last <= windows.last_window(slice.end), "{time}");
+    }
 }

@@ -2,14 +2,18 @@
 
 mod aggregate;
 mod builtin;
+mod chain;
 mod table;
 
 use std::fmt;
+use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::reference::{self, Compute};
 use crate::stream::Stream;
-use crate::stream::chain::{Chain, Filter, Map};
+use crate::stream::chain::Chain;
+use crate::stream::changelog::chain::{FilterRows, Insertions, MapRows};
 
 pub use aggregate::TableAggregate;
 pub use builtin::{Avg, Count, Max, Min, Sum, avg, count, max, min, sum};
@@ -126,8 +130,11 @@ where
     /// assert_eq!(changes.take(), [Change::insert(1), Change::insert(2)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn insertions(self) -> Stream<Change<T>, Map<C, fn(T) -> Change<T>>> {
-        self.map(Change::insert as fn(T) -> Change<T>)
+    pub fn insertions(self) -> Stream<Change<T>, Insertions<C>> {
+        let up = self.compute.clone();
+        let compute: Compute<Change<T>> =
+            Rc::new(move |inputs| reference::flat_map(up(inputs), |row| vec![Change::insert(row)]));
+        self.then(compute, Insertions)
     }
 }
 
@@ -151,25 +158,27 @@ where
     /// assert_eq!(changes.take(), [Change::insert(10), Change::delete(10)]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn map_rows<U, F>(
-        self,
-        function: F,
-    ) -> Stream<Change<U>, Map<C, impl Fn(Change<T>) -> Change<U> + Clone + Send + 'static>>
+    pub fn map_rows<U, F>(self, function: F) -> Stream<Change<U>, MapRows<C, F>>
     where
         U: Send + 'static,
         F: Fn(T) -> U + Clone + Send + 'static,
     {
-        self.map(move |change: Change<T>| change.map(&function))
+        let (up, f) = (self.compute.clone(), function.clone());
+        let compute: Compute<Change<U>> =
+            Rc::new(move |inputs| reference::flat_map(up(inputs), |change| vec![change.map(&f)]));
+        self.then(compute, |before| MapRows { before, function })
     }
 
     /// The changelog of only those rows that a predicate accepts; see [`Stream::map_rows`].
-    pub fn filter_rows<F>(
-        self,
-        predicate: F,
-    ) -> Stream<Change<T>, Filter<C, impl Fn(&Change<T>) -> bool + Clone + Send + 'static>>
+    pub fn filter_rows<F>(self, predicate: F) -> Stream<Change<T>, FilterRows<C, F>>
     where
         F: Fn(&T) -> bool + Clone + Send + 'static,
     {
-        self.filter(move |change: &Change<T>| predicate(&change.row))
+        let (up, p) = (self.compute.clone(), predicate.clone());
+        let compute: Compute<Change<T>> = Rc::new(move |inputs| {
+            let accepted = |change: Change<T>| if p(&change.row) { vec![change] } else { Vec::new() };
+            reference::flat_map(up(inputs), accepted)
+        });
+        self.then(compute, |before| FilterRows { before, predicate })
     }
 }

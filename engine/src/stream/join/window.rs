@@ -5,7 +5,8 @@ use std::rc::Rc;
 use crate::key::Key;
 use crate::operator::join::shape::Shape;
 use crate::operator::join::window::{Grouped, Paired, Together, WindowJoin};
-use crate::operator::window::{Tumbling, Window, Windowed};
+
+use crate::operator::window::{Assign, Window, Windowed};
 use crate::reference::{self, Compute};
 use crate::state::StateValue;
 use crate::stream::chain::Chain;
@@ -23,7 +24,11 @@ where
     /// [outer](crate::join::FullOuter), [semi](crate::join::Semi) or [anti](crate::join::Anti). It comes when the watermark
     /// passes the window's end, with the window's last timestamp, and all of it again with each record that comes within
     /// the allowed lateness. Later ones go to the side outputs [`late_left`](crate::join::late_left) and
-    /// [`late_right`](crate::join::late_right). The name is for ever: state is found by it.
+    /// [`late_right`](crate::join::late_right). The windows may overlap, but must hold the time of their records and depend
+    /// on nothing else: sessions are not among them. The name is for ever: state is found by it.
+    ///
+    /// # Panics
+    /// If the windows merge.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -50,17 +55,18 @@ where
     /// ]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn window_join<R, D, G, S>(
+    pub fn window_join<R, D, G, W, S>(
         self,
         name: &str,
         right: Keyed<K, R, D, G>,
-        windows: Tumbling,
+        windows: W,
         shape: S,
     ) -> ProcessResults<Windowed<K, S::Out>>
     where
         R: StateValue + Clone + Send,
         D: Chain<Out = R>,
         G: Fn(&R) -> K + Clone + Send + 'static,
+        W: Assign<()>,
         S: Shape<L, R>,
     {
         self.in_windows(name, right, windows, (S::NAME, Paired(shape)))
@@ -86,17 +92,18 @@ where
     /// assert_eq!(out.take(), [1, -1]);
     /// # Ok::<(), millstream::Error>(())
     /// ```
-    pub fn co_group<R, D, G, I, H>(
+    pub fn co_group<R, D, G, W, I, H>(
         self,
         name: &str,
         right: Keyed<K, R, D, G>,
-        windows: Tumbling,
+        windows: W,
         function: H,
     ) -> ProcessResults<Windowed<K, I::Item>>
     where
         R: StateValue + Clone + Send,
         D: Chain<Out = R>,
         G: Fn(&R) -> K + Clone + Send + 'static,
+        W: Assign<()>,
         I: IntoIterator,
         I::Item: Send + 'static,
         H: Fn(Window, &[L], &[R]) -> I + Clone + Send + 'static,
@@ -104,31 +111,37 @@ where
         self.in_windows(name, right, windows, ("co-group", Grouped(function)))
     }
 
-    fn in_windows<R, D, G, T>(
+    fn in_windows<R, D, G, W, T>(
         self,
         name: &str,
         right: Keyed<K, R, D, G>,
-        windows: Tumbling,
+        windows: W,
         (shape, together): (&str, T),
     ) -> ProcessResults<Windowed<K, T::Out>>
     where
         R: StateValue + Clone + Send,
         D: Chain<Out = R>,
         G: Fn(&R) -> K + Clone + Send + 'static,
+        W: Assign<()>,
         T: Together<L, R>,
     {
         let (of_left, of_right) = (self.key.clone(), right.key.clone());
         let inputs = two_inputs(self, right);
         let (left, right) = (inputs.left.clone(), inputs.right.clone());
-        let of = together.clone();
+        let (of, assign) = (together.clone(), windows.clone());
         let compute: Compute<Windowed<K, T::Out>> = Rc::new(move |inputs| {
             let together = |window, l: &[L], r: &[R]| {
                 let mut results = Vec::new();
                 of.together(window, l, r, &mut |result| results.push(result));
                 results
             };
+            let windows_of = |at| {
+                let mut windows = Vec::new();
+                assign.assign(at, &(), &mut windows);
+                windows
+            };
             let (left, right) = (left(inputs), right(inputs));
-            reference::join::windows(left, right, (&of_left, &of_right), windows.parameters(), &together)
+            reference::join::windows(left, right, (&of_left, &of_right), &windows_of, &together)
         });
         let settings = [("shape", shape.to_owned()), ("windows", windows.describe())];
         inputs.process(name, ("window join", &settings), WindowJoin::new(windows, together), compute)

@@ -101,7 +101,12 @@ where
         (Timestamp, T): StateValue,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let stream = self.process(name, Deduplicate { keep, ttl, of: PhantomData });
+        let stream = self.process_as(
+            name,
+            "deduplicate",
+            &[("keep", format!("{keep:?}"))],
+            Deduplicate { keep, ttl, of: PhantomData },
+        );
         let last = keep == Keep::Last;
         let compute: Compute<Change<T>> =
             Rc::new(move |inputs| reference::ready::deduplicate(up(inputs), &key, last));

@@ -3,6 +3,7 @@
 use std::marker::PhantomData;
 use std::rc::Rc;
 
+use millstream_storage::planted;
 use serde::{Deserialize, Serialize};
 
 use crate::key::Key;
@@ -60,7 +61,11 @@ where
             return;
         }
         let before = state.load(cx);
-        let first = before.partition_point(|kept| order(kept) <= place);
+        let ahead = |kept: &T| match planted!(top_tie_to_the_last) {
+            true => order(kept) < place,
+            false => order(kept) <= place,
+        };
+        let first = before.partition_point(ahead);
         let mut after = before.clone();
         after.insert(first, row);
         after.truncate(*n);
@@ -115,7 +120,12 @@ where
     {
         assert!(n > 0, "the first 0 records are none: ask for at least one");
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let stream = self.process(name, Top { n, order: order.clone(), ttl, of: PhantomData });
+        let stream = self.process_as(
+            name,
+            "top",
+            &[("n", n.to_string())],
+            Top { n, order: order.clone(), ttl, of: PhantomData },
+        );
         let compute: Compute<Change<Ranked<T>>> = Rc::new(move |inputs| {
             reference::ready::top(up(inputs), &key, n, &order, &|rank, row| Ranked { rank, row })
         });

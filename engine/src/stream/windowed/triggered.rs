@@ -199,7 +199,7 @@ where
     ///     .key_by(|_| 'k')
     ///     .window(Global)
     ///     .trigger(Count::of(2))
-    ///     .process("numbers", |cx, numbers| numbers.map(|n| (*cx.key, n)).collect::<Vec<_>>())
+    ///     .process("keyed", |cx, numbers| numbers.map(|n| (*cx.key, n)).collect::<Vec<_>>())
     ///     .sink("out", sink);
     /// job.run(Config::new().cores(1))?;
     /// assert_eq!(sums.take(), [1, 2, 1, 2, 3, 4].map(|n| ('k', n)));

@@ -10,6 +10,7 @@ mod data;
 mod expected;
 mod files;
 mod formats;
+mod joins;
 mod kinds;
 mod larger;
 mod process;
@@ -278,6 +279,9 @@ pub fn scenarios() -> Vec<Scenario> {
         }),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)
+        }),
+        of("joins", "joins of two streams, and the ready steps, out of order", |world| {
+            joins::Joins::new(world)
         }),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         async_map::scenario(),

@@ -88,8 +88,12 @@ impl Merging {
     fn new(world: &World, kind: fn(&mut Random) -> Kind) -> Merging {
         let mut random = world.streams().stream("workload");
         let shape = Shape::draw(&mut random);
-        let events = events(&mut random, shape.disorder);
-        let limited = (random.below(3) == 0).then(|| (random.range(50, 600) as usize, 512 << 10));
+        let mut events = events(&mut random, shape.disorder);
+        let limited = (random.below(3) == 0).then(|| (random.range(50, 200) as usize, 512 << 10));
+        if limited.is_some() {
+            // What one key has must fit into memory, and its sessions into a segment.
+            events.iter_mut().for_each(|event| event.key = random.below(600));
+        }
         let mut work = Merging {
             shape,
             kind: kind(&mut random),

@@ -6,6 +6,7 @@ use crate::operator::join::testing::{Ran, run};
 use crate::operator::process::{Declare, Process};
 use crate::reference::Event;
 use crate::stream::Either;
+use crate::testing::TestKit;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 
 type Input = Event<Either<i64, i64>>;
@@ -89,6 +90,56 @@ fn the_ends_of_time_are_no_trouble() {
     let input = vec![left(1), Event::Watermark(1), right(MAX_TIME)];
     assert_eq!(pairs(all, input), [(1, MAX_TIME)]);
     assert_eq!(pairs(Within::hours(0..=i64::MAX), vec![left(MAX_TIME), right(MAX_TIME)]).len(), 1);
+}
+
+/// What a key has on its two sides, and its timers, after records and the watermark.
+fn kept(within: Within, input: Vec<Input>) -> (u64, u64, usize) {
+    let mut kit = TestKit::process(IntervalJoin::<u8, i64, i64>::new(within), |_| 0);
+    for event in input {
+        match event {
+            Event::Record(at, record) => kit.record(at, record).expect("it fits"),
+            Event::Watermark(t) => kit.watermark(t).expect("it fits"),
+        }
+    }
+    let sides = kit.state_of(&0, |state, cx| (state.left.len(cx), state.right.len(cx)));
+    let (left, right) = sides.expect("it is in memory");
+    (left, right, kit.timers(&0).len())
+}
+
+#[test]
+fn rule_22_nothing_is_left_and_nothing_waits_at_the_end_of_time() {
+    for within in [
+        Within::millis(0..=i64::MAX),
+        Within::millis(i64::MIN..=0),
+        Within::millis(i64::MIN..=i64::MAX),
+        Within::millis(0..=0),
+    ] {
+        let input = vec![left(5), right(7), left(MAX_TIME), right(MAX_TIME), Event::Watermark(MAX_TIME)];
+        assert_eq!(kept(within, input), (0, 0, 0), "{within:?}");
+    }
+}
+
+#[test]
+fn rule_22_neither_side_is_kept_as_long_as_the_other() {
+    // A left record an hour, right ones each second: these are dead at their own time, and gone soon after.
+    let within = Within::hours(0..=24);
+    let hour = |h: i64| {
+        let seconds = (0..3600).map(move |s| h * 3_600_000 + s * 1_000);
+        let records = seconds.flat_map(|at| [right(at), Event::Watermark(at)]);
+        [left(h * 3_600_000)].into_iter().chain(records)
+    };
+    let (left, right, _) = kept(within, (0..3).flat_map(hour).collect());
+    assert_eq!(left, 3);
+    assert!(right <= 3, "{right} right records are kept");
+}
+
+#[test]
+fn rule_22_a_record_far_ahead_does_not_keep_those_before_it() {
+    let within = Within::millis(-5..=5);
+    let far = [left(1 << 40), right(1 << 40)];
+    let near = (0..10_000).flat_map(|at| [left(at), right(at), Event::Watermark(at - 1)]);
+    let (left, right, _) = kept(within, far.into_iter().chain(near).collect());
+    assert!(left < 2_000 && right < 2_000, "{left} and {right} are kept");
 }
 
 #[test]

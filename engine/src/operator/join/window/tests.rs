@@ -3,7 +3,7 @@
 use crate::operator::join::shape::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi, Shape};
 use crate::operator::join::testing::{Ran, run};
 use crate::operator::join::window::{Paired, WindowJoin};
-use crate::operator::window::{Tumbling, Windowed};
+use crate::operator::window::{Session, Sliding, Tumbling, Windowed};
 use crate::reference::Event;
 use crate::stream::Either;
 use crate::time::{Timestamp, millis};
@@ -24,7 +24,7 @@ fn joined<S: Shape<i64, i64>>(
     input: Vec<Input>,
 ) -> Ran<Windowed<u8, S::Out>, i64, i64> {
     let windows = Tumbling::of(millis(10)).allow_late(millis(lateness));
-    run(&WindowJoin::<u8, i64, i64, _>::new(windows, Paired(shape)), input)
+    run(&WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(shape)), input)
 }
 
 fn values<S: Shape<i64, i64>>(shape: S, input: Vec<Input>) -> Vec<S::Out> {
@@ -79,4 +79,33 @@ fn a_clean_up_leaves_the_windows_behind_it() {
     let input = vec![left(1), left(11), Event::Watermark(12), right(13), right(2), Event::Watermark(100)];
     let pairs: Vec<_> = joined(Inner, 5, input).out.into_iter().map(|(_, w)| w.value).collect();
     assert_eq!(pairs, [(1, 2), (11, 13)]);
+}
+
+#[test]
+fn rule_24_a_record_is_in_all_windows_that_overlap_there() {
+    let windows = Sliding::of(millis(10), millis(5)).allow_late(millis(3));
+    let join = WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(Inner));
+    let input = vec![left(7), right(8), Event::Watermark(11), right(6), right(12), Event::Watermark(100)];
+    let out = run::<_, i64, i64>(&join, input).out;
+    let pairs: Vec<_> = out.into_iter().map(|(at, w)| (at, w.window.start, w.value)).collect();
+    assert_eq!(
+        pairs,
+        [(9, 0, (7, 8)), (9, 0, (7, 6)), (9, 0, (7, 8)), (14, 5, (7, 6)), (14, 5, (7, 8)), (14, 5, (7, 12)),]
+    );
+}
+
+#[test]
+fn a_record_is_late_only_when_no_window_takes_it() {
+    let windows = Sliding::of(millis(10), millis(5));
+    let join = WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(Inner));
+    let input = vec![left(7), Event::Watermark(9), right(6), Event::Watermark(14), right(8), right(14)];
+    let ran = run::<_, i64, i64>(&join, input);
+    assert_eq!(ran.out.iter().map(|(at, w)| (*at, w.value)).collect::<Vec<_>>(), [(14, (7, 6))]);
+    assert_eq!(ran.late_right, [8], "14 is in a window that ends later");
+}
+
+#[test]
+#[should_panic(expected = "windows that merge cannot be joined")]
+fn windows_that_merge_are_refused() {
+    let _ = WindowJoin::<u8, i64, i64, _, _>::new(Session::with_gap(millis(5)), Paired(Inner));
 }

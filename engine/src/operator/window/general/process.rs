@@ -292,6 +292,10 @@ where
             if over {
                 self.content.clear(&states.content, cx, &mut open.pane);
                 self.forget(states, cx, &open);
+                if states.panes.is_empty(cx) {
+                    // Nothing has a number any more.
+                    states.next_id.clear(cx);
+                }
             } else if asked.is_some() {
                 self.keep(states, cx, &open);
             }

@@ -17,6 +17,8 @@ pub(crate) use operator::SessionOperator;
 /// A record that comes between two sessions can join them; their accumulators are merged then. Whether a record is late
 /// is judged after it has joined what it touches: one that comes late still counts in a session that is open.
 ///
+/// The open sessions of a key lie together in the state store: their accumulators must fit one value of it.
+///
 /// ```
 /// use millstream::prelude::*;
 ///
@@ -27,7 +29,7 @@ pub(crate) use operator::SessionOperator;
 ///     .map(|click| click.1)
 ///     .key_by(|_| 'k')
 ///     .window(Session::with_gap(millis(10)))
-///     .reduce("clicks", |clicks, click| *clicks += click)
+///     .reduce("count", |clicks, click| *clicks += click)
 ///     .map(|visit| (visit.window.start, visit.window.end, visit.value))
 ///     .sink("visits", sink);
 /// job.run(Config::new().cores(1))?;
@@ -144,7 +146,7 @@ impl<G> Session<G> {
     ///     .map(|click| click.1)
     ///     .key_by(|_| 'k')
     ///     .window(Session::with_gap(millis(5)).allow_late(millis(10)))
-    ///     .reduce("clicks", |clicks, click| *clicks += click)
+    ///     .reduce("count", |clicks, click| *clicks += click)
     ///     .map(|visit| (visit.window.start, visit.window.end, visit.value))
     ///     .sink("visits", sink);
     /// job.run(Config::new().cores(1).batch_size(1))?;

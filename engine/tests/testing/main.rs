@@ -1,0 +1,5 @@
+//! The test kit shows what a job would do.
+
+mod clock;
+mod fed;
+mod restart;
