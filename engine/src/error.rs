@@ -29,7 +29,7 @@ pub enum ErrorKind {
     Sink,
     /// The machine lacks what may come back: space on a disk, open files.
     Exhausted,
-    /// The user's code panicked.
+    /// The user's code panicked, or a request of it failed.
     User,
     /// A checkpoint could not be written.
     Checkpoint,

@@ -83,7 +83,7 @@ pub use error::{Error, ErrorKind, Result};
 pub use handle::{JobControl, JobHandle, Report};
 pub use job::Job;
 pub use millstream_storage::topic;
-pub use operator::{aggregate, process, window};
+pub use operator::{aggregate, async_map, process, window};
 
 /// The kinds of joins.
 pub mod join {

@@ -68,6 +68,16 @@ pub const BUGS: &[Bug] = &[
     bug("header_forgotten", "a record is taken for the header row after a restore", "formats"),
     bug("side_lost_at_barrier", "records of side outputs before a barrier are lost", "connected"),
     bug("broadcast_not_restored", "broadcast state is left out of a restore", "connected"),
+    bug(
+        "in_flight_forgotten",
+        "records whose requests are in flight are left out of the checkpoint",
+        "async",
+    ),
+    bug(
+        "watermark_overtakes_requests",
+        "a watermark leaves before the results of the records before it",
+        "async",
+    ),
     bug("interval_cleaned_early", "an interval join forgets records that can still be met", "joins"),
     bug("newest_version_dropped", "a temporal join drops the version that is in force", "joins"),
     bug("match_count_lost", "an outer join counts only the first row that a row meets", "joins"),

@@ -6,6 +6,7 @@ pub(crate) mod sides;
 pub(crate) mod stage;
 
 pub mod aggregate;
+pub mod async_map;
 pub(crate) mod join;
 pub mod process;
 pub(crate) mod union;

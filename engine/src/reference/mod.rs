@@ -8,6 +8,7 @@
 //! agree where the result does not depend on how splits interleave: no record is late by its own split's watermark,
 //! or there is one split.
 
+pub(crate) mod async_map;
 pub(crate) mod changelog;
 pub(crate) mod join;
 mod process;

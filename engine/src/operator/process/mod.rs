@@ -2,7 +2,7 @@
 
 pub(crate) mod broadcast;
 mod context;
-mod core;
+pub(crate) mod core;
 pub(crate) mod operator;
 pub(crate) mod side;
 

@@ -2,6 +2,7 @@
 //! the reference interpreter's answer after every process.
 
 mod alarms;
+mod async_map;
 mod beyond;
 mod checkpoints;
 mod connected;
@@ -283,6 +284,7 @@ pub fn scenarios() -> Vec<Scenario> {
             joins::Joins::new(world)
         }),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
+        async_map::scenario(),
         beyond::scenario(),
     ]
 }

@@ -1,0 +1,5 @@
+//! Asynchronous requests in whole jobs.
+
+mod failing;
+mod order;
+mod restored;
