@@ -193,6 +193,7 @@ async fn open(
 impl Driver {
     async fn run(&mut self) -> Result<()> {
         let mut events = Vec::new();
+        self.shard.post(self.metrics.board(self.core));
         loop {
             if self.obey() {
                 return Ok(());
@@ -200,6 +201,9 @@ impl Driver {
             self.collect()?;
             let now = Now { monotonic: self.host.monotonic(), wall: self.host.wall_millis() };
             let busy = self.step(now, &mut events)?;
+            if busy {
+                self.shard.post(self.metrics.board(self.core));
+            }
             for event in events.drain(..) {
                 self.attend(event);
             }

@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::edge::Mesh;
 use crate::key_group::Placement;
 use crate::reference::Outputs;
+use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
 
 /// What a node needs to make its stages.
@@ -17,6 +18,7 @@ pub(crate) struct Layout<'a> {
     pub mesh: &'a Mesh,
     pub placement: &'a Placement,
     pub core: usize,
+    pub alignments: &'a Groups,
 }
 
 /// Makes the stage of one core; called for each core in turn, before the cores start.

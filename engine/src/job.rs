@@ -23,6 +23,7 @@ use crate::metrics::Metrics;
 use crate::reference::{Compute, Event, Inputs};
 use crate::shard::StepLimits;
 use crate::source::Source;
+use crate::source::alignment::Groups;
 use crate::stream::chain::Identity;
 use crate::stream::{FromSource, SourceSpec, Stream};
 
@@ -160,11 +161,12 @@ impl Job {
         let metrics = Metrics::new(cores);
         let control = JobControl { shared: shared.clone(), metrics: metrics.clone() };
 
+        let alignments = Groups::default();
         let mut mains: Vec<CoreMain> = Vec::with_capacity(cores);
         let coordinator = self.coordinator(config, schemas, lines, coordinator_bell, control.clone());
         let mut coordinator = Some(coordinator);
         for (core, link) in links.into_iter().enumerate() {
-            let layout = Layout { mesh: &mesh, placement: &placement, core };
+            let layout = Layout { mesh: &mesh, placement: &placement, core, alignments: &alignments };
             let graph = self.graph.borrow();
             let seed = ShardSeed {
                 core,

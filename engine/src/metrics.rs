@@ -1,7 +1,12 @@
 //! Counters of a running job: written by the core that owns them, read by anybody.
 
+mod board;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+
+pub(crate) use board::Board;
+pub use board::StepWatermark;
 
 /// A counter with one writer: no locked instruction on the record path.
 ///
@@ -90,6 +95,7 @@ pub struct ShardMetrics {
 #[derive(Clone, Debug)]
 pub struct Metrics {
     shards: Arc<[ShardMetrics]>,
+    boards: Arc<[Board]>,
     job: Arc<JobMetrics>,
 }
 
@@ -108,7 +114,38 @@ pub struct JobMetrics {
 
 impl Metrics {
     pub(crate) fn new(cores: usize) -> Metrics {
-        Metrics { shards: (0..cores).map(|_| ShardMetrics::default()).collect(), job: Arc::default() }
+        Metrics {
+            shards: (0..cores).map(|_| ShardMetrics::default()).collect(),
+            boards: (0..cores).map(|_| Board::default()).collect(),
+            job: Arc::default(),
+        }
+    }
+
+    /// Where a core posts its watermarks.
+    pub(crate) fn board(&self, core: usize) -> &Board {
+        &self.boards[core]
+    }
+
+    /// How far each step is in event time, on each core, and each split of the sources; nothing of cores that have not
+    /// begun. A core posts its own after every step that did something.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::time::MAX_TIME;
+    ///
+    /// let job = Job::new("doc");
+    /// let numbers = job.source("numbers", generator(1_000, |n| n as i64));
+    /// numbers.event_time(|n| *n, Watermarks::monotonous()).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(2))?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// let of: Vec<_> = control.metrics().watermarks();
+    /// assert_eq!(of.len(), 2 * 3, "the source, its split and the sink, on each core");
+    /// assert!(of.iter().all(|of| of.watermark == MAX_TIME), "all has ended");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn watermarks(&self) -> Vec<StepWatermark> {
+        self.boards.iter().enumerate().flat_map(|(core, board)| board.read(core)).collect()
     }
 
     /// The counters of each core.

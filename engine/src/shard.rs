@@ -8,7 +8,7 @@ use millstream_storage::snapshot::StoreSnapshot;
 
 use crate::error::Result;
 use crate::host::LocalFuture;
-use crate::metrics::ShardMetrics;
+use crate::metrics::{Board, ShardMetrics};
 use crate::record::Barrier;
 use crate::stage::{Event, Memory, Now, Stage, StepContext};
 
@@ -134,6 +134,11 @@ impl Shard {
     /// Orders a checkpoint: its barrier enters with the next step.
     pub(crate) fn start_checkpoint(&mut self, epoch: u64) {
         self.barriers.push(Barrier { epoch });
+    }
+
+    /// Shows how far its stages are in event time.
+    pub(crate) fn post(&self, board: &Board) {
+        board.post(&self.stages);
     }
 
     /// Whether a step would do something now.

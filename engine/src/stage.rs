@@ -20,6 +20,7 @@ use crate::host::{Host, LocalFuture};
 use crate::key_group::Placement;
 use crate::metrics::ShardMetrics;
 use crate::record::Barrier;
+use crate::time::Timestamp;
 
 /// The two clocks, read once per step at the edge.
 #[derive(Clone, Copy, Debug)]
@@ -70,6 +71,9 @@ pub(crate) trait Stage {
 
     /// Takes input, works on it, and emits. Returns whether anything was done.
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool>;
+
+    /// Tells its watermark, and those of its splits if it is a source, by their names: always as many, in the same order.
+    fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp));
 
     /// Sends what was emitted, however little it is. Returns whether anything was sent.
     fn flush(&mut self) -> bool {

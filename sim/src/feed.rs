@@ -73,6 +73,7 @@ struct Split {
     of: usize,
     taken: usize,
     quiet: Rc<Cell<bool>>,
+    paused: bool,
 }
 
 impl<T> FeedReader<T> {
@@ -85,7 +86,7 @@ impl<T> FeedReader<T> {
             let taken = taken.ok_or_else(|| {
                 Error::new(ErrorKind::Restore, format!("split {name} cannot be at {:?}", cx.restored[&name]))
             })?;
-            splits.push(Split { of, taken, quiet: Rc::default() });
+            splits.push(Split { of, taken, quiet: Rc::default(), paused: false });
             names.push(name);
         }
         let open = (0..splits.len()).collect();
@@ -121,7 +122,7 @@ impl<T: Clone> Reader<T> for FeedReader<T> {
         for k in 0..self.open.len() {
             let place = (first + k) % self.open.len();
             let index = self.open[place];
-            if self.splits[index].quiet.get() {
+            if self.splits[index].paused || self.splits[index].quiet.get() {
                 continue;
             }
             let draw = self.cx.host.random();
@@ -145,6 +146,11 @@ impl<T: Clone> Reader<T> for FeedReader<T> {
 
     fn is_silent(&self, split: usize) -> bool {
         self.splits[split].quiet.get()
+    }
+
+    fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+        self.splits[split].paused = paused;
+        true
     }
 
     fn positions(&self) -> BTreeMap<String, Json> {

@@ -61,6 +61,7 @@ pub const BUGS: &[Bug] = &[
     bug("index_without_tombstones", "the index of a file takes removals for records", "store"),
     bug("index_seed_not_kept", "indexes are compared that have different seeds", "store"),
     bug("pending_is_idle", "a split that has nothing for a moment counts as idle", "union"),
+    bug("paused_is_idle", "a split that waits for its group counts as idle", "aligned"),
     bug("timer_fires_early", "a timer fires before the clock has reached it", "alarms"),
     bug("processing_timers_forgotten", "restored timers that wait for the clock do not fire", "alarms"),
     bug("fired_timer_stays", "timers that have fired fire again after a restore", "alarms"),

@@ -19,6 +19,7 @@ use crate::operator::sides::SideOutlets;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::stage::{Event, Memory, Now, Snapshot, Stage, StepContext};
+use crate::time::Timestamp;
 
 /// How many pieces are worked on at a time where memory has no limit.
 const UNLIMITED_PIECE: usize = 8;
@@ -236,6 +237,10 @@ impl<O: Operator> Stage for OperatorStage<O> {
         // What was emitted before something had to be waited for.
         self.send(cx);
         Ok(busy | self.maintain(cx)?)
+    }
+
+    fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {
+        tell(None, self.intake.watermark());
     }
 
     fn flush(&mut self) -> bool {

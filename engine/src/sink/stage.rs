@@ -7,6 +7,7 @@ use crate::exchange::intake::{Aligned, Intake};
 use crate::host::LocalFuture;
 use crate::sink::Writer;
 use crate::stage::{Event, Snapshot, Stage, StepContext};
+use crate::time::Timestamp;
 
 pub(crate) struct SinkStage<T> {
     pub name: String,
@@ -53,6 +54,10 @@ impl<T> Stage for SinkStage<T> {
             self.settle(aligned, cx);
         }
         Ok(busy)
+    }
+
+    fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {
+        tell(None, self.intake.watermark());
     }
 
     fn is_ready(&mut self) -> bool {

@@ -5,6 +5,7 @@
 //! own: a file, a partition. A reader is polled by the shard's step, which never waits: bytes are fetched by tasks
 //! of the host beforehand, and a reader that has nothing says so and wakes the shard when it has.
 
+pub(crate) mod alignment;
 pub mod file;
 pub mod memory;
 pub(crate) mod stage;
@@ -226,6 +227,18 @@ pub trait Reader<T> {
     /// Whether this split has been asked and its input has nothing. Time that passes so counts towards its idleness;
     /// waiting for the disk, for its turn or for a restored position to be reached does not.
     fn is_silent(&self, split: usize) -> bool;
+    /// Pauses a split, or lets it go on: while it is paused, nothing of it is polled, not even its end. Returns whether the
+    /// reader can do that, which [aligned](watermarks::Watermarks::aligned) sources must.
+    fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+        let _ = (split, paused);
+        false
+    }
+    /// Whether this split is not read before others of this reader have ended. Such a one is not waited for by those that
+    /// are [aligned](watermarks::Watermarks::aligned) with it.
+    fn is_queued(&self, split: usize) -> bool {
+        let _ = split;
+        false
+    }
     /// The position of each split after the last record that was polled, by split name: what `open` gets back in
     /// `restored`. A split that has ended keeps its position.
     fn positions(&self) -> BTreeMap<String, Json>;

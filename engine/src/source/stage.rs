@@ -9,10 +9,11 @@ use serde_json::{Value as Json, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::outlet::Outlet;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
+use crate::source::alignment::{Aligned, Member};
 use crate::source::watermarks::{AnyGenerator, MakeGenerator, SplitTime, Watermarks};
 use crate::source::{DeadLetter, Fetched, Poison, Polled, Reader};
 use crate::stage::{Event, Now, Snapshot, Stage, StepContext};
-use crate::time::{MIN_TIME, Timestamp};
+use crate::time::{MAX_TIME, MIN_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
 
 /// Gives the records of a batch their times: one call per batch.
@@ -51,6 +52,8 @@ pub(crate) struct SourceStage<T> {
     /// The watermark that downstream has to be told before the first record.
     announce: Option<Timestamp>,
     ended: bool,
+    /// Its part in a group of aligned sources.
+    aligned: Option<Aligned>,
     /// When the reader was last asked; nothing after a step in which it was not.
     asked: Option<Duration>,
 }
@@ -60,6 +63,7 @@ pub(crate) struct SourceParts<T> {
     pub name: String,
     pub reader: Box<dyn Reader<T>>,
     pub time: Option<EventTime<T>>,
+    pub member: Option<Member>,
     pub poison: Poison,
     pub main: Outlet<T>,
     pub dead: Option<Outlet<DeadLetter>>,
@@ -68,8 +72,10 @@ pub(crate) struct SourceParts<T> {
 }
 
 impl<T> SourceStage<T> {
-    pub(crate) fn new(parts: SourceParts<T>) -> SourceStage<T> {
-        let SourceParts { name, reader, time, poison, main, dead, seen } = parts;
+    /// # Errors
+    /// If it is to be aligned, and its reader cannot pause.
+    pub(crate) fn new(parts: SourceParts<T>) -> Result<SourceStage<T>> {
+        let SourceParts { name, mut reader, time, member, poison, main, dead, seen } = parts;
         let splits: Vec<_> = reader
             .splits()
             .iter()
@@ -82,6 +88,10 @@ impl<T> SourceStage<T> {
             }
         }
         let generators = generators(time.as_ref(), &splits);
+        let aligned = match member {
+            Some(member) => Some(Aligned::new(member, &name, &mut *reader)?),
+            None => None,
+        };
         let announce = Some(merge.output()).filter(|&t| t > MIN_TIME);
         // Without splits the first thing that is said is the end.
         let first = if splits.is_empty() { Tail::None } else { Tail::Start };
@@ -100,16 +110,18 @@ impl<T> SourceStage<T> {
             merge,
             announce,
             ended: false,
+            aligned,
             asked: None,
         };
         stage.send();
-        stage
+        Ok(stage)
     }
 
     fn poll(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         if let Some(t) = self.announce.take() {
             self.mark(MarkKind::Watermark(t));
         }
+        self.align();
         let polled = self.reader.poll(cx.batch_size.min(cx.budget), &mut self.fetched)?;
         match polled {
             Polled::Pending => return Ok(false),
@@ -187,7 +199,7 @@ impl<T> SourceStage<T> {
 
     fn end_split(&mut self, i: usize) {
         self.splits[i].ended = true;
-        let merged = self.merge.advance(i, crate::time::MAX_TIME);
+        let merged = self.merge.advance(i, MAX_TIME);
         self.apply(merged);
     }
 
@@ -204,8 +216,14 @@ impl<T> SourceStage<T> {
         let Some(before) = self.asked.replace(now.monotonic) else { return };
         let passed = now.monotonic.saturating_sub(before);
         for i in 0..self.splits.len() {
+            // Not allowed to be asked is not silent either.
+            let paused = self.aligned.as_ref().is_some_and(|aligned| aligned.is_paused(i));
+            if planted!(paused_is_idle) && paused {
+                let merged = self.merge.set_idle(i);
+                self.apply(merged);
+            }
             let split = &mut self.splits[i];
-            if split.ended || !self.reader.is_silent(i) {
+            if split.ended || paused || !self.reader.is_silent(i) {
                 split.silent = Duration::ZERO;
                 continue;
             }
@@ -215,6 +233,20 @@ impl<T> SourceStage<T> {
                 self.apply(merged);
             }
         }
+    }
+
+    /// Tells the group how far this source is, and pauses the splits that are too far ahead of it. Returns whether one may
+    /// go on that was paused.
+    fn align(&mut self) -> bool {
+        let SourceStage { aligned: Some(aligned), time: Some(time), splits, merge, reader, .. } = self else {
+            return false;
+        };
+        let rule = &time.marks;
+        let counts = |i: usize| !splits[i].ended && !merge.is_idle(i) && !reader.is_queued(i);
+        let counted = (0..splits.len()).filter(|&i| counts(i)).map(|i| splits[i].watermark(rule));
+        aligned.member.tell(counted.min().unwrap_or(MAX_TIME));
+        aligned
+            .settle(splits.iter().map(|split| (!split.ended).then(|| split.watermark(rule))), &mut **reader)
     }
 
     fn apply(&mut self, merged: Merged) {
@@ -260,7 +292,6 @@ impl<T> SourceStage<T> {
     }
 }
 
-/// A watermark right behind record `at` of a batch.
 /// The generators of the splits, if they have any, each going on from where its split is.
 fn generators<T>(time: Option<&EventTime<T>>, splits: &[SplitTime]) -> Vec<AnyGenerator<T>> {
     let Some(EventTime { marks, generator: Some(make), .. }) = time else { return Vec::new() };
@@ -274,6 +305,7 @@ fn generators<T>(time: Option<&EventTime<T>>, splits: &[SplitTime]) -> Vec<AnyGe
     splits.iter().map(generator).collect()
 }
 
+/// A watermark right behind record `at` of a batch.
 fn mark_after(at: usize, t: Timestamp) -> Mark {
     let at = u32::try_from(at + 1).expect("a batch holds fewer than 2^32 records");
     Mark { at, kind: MarkKind::Watermark(t) }
@@ -308,10 +340,20 @@ impl<T> Stage for SourceStage<T> {
             // Not asked is not silent.
             self.asked = None;
         }
+        // A split that goes on has to be asked.
+        busy |= self.align();
         // Only marks, if anything, are left here: idleness, and the watermark to begin with.
         busy |= !self.batch.is_empty();
         self.send();
         Ok(busy)
+    }
+
+    fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {
+        tell(None, if self.ended { MAX_TIME } else { self.merge.output() });
+        let rule = self.time.as_ref().map_or(Watermarks::monotonous(), |time| time.marks);
+        for (name, split) in self.reader.splits().iter().zip(&self.splits) {
+            tell(Some(name), split.watermark(&rule));
+        }
     }
 
     fn flush(&mut self) -> bool {
@@ -325,7 +367,10 @@ impl<T> Stage for SourceStage<T> {
     fn deadline(&self, now: Now) -> Option<Duration> {
         let idle_after = self.time.as_ref()?.marks.idle_after?;
         let since = now.monotonic.saturating_sub(self.asked?);
-        let silent = |&i: &usize| !self.splits[i].ended && !self.merge.is_idle(i) && self.reader.is_silent(i);
+        let paused = |i| self.aligned.as_ref().is_some_and(|aligned| aligned.is_paused(i));
+        let silent = |&i: &usize| {
+            !self.splits[i].ended && !paused(i) && !self.merge.is_idle(i) && self.reader.is_silent(i)
+        };
         let counted = (0..self.splits.len()).filter(silent);
         let left = counted.map(|i| idle_after.saturating_sub(self.splits[i].silent + since));
         left.min().filter(|_| !self.ended)

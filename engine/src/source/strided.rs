@@ -16,6 +16,8 @@ pub(super) struct Strided<F> {
     splits: Vec<Part>,
     /// To be polled, in turn.
     open: VecDeque<usize>,
+    /// By split.
+    paused: Vec<bool>,
 }
 
 /// Position of a split as checkpoints keep it.
@@ -62,7 +64,8 @@ impl<F> Strided<F> {
         let mine = parts.into_iter().enumerate().filter(|(index, _)| cx.owns(*index));
         let parts: Vec<Part> = mine.map(|(_, part)| part).collect();
         let names = parts.iter().map(name).collect();
-        Ok(Strided { record, names, open: (0..parts.len()).collect(), splits: parts })
+        let (open, paused) = ((0..parts.len()).collect(), vec![false; parts.len()]);
+        Ok(Strided { record, names, open, paused, splits: parts })
     }
 }
 
@@ -93,7 +96,14 @@ impl<T, F: Fn(u64) -> T> Reader<T> for Strided<F> {
     }
 
     fn poll(&mut self, max: usize, out: &mut Fetched<T>) -> Result<Polled> {
-        let Some(&index) = self.open.front() else { return Ok(Polled::End) };
+        if self.open.is_empty() {
+            return Ok(Polled::End);
+        }
+        let Some(ahead) = self.open.iter().position(|&index| !self.paused[index]) else {
+            return Ok(Polled::Pending);
+        };
+        self.open.rotate_left(ahead);
+        let index = self.open[0];
         let part = &mut self.splits[index];
         let n = (part.len - part.taken).min(max as u64);
         if part.taken == part.len {
@@ -110,6 +120,11 @@ impl<T, F: Fn(u64) -> T> Reader<T> for Strided<F> {
 
     fn is_silent(&self, _: usize) -> bool {
         false
+    }
+
+    fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+        self.paused[split] = paused;
+        true
     }
 
     fn positions(&self) -> BTreeMap<String, Json> {

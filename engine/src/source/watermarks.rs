@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::alignment::Alignment;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 
 /// A watermark strategy: made per split, inside the source, before splits are merged.
@@ -28,13 +29,14 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 pub struct Watermarks {
     bound: i64,
     pub(crate) idle_after: Option<Duration>,
+    pub(crate) alignment: Option<Alignment>,
 }
 
 impl Watermarks {
     /// Records come at most `out_of_orderness` after a record with a later timestamp: the watermark is the
     /// greatest timestamp seen, less the bound, less one millisecond. A record beyond the bound may be late.
     pub fn bounded(out_of_orderness: Duration) -> Watermarks {
-        Watermarks { bound: as_millis(out_of_orderness), idle_after: None }
+        Watermarks { bound: as_millis(out_of_orderness), idle_after: None, alignment: None }
     }
 
     /// Timestamps never go back within a split.
@@ -46,6 +48,31 @@ impl Watermarks {
     /// this, a silent split holds them back for ever.
     pub fn idle_after(mut self, silence: Duration) -> Watermarks {
         self.idle_after = Some(silence);
+        self
+    }
+
+    /// Splits of the group whose watermark is further ahead than that of the one furthest behind, plus `max_drift`, are
+    /// paused until that has caught up: so what has to be kept until watermarks come does not grow without bound where
+    /// one input is read faster than another. A group is all splits, on all cores, of the job's sources that name it.
+    ///
+    /// A split that is idle or has ended is not waited for, one that has nothing yet is: give silent inputs an
+    /// [`idle_after`](Watermarks::idle_after). To be paused is not to be idle. A split is at most one batch of records
+    /// beyond the drift.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// let (sink, all) = collect();
+    /// let marks = Watermarks::monotonous().aligned("readings", minutes(1));
+    /// let old = job.source("last year's", from_vec(vec![1_i64, 2])).event_time(|n| *n, marks);
+    /// let new = job.source("this year's", from_vec(vec![70_000_i64, 90_000])).event_time(|n| *n, marks);
+    /// old.union("both", new).sink("out", sink);
+    /// job.run(Config::new().cores(2))?;
+    /// assert_eq!(all.take().len(), 4);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn aligned(mut self, group: &'static str, max_drift: Duration) -> Watermarks {
+        self.alignment = Some(Alignment { group, drift: as_millis(max_drift) });
         self
     }
 
@@ -90,12 +117,12 @@ impl Watermarks {
     where
         F: FnMut(&T, Timestamp) -> Option<Timestamp> + Clone + Send + 'static,
     {
-        Generated { generator: Punctuated(told), idle_after: None }
+        Generated { generator: Punctuated(told), idle_after: None, alignment: None }
     }
 
     /// Watermarks by a [`WatermarkGenerator`] of one's own, cloned for each split.
     pub fn custom<G>(generator: G) -> Generated<G> {
-        Generated { generator, idle_after: None }
+        Generated { generator, idle_after: None, alignment: None }
     }
 
     /// The watermark after a split whose greatest timestamp is `seen`.
@@ -166,12 +193,19 @@ where
 pub struct Generated<G> {
     generator: G,
     idle_after: Option<Duration>,
+    alignment: Option<Alignment>,
 }
 
 impl<G> Generated<G> {
     /// As [`Watermarks::idle_after`].
     pub fn idle_after(mut self, silence: Duration) -> Generated<G> {
         self.idle_after = Some(silence);
+        self
+    }
+
+    /// As [`Watermarks::aligned`].
+    pub fn aligned(mut self, group: &'static str, max_drift: Duration) -> Generated<G> {
+        self.alignment = Some(Alignment { group, drift: as_millis(max_drift) });
         self
     }
 }
@@ -226,7 +260,11 @@ mod sealed {
         fn marks(&self) -> Marks<T> {
             let generator = self.generator.clone();
             Marks {
-                rule: Watermarks { idle_after: self.idle_after, ..Watermarks::monotonous() },
+                rule: Watermarks {
+                    idle_after: self.idle_after,
+                    alignment: self.alignment,
+                    ..Watermarks::monotonous()
+                },
                 generator: Some(Box::new(move || Box::new(generator.clone()))),
             }
         }

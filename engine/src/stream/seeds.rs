@@ -19,6 +19,7 @@ use crate::operator::stage::{OperatorStage, StageSettings, restored_progress};
 use crate::reference::{self, Event, Inputs, Times};
 use crate::sink::stage::SinkStage;
 use crate::sink::{Sink, SinkContext};
+use crate::source::alignment::Joined;
 use crate::source::stage::{AssignTimes, EventTime, SourceParts, SourceStage};
 use crate::source::watermarks::{Marks, WatermarkStrategy};
 use crate::source::{DeadLetter, Poison, Source, SourceContext};
@@ -84,16 +85,18 @@ impl<T: Send + 'static> SourceSpec<T> {
     }
 
     pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
-        let Layout { mesh, placement, core } = *layout;
+        let Layout { mesh, placement, core, alignments } = *layout;
         let time = self.time.borrow();
         let time = time.as_ref().map(|time| {
             let Marks { rule, generator } = (time.marks)();
             EventTime { assign: (time.make)(), marks: rule, generator }
         });
+        let alignment = time.as_ref().and_then(|time| time.marks.alignment);
+        let joined = alignment.map(|alignment| alignments.join(alignment));
         let dead = self.dead.borrow();
         let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placement, core));
         let main = self.outlet.borrow().build(mesh, placement, core);
-        Box::new(SourceSeed { name: self.name.clone(), source, time, main, dead })
+        Box::new(SourceSeed { name: self.name.clone(), source, time, joined, main, dead })
     }
 }
 
@@ -101,6 +104,7 @@ struct SourceSeed<T, S> {
     name: String,
     source: S,
     time: Option<EventTime<T>>,
+    joined: Option<Joined>,
     main: Outlet<T>,
     dead: Option<Outlet<DeadLetter>>,
 }
@@ -108,7 +112,7 @@ struct SourceSeed<T, S> {
 impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
-            let SourceSeed { name, source, time, main, dead } = *self;
+            let SourceSeed { name, source, time, joined, main, dead } = *self;
             let (mut restored, mut seen) = (BTreeMap::new(), BTreeMap::new());
             for part in cx.parts(&name) {
                 restored.extend(entries(&part.meta["positions"]).map(|(k, v)| (k.clone(), v.clone())));
@@ -125,8 +129,9 @@ impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
             };
             let reader = source.open(context).await;
             let reader = reader.map_err(|error| error.at(format_args!("source `{name}`")))?;
-            let parts = SourceParts { name, reader, time, poison, main, dead, seen };
-            Ok(Box::new(SourceStage::new(parts)) as Box<dyn Stage>)
+            let member = joined.map(|joined| joined.open(cx.wake));
+            let parts = SourceParts { name, reader, time, member, poison, main, dead, seen };
+            Ok(Box::new(SourceStage::new(parts)?) as Box<dyn Stage>)
         })
     }
 }
@@ -179,7 +184,7 @@ where
     where
         O: Operator<In = In, Out = Out>,
     {
-        let Layout { mesh, placement, core } = *layout;
+        let Layout { mesh, placement, core, .. } = *layout;
         let receivers = self.edges.iter().flat_map(|edge| edge.take_receivers(mesh, core)).collect();
         Box::new(OperatorSeed {
             name: self.name.clone(),

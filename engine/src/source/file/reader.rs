@@ -24,6 +24,8 @@ pub(super) struct FileReader<T> {
     open: VecDeque<usize>,
     /// To be opened.
     waiting: VecDeque<usize>,
+    /// By split.
+    paused: Vec<bool>,
 }
 
 impl<T: DeserializeOwned + 'static> FileReader<T> {
@@ -35,8 +37,8 @@ impl<T: DeserializeOwned + 'static> FileReader<T> {
     ) -> FileReader<T> {
         let (ended, waiting) = (0..splits.len()).partition(|&index| splits[index].position().ended);
         let names = splits.iter().map(|split| split.name().to_owned()).collect();
-        let mut reader =
-            FileReader { cx, format, limits, names, splits, ended, open: VecDeque::new(), waiting };
+        let (open, paused) = (VecDeque::new(), vec![false; splits.len()]);
+        let mut reader = FileReader { cx, format, limits, names, splits, ended, open, waiting, paused };
         reader.open_more();
         reader
     }
@@ -65,6 +67,10 @@ impl<T: DeserializeOwned + 'static> Reader<T> for FileReader<T> {
         }
         for _ in 0..self.open.len() {
             let index = self.open[0];
+            if self.paused[index] {
+                self.open.rotate_left(1);
+                continue;
+            }
             match self.splits[index].poll(max, out)? {
                 Progress::Ended => {
                     self.open.pop_front();
@@ -90,6 +96,16 @@ impl<T: DeserializeOwned + 'static> Reader<T> for FileReader<T> {
     /// A file has its next record or has ended; what takes time is getting at it.
     fn is_silent(&self, _: usize) -> bool {
         false
+    }
+
+    fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+        self.paused[split] = paused;
+        true
+    }
+
+    /// Files that have ended in the restored checkpoint, too, are not waited for.
+    fn is_queued(&self, split: usize) -> bool {
+        !self.open.contains(&split)
     }
 
     fn positions(&self) -> BTreeMap<String, Json> {

@@ -1,6 +1,7 @@
 //! When a split is idle.
 
 use std::collections::BTreeMap;
+use std::task::Waker;
 use std::time::Duration;
 
 use serde_json::Value as Json;
@@ -13,6 +14,7 @@ use crate::exchange::route::{Forward, bells};
 use crate::key_group::Placement;
 use crate::metrics::ShardMetrics;
 use crate::record::MarkKind;
+use crate::source::alignment::{Alignment, Groups};
 use crate::source::watermarks::Watermarks;
 use crate::source::{Fetched, Poison, Polled, Reader};
 use crate::stage::{Now, Stage, StepContext};
@@ -60,11 +62,13 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
         name: "uneven".to_owned(),
         reader: Box::new(Uneven { names, next: 1, given: false, asked }),
         time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
+        member: None,
         poison: Poison::Fail,
         main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
-    });
+    })
+    .expect("it is not aligned");
     let metrics = ShardMetrics::default();
     for second in 0..10 {
         let now = Now { monotonic: Duration::from_secs(second), wall: 0 };
@@ -98,4 +102,82 @@ fn a_split_is_not_idle_before_its_time() {
 #[test]
 fn a_split_that_was_not_asked_is_not_idle() {
     assert_eq!(told(false, Duration::from_secs(3)), MIN_TIME);
+}
+
+/// One split, which gives a record and then has nothing, as its reader says.
+struct Ahead {
+    names: [String; 1],
+    given: bool,
+    paused: bool,
+}
+
+impl Reader<Timestamp> for Ahead {
+    fn splits(&self) -> &[String] {
+        &self.names
+    }
+    fn poll(&mut self, _: usize, out: &mut Fetched<Timestamp>) -> Result<Polled> {
+        if self.paused || std::mem::replace(&mut self.given, true) {
+            return Ok(Polled::Pending);
+        }
+        out.records.push(1_000);
+        Ok(Polled::Split(0))
+    }
+    fn is_silent(&self, _: usize) -> bool {
+        self.given
+    }
+    fn set_paused(&mut self, _: usize, paused: bool) -> bool {
+        self.paused = paused;
+        true
+    }
+    fn positions(&self) -> BTreeMap<String, Json> {
+        BTreeMap::new()
+    }
+}
+
+/// Whether a split that is silent becomes idle in ten steps, a second apart; `other` is how far the other member of its
+/// group is, which it may be ahead of by ten milliseconds.
+fn becomes_idle(other: Timestamp) -> bool {
+    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
+    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
+    outlet.borrow_mut().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
+    let groups = Groups::default();
+    let [own, far] = [0; 2].map(|_| groups.join(Alignment { group: "all", drift: 10 }));
+    let mut far = far.open(Waker::noop().clone());
+    far.tell(other);
+    let marks = Watermarks::monotonous().idle_after(Duration::from_secs(3));
+    let mut stage = SourceStage::new(SourceParts {
+        name: "ahead".to_owned(),
+        reader: Box::new(Ahead { names: ["split".to_owned()], given: false, paused: false }),
+        time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
+        member: Some(own.open(Waker::noop().clone())),
+        poison: Poison::Fail,
+        main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
+        dead: None,
+        seen: BTreeMap::new(),
+    })
+    .expect("its reader can pause");
+    let metrics = ShardMetrics::default();
+    for second in 0..10 {
+        let now = Now { monotonic: Duration::from_secs(second), wall: 0 };
+        let mut events = Vec::new();
+        let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
+        stage.run(&mut cx).expect("it cannot fail");
+        stage.flush();
+    }
+    let mut receiver: Receiver<Timestamp> = edge.take_receivers(&mesh, 0).remove(0);
+    let mut idle = false;
+    while let Ok(batch) = receiver.full.pop() {
+        idle |= batch.marks.iter().any(|mark| matches!(mark.kind, MarkKind::Idle));
+    }
+    idle
+}
+
+#[test]
+fn rule_04_a_split_that_is_paused_is_not_idle_however_long() {
+    assert!(!becomes_idle(500));
+}
+
+#[test]
+fn rule_05_a_split_that_may_be_read_and_has_nothing_is_idle() {
+    assert!(becomes_idle(989), "999 is ten ahead");
 }

@@ -25,14 +25,16 @@ pub(super) struct PartitionsReader<T> {
     batches: Vec<Option<Records>>,
     /// In the order of the next polls.
     open: VecDeque<usize>,
+    /// By split.
+    paused: Vec<bool>,
 }
 
 impl<T> PartitionsReader<T> {
     pub(super) fn new(dir: PathBuf, decode: Decode<T>, splits: Vec<Split>) -> PartitionsReader<T> {
         let names = splits.iter().map(|split| name(split.partition)).collect();
         let batches = splits.iter().map(|_| None).collect();
-        let open = (0..splits.len()).collect();
-        PartitionsReader { dir, decode, names, splits, batches, open }
+        let (open, paused) = ((0..splits.len()).collect(), vec![false; splits.len()]);
+        PartitionsReader { dir, decode, names, splits, batches, open, paused }
     }
 
     /// Decodes up to `max` records of a batch, of those that belong to the job.
@@ -80,6 +82,10 @@ impl<T> Reader<T> for PartitionsReader<T> {
         }
         for _ in 0..self.open.len() {
             let index = self.open[0];
+            if self.paused[index] {
+                self.open.rotate_left(1);
+                continue;
+            }
             let batch = match self.batches[index].take() {
                 Some(left) => FromSplit::Batch(left),
                 None => self.splits[index].fetch()?,
@@ -102,6 +108,11 @@ impl<T> Reader<T> for PartitionsReader<T> {
 
     fn is_silent(&self, split: usize) -> bool {
         self.batches[split].is_none() && self.splits[split].is_silent()
+    }
+
+    fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+        self.paused[split] = paused;
+        true
     }
 
     fn positions(&self) -> BTreeMap<String, Json> {

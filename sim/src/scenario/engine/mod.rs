@@ -2,6 +2,7 @@
 //! the reference interpreter's answer after every process.
 
 mod alarms;
+mod aligned;
 mod async_map;
 mod beyond;
 mod checkpoints;
@@ -263,6 +264,9 @@ pub fn scenarios() -> Vec<Scenario> {
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
+        of("aligned", "sources of uneven pace that wait for each other", |world| {
+            aligned::Aligned::new(world)
+        }),
         of("connected", "two streams and a broadcast one, side outputs and partitioners", |world| {
             connected::Connected::new(world)
         }),
