@@ -73,7 +73,7 @@ where
     A: Future<Output = Result<U, E>> + 'static,
 {
     pub(crate) fn seed(&self, layout: &Layout<'_>) -> Box<dyn StageSeed> {
-        let Layout { mesh, placement, core } = *layout;
+        let Layout { mesh, placement, core, .. } = *layout;
         Box::new(AsyncSeed {
             name: self.name.clone(),
             receivers: self.edge.take_receivers(mesh, core),

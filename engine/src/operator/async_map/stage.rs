@@ -227,6 +227,10 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> Stage for AsyncStage<T, U>
         Ok(busy | self.end(cx))
     }
 
+    fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {
+        tell(None, self.intake.watermark());
+    }
+
     fn flush(&mut self) -> bool {
         self.main.flush()
     }
