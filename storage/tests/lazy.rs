@@ -253,7 +253,7 @@ fn an_index_that_was_found_damaged_is_not_read_again() {
             let indexes = part.files.iter().filter_map(|file| Some((&file.name, file.index?.damaged)));
             indexes.filter(|index| index.1).map(|index| owner.dir.path().join(index.0)).collect::<Vec<_>>()
         };
-        assert_eq!(marked(&part), [path.clone()]);
+        assert_eq!(marked(&part), std::slice::from_ref(&path));
     }
 }
 
