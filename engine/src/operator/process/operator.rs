@@ -116,7 +116,7 @@ pub(crate) struct Opened {
 impl Opened {
     pub(crate) fn new(cx: &OpenContext, step: &str, watermark: Timestamp) -> Opened {
         let OpenContext { shard, shards, restored_epoch, .. } = *cx;
-        let ahead = Ahead::restore(cx.parts(step), cx.placement.groups());
+        let ahead = Ahead::restore(cx, step);
         Opened { shard, shards, restored: restored_epoch.is_some(), watermark, ahead }
     }
 }
