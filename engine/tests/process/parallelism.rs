@@ -95,6 +95,7 @@ fn rule_19_state_follows_its_keys_from_any_number_of_cores_of_a_step_to_any_othe
         let config = Config::new().cores(cores).parallelism("count", given).parallelism("numbers", 1);
         let config =
             config.checkpoints(dir.path().join("state")).max_parallelism(128).checkpoint_every(every);
+        let config = config.batch_size(64).ring_depth(2).step_budget(256);
         job(u64::MAX >> 8, ndjson_dir(&out)).start(config).expect("it goes on")
     };
     for place in places {
