@@ -125,9 +125,9 @@ impl Spec {
 }
 
 fn check_key<K: Key>(bytes: &[u8]) -> Result<()> {
-    match K::decode(bytes) {
-        Some(_) => Ok(()),
-        None => {
+    match K::is_valid(bytes) {
+        true => Ok(()),
+        false => {
             let message = format!("a restored key is not a `{}`", std::any::type_name::<K>());
             Err(Error::new(ErrorKind::Restore, message))
         }
