@@ -71,3 +71,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

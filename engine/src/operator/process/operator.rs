@@ -344,3 +344,6 @@ where
         meta
     }
 }
+
+#[cfg(test)]
+mod tests;
