@@ -270,7 +270,11 @@ impl OperatorStates {
             *held = match spec.called {
                 "broadcast" if planted!(broadcast_not_restored) => Held::default(),
                 "broadcast" => same_everywhere(copies).map_err(|error| at(spec, error))?,
-                "union list" => Held { all: all(&copies), ..deal(copies, shard, shards) },
+                "union list" => {
+                    let seen = all(&copies);
+                    let own = deal(copies, shard, shards);
+                    Held { all: if planted!(union_not_to_all) { own.own.clone() } else { seen }, ..own }
+                }
                 _ => deal(copies, shard, shards),
             };
             for bytes in held.own.iter_mut().chain(&mut held.all).chain(held.map.values_mut()) {
@@ -299,7 +303,8 @@ fn deal(mut copies: Vec<Held>, shard: usize, shards: usize) -> Held {
     if copies.len() == shards {
         return copies.swap_remove(shard);
     }
-    let own = all(&copies).into_iter().skip(shard).step_by(shards).collect();
+    let (first, every) = if planted!(list_not_dealt) { (0, 1) } else { (shard, shards) };
+    let own = all(&copies).into_iter().skip(first).step_by(every).collect();
     Held { own, ..Held::default() }
 }
 
