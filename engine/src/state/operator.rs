@@ -158,7 +158,14 @@ impl<T: StateValue> UnionList<T> {
 
 /// A map that is the same on every core, of rules or settings. It can be written to only where all cores see the same
 /// thing in the same order: by what is broadcast ([`BroadcastProcess`](crate::process::BroadcastProcess)), and when a job
-/// begins. Copies that differ in a checkpoint are refused.
+/// begins. Copies that differ in a checkpoint are refused. Elsewhere it can only be read:
+/// ```compile_fail,E0277
+/// # use millstream::prelude::*;
+/// # use millstream::state::BroadcastState;
+/// fn own_rule<P: Process>(rules: &BroadcastState<u8, u8>, cx: &mut Context<'_, P>) {
+///     rules.put(cx, &1, &2); // a record with a key is seen by one core alone
+/// }
+/// ```
 /// Declared by [`Declare::broadcast`](crate::process::Declare::broadcast).
 ///
 /// ```
