@@ -347,6 +347,9 @@ fn upgrade_collections(store: &mut Store, table: TableId, spec: &Spec, upgrade: 
             Kind::Timeline => timeline::clear(store, &owner),
         }
         for (key, value, until) in old {
+            if spec.kind == Kind::Map {
+                (spec.check_key)(&key)?;
+            }
             (upgrade.run)(&value, &mut archive)?;
             let life = life(spec, until);
             let written = match spec.kind {

@@ -7,6 +7,7 @@ mod async_map;
 mod beyond;
 mod checkpoints;
 mod connected;
+mod cores;
 mod data;
 mod expected;
 mod files;
@@ -14,10 +15,12 @@ mod formats;
 mod joins;
 mod kinds;
 mod larger;
+mod levels;
 mod process;
 mod rescale;
 mod topics;
 mod union;
+mod versions;
 mod windows;
 mod windows_clock;
 mod windows_merging;
@@ -276,6 +279,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
         union::narrow_scenario(),
+        levels::scenario(),
         of("aligned", "sources of uneven pace that wait for each other", |world| {
             aligned::Aligned::new(world)
         }),
@@ -302,6 +306,8 @@ pub fn scenarios() -> Vec<Scenario> {
         of("joins", "joins of two streams, and the ready steps, out of order", |world| {
             joins::Joins::new(world)
         }),
+        of("cores", "lists of cores, on another number of cores each time", |world| cores::Cores::new(world)),
+        of("versions", "state that becomes another type in mid-life", |world| versions::Versions::new(world)),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         async_map::scenario(),
         beyond::scenario(),

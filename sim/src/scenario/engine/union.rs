@@ -113,7 +113,7 @@ impl Union {
 
 /// A world where cores often stand still for a moment. Then they look at their channels in other orders than the rest,
 /// and so reach other watermarks while a split is idle for a short time.
-fn with_stalls(streams: Streams) -> WorldConfig {
+pub(super) fn with_stalls(streams: Streams) -> WorldConfig {
     let mut config = survivable(streams);
     let mut random = streams.stream("stalls");
     if random.below(4) > 0 {
