@@ -58,6 +58,60 @@ impl Action {
 /// assert_eq!(groups.take(), [vec![1, 2, -1], vec![3, -1]]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// One that asks for times:
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::window::trigger::{Action, Purging, Trigger, TriggerContext};
+///
+/// /// At the end of the window; and a minute by the clock after its first record, should the watermark take longer.
+/// #[derive(Clone)]
+/// struct EndOrMinute;
+/// impl Trigger<i64> for EndOrMinute {
+///     /// When the minute is over; 0 before the first record.
+///     type State = i64;
+///     fn on_record(&self, _: &i64, _: Timestamp, over: &mut i64, cx: &mut TriggerContext<'_>) -> Action {
+///         cx.timer_at(cx.window().max_timestamp());
+///         if *over == 0 {
+///             *over = cx.processing_time() + 60_000;
+///             cx.processing_timer_at(*over);
+///         }
+///         Action::Continue
+///     }
+///     fn on_event_time(&self, _: Timestamp, _: &mut i64, _: &mut TriggerContext<'_>) -> Action {
+///         Action::Fire
+///     }
+///     fn on_processing_time(&self, _: Timestamp, _: &mut i64, _: &mut TriggerContext<'_>) -> Action {
+///         Action::Fire
+///     }
+///     fn merge(&self, over: &mut i64, other: &i64) {
+///         *over = [*over, *other].into_iter().filter(|at| *at > 0).min().unwrap_or(0);
+///     }
+///     fn on_merge(&self, over: &mut i64, cx: &mut TriggerContext<'_>) {
+///         if *over > 0 {
+///             cx.processing_timer_at(*over);
+///         }
+///     }
+///     fn describe(&self) -> String {
+///         "at the end, or after a minute".to_owned()
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, visits) = collect();
+/// let trigger: Purging<EndOrMinute> = EndOrMinute.purging();
+/// job.source("clicks", from_vec(vec![1_i64, 20, 70]))
+///     .event_time(|click| *click, Watermarks::monotonous())
+///     .key_by(|_| 'k')
+///     .window(Session::with_gap(millis(30)))
+///     .trigger(trigger)
+///     .process("visit", |_, clicks| [clicks.collect::<Vec<_>>()])
+///     .sink("visits", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(visits.take(), [vec![1, 20], vec![70]]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Trigger<T>: Clone + Send + 'static {
     /// What it keeps for each key and window.
     type State: StateValue + Default;
