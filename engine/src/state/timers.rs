@@ -91,7 +91,7 @@ impl Timers {
         self.record_key(at, key);
         let hash = stable_hash(&self.scratch);
         let table = store.create_table(domain.state(), 0);
-        if store.get(table, hash, &self.scratch).is_some() {
+        if store.get(table, hash, &self.scratch).is_some() && !planted!(equal_timers_kept) {
             return Ok(());
         }
         let seq = self.next;

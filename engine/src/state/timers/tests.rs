@@ -10,7 +10,7 @@ fn set(timers: &mut Timers, store: &mut Store, key: &[u8]) {
 }
 
 #[test]
-fn timers_of_one_time_fire_in_the_order_in_which_they_were_set_however_often_they_are_restored() {
+fn rule_06_timers_of_one_time_fire_in_the_order_in_which_they_were_set_however_often_they_are_restored() {
     let mut store = Store::new(StoreConfig::new("timers", 1));
     let mut timers = Timers::default();
     for key in 0..100_u8 {
@@ -58,4 +58,17 @@ fn a_restored_timer_is_taken_back_whatever_number_another_core_gave_it() {
     let left: Vec<_> =
         std::iter::from_fn(|| timers.pop(&mut store, Domain::Event, 7)).map(|(_, key)| key).collect();
     assert_eq!(left.iter().map(|key| &**key).collect::<Vec<_>>(), [b"a", b"c", b"d", b"e"]);
+}
+
+#[test]
+fn rule_15_a_timer_that_is_set_again_fires_once() {
+    let mut store = Store::new(StoreConfig::new("timers", 1));
+    let mut timers = Timers::default();
+    (0..3).for_each(|_| set(&mut timers, &mut store, b"key"));
+    let mut timers = Timers::restore(&store).expect("nothing is damaged");
+    set(&mut timers, &mut store, b"key");
+    assert_eq!(timers.pending(Domain::Event, 7).count(), 1);
+    let mut fresh = Timers::default();
+    (0..3).for_each(|_| fresh.set(&mut store, Domain::Event, 8, b"key").expect("it fits"));
+    assert_eq!(fresh.pending(Domain::Event, 8).count(), 1);
 }
