@@ -115,6 +115,9 @@ impl<O: Operator> OperatorStage<O> {
                     self.operator.on_records(cursor.run(n), &mut self.output)?;
                 }
                 Next::Mark(kind) => {
+                    if planted!(watermark_before_timers) {
+                        self.output.main.mark(kind);
+                    }
                     let progress = match kind {
                         MarkKind::Watermark(t) => self.operator.on_watermark(t, &mut self.output)?,
                         _ => Progress::Done,

@@ -164,3 +164,19 @@ fn rule_21_another_version_upgrades_the_state_and_what_cannot_be_is_refused() ->
     assert!(refused.to_string().contains("state `count`"), "{refused}");
     Ok(())
 }
+
+#[test]
+fn rule_15_timers_are_in_the_checkpoint_and_follow_their_keys_to_other_cores() -> millstream::Result<()> {
+    for cores in 1..6 {
+        let mut kit = TestKit::process(UpTo, |n: &u64| n % 10);
+        kit.broadcast(0, 3)?;
+        // Twice the same timer for each key.
+        (0..20).try_for_each(|n| kit.record(0, n))?;
+        kit.restart(cores)?;
+        kit.watermark(100)?;
+        let mut fired: Vec<u64> = kit.take_output().into_iter().map(|(key, _)| key).collect();
+        fired.sort_unstable();
+        assert_eq!(fired, (0..10).collect::<Vec<_>>(), "on {cores} cores");
+    }
+    Ok(())
+}

@@ -304,6 +304,9 @@ where
 
     fn on_watermark(&mut self, watermark: Timestamp, out: &mut Output<P::Out>) -> Result<Progress> {
         self.calls.watermark = watermark;
+        if planted!(timers_dropped_at_end) && watermark == MAX_TIME {
+            return Ok(Progress::Done);
+        }
         let progress = self.fire(Domain::Event, watermark, out)?;
         if progress == Progress::Done {
             self.calls.ahead.pass(watermark);

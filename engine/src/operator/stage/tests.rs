@@ -62,7 +62,7 @@ fn step(stage: &mut OperatorStage<Overdue>) -> (bool, Option<Duration>) {
 }
 
 #[test]
-fn overdue_processing_time_timers_wait_for_the_start() {
+fn rule_16_overdue_timers_fire_at_once_behind_the_start() {
     let mesh = mesh();
     let (input, output) = (Edge::new(Pattern::Forward), Edge::new(Pattern::Forward));
     let outlet = OutletSpec::<&'static str>::shared();
@@ -92,7 +92,7 @@ fn overdue_processing_time_timers_wait_for_the_start() {
 }
 
 #[test]
-fn a_core_goes_on_from_its_own_watermark_and_others_from_the_least() {
+fn rule_01_a_restored_core_goes_on_from_its_own_watermark_and_others_from_the_least() {
     let part = |(shard, watermark)| Part {
         shard,
         meta: serde_json::json!({ "watermark": watermark, "finished": true }),

@@ -90,17 +90,17 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
 }
 
 #[test]
-fn a_silent_split_beside_a_busy_one_becomes_idle() {
+fn rule_04_a_silent_split_beside_a_busy_one_becomes_idle() {
     assert_eq!(told(true, Duration::from_secs(3)), 9, "ten records were given, from 1 to 10");
 }
 
 #[test]
-fn a_split_is_not_idle_before_its_time() {
+fn rule_04_a_split_is_not_idle_before_its_time() {
     assert_eq!(told(true, Duration::from_secs(60)), MIN_TIME);
 }
 
 #[test]
-fn a_split_that_was_not_asked_is_not_idle() {
+fn rule_04_a_split_that_was_not_asked_is_not_idle() {
     assert_eq!(told(false, Duration::from_secs(3)), MIN_TIME);
 }
 
@@ -180,4 +180,9 @@ fn rule_04_a_split_that_is_paused_is_not_idle_however_long() {
 #[test]
 fn rule_05_a_split_that_may_be_read_and_has_nothing_is_idle() {
     assert!(becomes_idle(989), "999 is ten ahead");
+}
+
+#[test]
+fn rule_02_a_split_without_records_holds_the_watermark_back_whatever_the_others_have() {
+    assert_eq!(told(true, Duration::from_secs(3_600)), MIN_TIME, "ten records of the other split were given");
 }

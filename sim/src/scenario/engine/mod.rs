@@ -25,6 +25,7 @@ mod windows;
 mod windows_clock;
 mod windows_merging;
 mod windows_pool;
+mod windows_stacked;
 mod windows_triggers;
 
 use std::cell::{Cell, RefCell};
@@ -274,6 +275,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("triggers", "windows with triggers and evictors, some larger than memory", |world| {
             windows_triggers::Triggers::new(world)
         }),
+        of("stacked", "windows over the results of windows", |world| windows_stacked::Stacked::new(world)),
         of("clock", "windows of the clock", |world| windows_clock::Clock::new(world)),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
