@@ -1,6 +1,7 @@
 //! The style of the code, as far as a machine can see it.
 
 mod examples;
+mod rules;
 
 use std::fs;
 use std::path::{Path, PathBuf};
