@@ -213,7 +213,7 @@ impl<G> Generated<G> {
     }
 }
 
-/// What [`Stream::event_time`](crate::Stream::event_time) takes: [`Watermarks`] or [`Generated`].
+/// What [`Stream::event_time`](crate::stream::Stream::event_time) takes: [`Watermarks`] or [`Generated`].
 ///
 /// ```
 /// use millstream::prelude::*;

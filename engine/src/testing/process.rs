@@ -20,7 +20,7 @@ use crate::state::timers::Domain;
 use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 
 /// Drives a process function without a job: the caller feeds it, moves its clock, and looks at everything. The
-/// [module](self) has examples.
+/// [module](crate::testing) has more examples.
 ///
 /// It begins with an empty state, no watermark, and the clock at 0.
 ///
