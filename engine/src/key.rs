@@ -72,6 +72,12 @@ pub trait Key: Clone + Eq + Send + 'static {
         let key = Self::read(&mut bytes)?;
         bytes.is_empty().then_some(key)
     }
+
+    /// Whether `bytes`, which come from a checkpoint, are exactly one key: asked once, before they are ever decoded.
+    #[doc(hidden)]
+    fn is_valid(bytes: &[u8]) -> bool {
+        Self::decode(bytes).is_some()
+    }
 }
 
 macro_rules! integer_keys {

@@ -111,3 +111,6 @@ impl WatermarkMerge {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ fn encoded(key: &impl Key) -> Vec<u8> {
 }
 
 #[test]
-fn encodings_are_pinned() {
+fn rule_18_encodings_are_pinned() {
     assert_eq!(encoded(&0x0102_u16), [2, 1]);
     assert_eq!(encoded(&-2_i64), [0xfe, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff]);
     assert_eq!(encoded(&true), [1]);
@@ -34,7 +34,7 @@ fn what_is_not_a_key_is_not_decoded() {
 }
 
 #[test]
-fn key_groups_are_pinned() {
+fn rule_18_key_groups_are_pinned() {
     let placement = Placement::new(128, 4);
     let group = |key: &str| placement.group(millstream_storage::hash::stable_hash(&encoded(&key.to_owned())));
     assert_eq!(["EWR", "JFK", "LGA"].map(group), GROUPS);
@@ -43,7 +43,7 @@ fn key_groups_are_pinned() {
 const GROUPS: [usize; 3] = [125, 50, 77];
 
 #[test]
-fn every_group_has_one_owner_and_owners_are_in_order() {
+fn rule_18_every_group_has_one_owner_and_owners_are_in_order() {
     for cores in 1..=8 {
         for groups in [8, 100, 128] {
             let placement = Placement::new(groups, cores);
@@ -57,6 +57,6 @@ fn every_group_has_one_owner_and_owners_are_in_order() {
 }
 
 #[test]
-fn the_default_number_of_groups_follows_the_cores() {
+fn rule_18_the_default_number_of_groups_follows_the_cores() {
     assert_eq!([1, 85, 86, 30_000].map(default_max_parallelism), [128, 128, 256, 32_768]);
 }

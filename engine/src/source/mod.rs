@@ -215,7 +215,87 @@ pub struct Fetched<T> {
     pub poison: Vec<DeadLetter>,
 }
 
+/// What a core reads that a source is not given.
+pub(crate) struct NoSplits;
+
+impl<T> Reader<T> for NoSplits {
+    fn splits(&self) -> &[String] {
+        &[]
+    }
+    fn poll(&mut self, _: usize, _: &mut Fetched<T>) -> Result<Polled> {
+        Ok(Polled::End)
+    }
+    fn is_silent(&self, _: usize) -> bool {
+        false
+    }
+    fn set_paused(&mut self, _: usize, _: bool) -> bool {
+        true
+    }
+    fn positions(&self) -> BTreeMap<String, Json> {
+        BTreeMap::new()
+    }
+}
+
 /// The splits of one shard, being read.
+///
+/// ```
+/// # use std::collections::BTreeMap;
+/// # use millstream::prelude::*;
+/// use millstream::source::{Fetched, Polled, Reader};
+/// use serde_json::Value as Json;
+///
+/// /// Reads two lists of numbers, the second one after the first.
+/// struct InTurn { names: [String; 2], lists: [Vec<u64>; 2], at: [usize; 2], ended: usize, paused: [bool; 2] }
+///
+/// impl Reader<u64> for InTurn {
+///     fn splits(&self) -> &[String] {
+///         &self.names
+///     }
+///     fn poll(&mut self, max: usize, out: &mut Fetched<u64>) -> Result<Polled> {
+///         let split = self.ended;
+///         if split == 2 {
+///             return Ok(Polled::End);
+///         }
+///         if self.paused[split] {
+///             return Ok(Polled::Pending);
+///         }
+///         let (from, list) = (self.at[split], &self.lists[split]);
+///         if from == list.len() {
+///             self.ended += 1;
+///             return Ok(Polled::SplitEnd(split));
+///         }
+///         self.at[split] = list.len().min(from + max);
+///         out.records.extend(&list[from..self.at[split]]);
+///         Ok(Polled::Split(split))
+///     }
+///     fn is_silent(&self, _: usize) -> bool {
+///         false
+///     }
+///     fn set_paused(&mut self, split: usize, paused: bool) -> bool {
+///         self.paused[split] = paused;
+///         true
+///     }
+///     fn is_queued(&self, split: usize) -> bool {
+///         split > self.ended
+///     }
+///     fn positions(&self) -> BTreeMap<String, Json> {
+///         self.names.iter().cloned().zip(self.at.map(Json::from)).collect()
+///     }
+/// }
+///
+/// let (names, lists) = (["a", "b"].map(String::from), [vec![1, 2, 3], vec![4]]);
+/// let mut reader = InTurn { names, lists, at: [0; 2], ended: 0, paused: [false; 2] };
+/// let mut out = Fetched { records: Vec::new(), poison: Vec::new() };
+/// assert!(reader.is_queued(1));
+/// assert_eq!(reader.poll(2, &mut out)?, Polled::Split(0));
+/// assert!(reader.set_paused(0, true), "it can be paused");
+/// assert_eq!(reader.poll(2, &mut out)?, Polled::Pending);
+/// reader.set_paused(0, false);
+/// assert_eq!(reader.poll(2, &mut out)?, Polled::Split(0));
+/// assert_eq!(out.records, [1, 2, 3]);
+/// assert_eq!(reader.positions()["a"], 3);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Reader<T> {
     /// The names of this shard's splits.
     fn splits(&self) -> &[String];

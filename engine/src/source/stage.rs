@@ -155,12 +155,14 @@ impl<T> SourceStage<T> {
     fn advance(&mut self, i: usize) {
         let SourceStage { batch, splits, merge, generators, time: Some(time), .. } = self else { return };
         let Batch { records, times, marks, .. } = batch;
-        let split = &mut splits[i];
+        let own = if planted!(watermark_after_merge) { 0..splits.len() } else { i..i + 1 };
         let mut raise = |at: usize, t: Timestamp| {
-            if t > split.seen {
-                split.seen = t;
-                if let Merged::Advanced(t) = merge.advance(i, time.marks.after(t)) {
-                    marks.push(mark_after(at, t));
+            for i in own.clone() {
+                if t > splits[i].seen {
+                    splits[i].seen = t;
+                    if let Merged::Advanced(t) = merge.advance(i, time.marks.after(t)) {
+                        marks.push(mark_after(at, t));
+                    }
                 }
             }
         };

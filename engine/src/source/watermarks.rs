@@ -148,6 +148,9 @@ impl Watermarks {
 ///         self.greatest.truncate(3);
 ///         self.greatest.get(2).map(|third| third - 1)
 ///     }
+///     fn resume(&mut self, watermark: Timestamp) {
+///         self.greatest = vec![watermark + 1; 3];
+///     }
 /// }
 ///
 /// let job = Job::new("doc");
@@ -211,6 +214,37 @@ impl<G> Generated<G> {
 }
 
 /// What [`Stream::event_time`](crate::Stream::event_time) takes: [`Watermarks`] or [`Generated`].
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::source::watermarks::{Generated, Punctuated, WatermarkStrategy};
+///
+/// /// Runs with any strategy.
+/// fn last(marks: impl WatermarkStrategy<i64>) -> Result<Vec<i64>> {
+///     let job = Job::new("doc");
+///     let (sink, sums) = collect();
+///     job.source("numbers", from_vec(vec![1_i64, 2, 11]))
+///         .event_time(|n| *n, marks)
+///         .key_by(|_| 'k')
+///         .window(Tumbling::of(millis(10)))
+///         .reduce("sum", |sum, n| *sum += n)
+///         .map(|sum| sum.value)
+///         .sink("sums", sink);
+///     job.run(Config::new().cores(1)).map(|_| sums.take())
+/// }
+///
+/// /// Watermarks by the tens.
+/// fn tens<F>(function: F) -> Generated<Punctuated<F>>
+/// where
+///     F: FnMut(&i64, Timestamp) -> Option<Timestamp> + Clone + Send + 'static,
+/// {
+///     Watermarks::punctuated(function).idle_after(secs(5))
+/// }
+///
+/// assert_eq!(last(Watermarks::monotonous())?, [3, 11]);
+/// assert_eq!(last(tens(|n, time| (n % 10 == 1).then_some(time - 2)))?, [3, 11]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait WatermarkStrategy<T>: sealed::Strategy<T> {}
 
 impl<T> WatermarkStrategy<T> for Watermarks {}
@@ -236,6 +270,7 @@ impl<T, G: WatermarkGenerator<T>> Generate<T> for G {
 }
 
 /// A strategy as the source's stage takes it.
+#[doc(hidden)]
 pub struct Marks<T> {
     /// What a watermark that was told means: a generator's are those of a timestamp one greater, without a bound.
     pub(crate) rule: Watermarks,

@@ -173,6 +173,18 @@ impl Declare {
     ///
     /// # Panics
     /// If the step has another one of this name.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// const ODD: OutputTag<u64> = OutputTag::new("odd");
+    ///
+    /// struct Handles { sum: Value<u64>, odd: Side<u64> }
+    ///
+    /// fn declare(state: &mut Declare) -> Handles {
+    ///     Handles { sum: state.value("sum"), odd: state.side(ODD) }
+    /// }
+    /// # let _ = declare;
+    /// ```
     pub fn side<T: Send + 'static>(&mut self, tag: OutputTag<T>) -> Side<T> {
         let taken = self.sides.iter().any(|side| side.name() == tag.name());
         assert!(!taken, "two side outputs are named `{}`; give one of them another name", tag.name());
@@ -347,6 +359,9 @@ fn upgrade_collections(store: &mut Store, table: TableId, spec: &Spec, upgrade: 
             Kind::Timeline => timeline::clear(store, &owner),
         }
         for (key, value, until) in old {
+            if spec.kind == Kind::Map {
+                (spec.check_key)(&key)?;
+            }
             (upgrade.run)(&value, &mut archive)?;
             let life = life(spec, until);
             let written = match spec.kind {

@@ -158,7 +158,14 @@ impl<T: StateValue> UnionList<T> {
 
 /// A map that is the same on every core, of rules or settings. It can be written to only where all cores see the same
 /// thing in the same order: by what is broadcast ([`BroadcastProcess`](crate::process::BroadcastProcess)), and when a job
-/// begins. Copies that differ in a checkpoint are refused.
+/// begins. Copies that differ in a checkpoint are refused. Elsewhere it can only be read:
+/// ```compile_fail,E0277
+/// # use millstream::prelude::*;
+/// # use millstream::state::BroadcastState;
+/// fn own_rule<P: Process>(rules: &BroadcastState<u8, u8>, cx: &mut Context<'_, P>) {
+///     rules.put(cx, &1, &2); // a record with a key is seen by one core alone
+/// }
+/// ```
 /// Declared by [`Declare::broadcast`](crate::process::Declare::broadcast).
 ///
 /// ```
@@ -270,7 +277,11 @@ impl OperatorStates {
             *held = match spec.called {
                 "broadcast" if planted!(broadcast_not_restored) => Held::default(),
                 "broadcast" => same_everywhere(copies).map_err(|error| at(spec, error))?,
-                "union list" => Held { all: all(&copies), ..deal(copies, shard, shards) },
+                "union list" => {
+                    let seen = all(&copies);
+                    let own = deal(copies, shard, shards);
+                    Held { all: if planted!(union_not_to_all) { own.own.clone() } else { seen }, ..own }
+                }
                 _ => deal(copies, shard, shards),
             };
             for bytes in held.own.iter_mut().chain(&mut held.all).chain(held.map.values_mut()) {
@@ -299,7 +310,8 @@ fn deal(mut copies: Vec<Held>, shard: usize, shards: usize) -> Held {
     if copies.len() == shards {
         return copies.swap_remove(shard);
     }
-    let own = all(&copies).into_iter().skip(shard).step_by(shards).collect();
+    let (first, every) = if planted!(list_not_dealt) { (0, 1) } else { (shard, shards) };
+    let own = all(&copies).into_iter().skip(first).step_by(every).collect();
     Held { own, ..Held::default() }
 }
 

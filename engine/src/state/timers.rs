@@ -1,6 +1,6 @@
 //! Timers: unique by key and time, fired in (time, insertion) order, kept in the log with the rest of the state.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 use millstream_storage::hash::stable_hash;
 use millstream_storage::planted;
@@ -37,8 +37,11 @@ pub(crate) fn key_of_timer(record_key: &[u8]) -> Option<(Timestamp, &[u8])> {
     Some((Timestamp::from_le_bytes(*at), key))
 }
 
+/// A timer: its time, its place among those of the same time, and the key. Two cores of a restored checkpoint may have
+/// given the same place: the key decides then, so that the order is the same on every restore.
+type Timer = (Timestamp, u64, Box<[u8]>);
 /// In order of firing: what is in the log has no order.
-type Queue = BTreeMap<(Timestamp, u64), Box<[u8]>>;
+type Queue = BTreeSet<Timer>;
 
 /// The timers of one step on one core.
 #[derive(Default)]
@@ -66,29 +69,21 @@ impl Timers {
                 continue;
             }
             let Some(table) = store.table(domain.state(), 0) else { continue };
-            // Two cores may have given the same number: the key decides then, so that the order is the same on
-            // every restore.
-            let mut found = Vec::new();
-            let mut damaged = false;
+            let (queue, mut damaged) = (timers.queue(domain), false);
             store.for_each(table, |record, value| match (key_of_timer(record), value.try_into()) {
                 (Some((at, key)), Ok(seq)) => {
-                    found.push((at, u64::from_le_bytes(seq), Box::<[u8]>::from(key)));
+                    let seq = u64::from_le_bytes(seq);
+                    last = last.max(seq);
+                    queue.insert((at, seq, key.into()));
                 }
                 _ => damaged = true,
             });
             if damaged {
                 return Err(Error::new(ErrorKind::Restore, "a restored timer cannot be read"));
             }
-            found.sort();
-            last = found.iter().map(|(_, seq, _)| *seq).fold(last, u64::max);
-            for (at, _, key) in found {
-                let seq = timers.next;
-                timers.queue(domain).insert((at, seq), key);
-                timers.next += 1;
-            }
         }
-        // The records keep the numbers that they have: a timer set from now on comes after them on the next restore too.
-        timers.next = timers.next.max(last.saturating_add(1));
+        // A timer set from now on comes after them.
+        timers.next = last.saturating_add(1);
         Ok(timers)
     }
 
@@ -96,7 +91,7 @@ impl Timers {
         self.record_key(at, key);
         let hash = stable_hash(&self.scratch);
         let table = store.create_table(domain.state(), 0);
-        if store.get(table, hash, &self.scratch).is_some() {
+        if store.get(table, hash, &self.scratch).is_some() && !planted!(equal_timers_kept) {
             return Ok(());
         }
         let seq = self.next;
@@ -104,7 +99,7 @@ impl Timers {
         store.put(table, hash, &self.scratch, &seq.to_le_bytes()).map_err(|error| {
             Error::new(ErrorKind::User, "a timer's key does not fit the state store").caused_by(error)
         })?;
-        self.queue(domain).insert((at, seq), key.into());
+        self.queue(domain).insert((at, seq, key.into()));
         Ok(())
     }
 
@@ -112,13 +107,12 @@ impl Timers {
         self.record_key(at, key);
         let hash = stable_hash(&self.scratch);
         let Some(table) = store.table(domain.state(), 0) else { return };
-        if !store.remove(table, hash, &self.scratch) {
-            return;
-        }
-        let queue = self.queue(domain);
-        let found =
-            queue.range((at, 0)..=(at, u64::MAX)).find(|(_, of)| &***of == key).map(|(&place, _)| place);
-        queue.remove(&found.expect("the queue holds what the store holds"));
+        let Some(seq) = store.get(table, hash, &self.scratch) else { return };
+        let seq =
+            u64::from_le_bytes(seq.try_into().expect("it was written as a number, or checked on restore"));
+        store.remove(table, hash, &self.scratch);
+        let found = self.queue(domain).remove(&(at, seq, key.into()));
+        assert!(found, "the queue holds what the store holds");
     }
 
     /// Takes the next timer that is due, out of the store too.
@@ -128,8 +122,9 @@ impl Timers {
         domain: Domain,
         until: Timestamp,
     ) -> Option<(Timestamp, Box<[u8]>)> {
-        let entry = self.queue(domain).first_entry().filter(|entry| entry.key().0 <= until)?;
-        let ((at, _), key) = entry.remove_entry();
+        let queue = self.queue(domain);
+        queue.first().filter(|timer| timer.0 <= until)?;
+        let (at, _, key) = queue.pop_first()?;
         self.record_key(at, &key);
         let table = store.table(domain.state(), 0).expect("the store holds what the queue holds");
         if !(planted!(fired_timer_stays) && domain == Domain::Processing) {
@@ -153,7 +148,7 @@ impl Timers {
             Domain::Event => &self.event,
             Domain::Processing => &self.processing,
         };
-        queue.range(..=(until, u64::MAX)).map(|((at, _), key)| (*at, &**key))
+        queue.iter().take_while(move |timer| timer.0 <= until).map(|(at, _, key)| (*at, &**key))
     }
 
     /// The time of the next timer.
@@ -162,7 +157,7 @@ impl Timers {
             Domain::Event => &self.event,
             Domain::Processing => &self.processing,
         };
-        queue.first_key_value().map(|((at, _), _)| *at)
+        queue.first().map(|timer| timer.0)
     }
 
     fn queue(&mut self, domain: Domain) -> &mut Queue {

@@ -152,6 +152,37 @@ pub struct Broadcast<T: Send + 'static> {
 
 /// A keyed stream and a broadcast one. Made by [`Keyed::connect_broadcast`], for a
 /// [`BroadcastProcess`], which has an example.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::process::BroadcastProcess;
+/// use millstream::stream::{BesideBroadcast, Broadcast};
+///
+/// /// Runs any such function on words by their length, beside signals.
+/// fn beside<P>(words: Stream<String>, signals: Broadcast<u8>, process: P) -> Stream<P::Out>
+/// where
+///     P: BroadcastProcess<Key = u64, In = String, Broadcast = u8>,
+/// {
+///     let both: BesideBroadcast<_, _, _, _, _> =
+///         words.key_by(|word| word.len() as u64).connect_broadcast(signals);
+///     both.process("beside", process).stage("done")
+/// }
+/// # let _ = beside::<Nothing>;
+/// # #[derive(Clone)]
+/// # struct Nothing;
+/// # impl Process for Nothing {
+/// #     type Key = u64;
+/// #     type In = String;
+/// #     type Out = ();
+/// #     type State = ();
+/// #     fn declare(&self, _: &mut Declare) {}
+/// #     fn on_record(&mut self, _: String, (): &(), _: &mut Context<'_, Self>) {}
+/// # }
+/// # impl BroadcastProcess for Nothing {
+/// #     type Broadcast = u8;
+/// #     fn on_broadcast(&mut self, _: u8, (): &(), _: &mut millstream::process::CoreContext<'_, Self>) {}
+/// # }
+/// ```
 pub struct BesideBroadcast<K, L, C, F, B>
 where
     C: Chain<Out = L>,

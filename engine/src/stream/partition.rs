@@ -115,6 +115,39 @@ where
     /// Shows all records to every core, in the same order, beside a keyed stream:
     /// [`BroadcastProcess`](crate::process::BroadcastProcess) has an example. They go through one core first, whose
     /// order it is.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # use millstream::process::{BroadcastProcess, CoreContext};
+    /// let job = Job::new("doc");
+    /// let (sink, out) = collect();
+    /// let signals = job.source("signals", from_vec(vec!["stop"])).broadcast("to all cores");
+    /// let words = job.source("words", from_vec(vec!["to", "be"])).key_by(|word| word.len() as u64);
+    /// words.connect_broadcast(signals).process("pass on both", PassOn).sink("out", sink);
+    /// job.run(Config::new().cores(2))?;
+    /// let mut seen = out.take();
+    /// seen.sort();
+    /// assert_eq!(seen, ["be", "stop", "stop", "to"]);
+    /// # #[derive(Clone)]
+    /// # struct PassOn;
+    /// # impl Process for PassOn {
+    /// #     type Key = u64;
+    /// #     type In = &'static str;
+    /// #     type Out = &'static str;
+    /// #     type State = ();
+    /// #     fn declare(&self, _: &mut Declare) {}
+    /// #     fn on_record(&mut self, word: &'static str, (): &(), cx: &mut Context<'_, Self>) {
+    /// #         cx.emit(word);
+    /// #     }
+    /// # }
+    /// # impl BroadcastProcess for PassOn {
+    /// #     type Broadcast = &'static str;
+    /// #     fn on_broadcast(&mut self, signal: &'static str, (): &(), cx: &mut CoreContext<'_, Self>) {
+    /// #         cx.emit(signal);
+    /// #     }
+    /// # }
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn broadcast(self, name: &str) -> Broadcast<T>
     where
         T: Clone,

@@ -10,7 +10,7 @@ use crate::host::{Class, Host, LocalFuture};
 use crate::time::Timestamp;
 
 /// One of the kit's cores, while its state is opened.
-pub(super) struct StillHost {
+pub(crate) struct StillHost {
     pub core: usize,
     /// Milliseconds since the epoch.
     pub now: Timestamp,

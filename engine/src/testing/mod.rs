@@ -127,7 +127,7 @@
 //! [`from_vec`](crate::source::from_vec) and [`collect`](crate::sink::collect) at its ends; what it should do,
 //! [`Job::expected`](crate::Job::expected).
 
-mod host;
+pub(crate) mod host;
 mod process;
 mod restart;
 

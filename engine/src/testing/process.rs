@@ -23,6 +23,59 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 /// [module](self) has examples.
 ///
 /// It begins with an empty state, no watermark, and the clock at 0.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::process::{BroadcastProcess, CoreContext};
+/// use millstream::state::BroadcastState;
+/// use millstream::testing::TestKit;
+///
+/// const LATE: OutputTag<u64> = OutputTag::new("late");
+///
+/// /// Multiplies numbers by the newest factor, and puts late ones aside.
+/// #[derive(Clone)]
+/// struct Scale;
+/// struct Handles { factors: BroadcastState<u8, u64>, late: Side<u64> }
+/// impl Process for Scale {
+///     type Key = u64;
+///     type In = u64;
+///     type Out = u64;
+///     type State = Handles;
+///     fn declare(&self, state: &mut Declare) -> Handles {
+///         Handles { factors: state.broadcast("factors"), late: state.side(LATE) }
+///     }
+///     fn on_record(&mut self, n: u64, handles: &Handles, cx: &mut Context<'_, Self>) {
+///         if cx.time() <= cx.watermark() {
+///             return cx.emit_late(&handles.late, n);
+///         }
+///         let factor = handles.factors.get(cx, &0).map_or(1, |factor| factor.to_native());
+///         cx.emit(n * factor);
+///     }
+/// }
+/// impl BroadcastProcess for Scale {
+///     type Broadcast = u64;
+///     fn on_broadcast(&mut self, factor: u64, handles: &Handles, cx: &mut CoreContext<'_, Self>) {
+///         handles.factors.put(cx, &0, &factor);
+///     }
+/// }
+///
+/// let mut kit = TestKit::process(Scale, |n: &u64| *n);
+/// kit.record(5, 1)?;
+/// kit.broadcast(6, 10)?;
+/// kit.record(7, 2)?;
+/// kit.watermark(7)?;
+/// kit.record(7, 3)?;
+/// assert_eq!(kit.take_output_with_times(), [(5, 1), (7, 20)]);
+/// assert_eq!((kit.late(), kit.take_side(LATE)), (1, vec![3]));
+///
+/// kit.set_clock(1_000)?;
+/// kit.advance_clock(secs(1))?;
+/// assert_eq!(kit.clock(), 2_000);
+///
+/// kit.end()?;
+/// assert!(kit.record(8, 4).is_err(), "the input has ended");
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub struct TestKit<P: Process, F> {
     process: P,
     key: F,
@@ -75,7 +128,7 @@ where
         for core in 0..cores {
             let cx = from.context(core, &placement, cores, clock, &directory);
             let parts = cx.parts(Checkpoint::STEP);
-            let (restored, _) = restored_progress(parts, core, cores);
+            let (restored, _) = restored_progress(parts, (parts.len() == cores).then_some(core));
             let mut declare = Declare::default();
             let state = process.declare(&mut declare);
             let (backend, states) = block_on(open_state(&cx, Checkpoint::STEP, &declare))?;

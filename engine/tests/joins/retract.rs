@@ -1,5 +1,8 @@
 //! Aggregates of tables that change.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use millstream::key::{Key, KeyBuf};
 use millstream::prelude::*;
 use millstream::reference::Inputs;
 use millstream::table::{avg, count, max, min, sum};
@@ -58,10 +61,86 @@ fn a_result_that_stays_the_same_is_not_emitted_again() {
 }
 
 #[test]
-fn a_row_of_a_key_without_rows_cannot_be_taken_back() {
+fn rule_25_a_row_of_a_key_without_rows_cannot_be_taken_back() {
     let job = Job::new("count");
     let log = job.source("log", from_vec(vec![Change::delete('a')]));
     log.key_by(|_| 'k').table_aggregate("count", count()).sink("out", discard());
     let error = job.run(Config::new().cores(1)).expect_err("there is no such row").to_string();
     assert!(error.contains("a row is taken back that is not there"), "{error}");
+}
+
+#[test]
+fn rule_25_a_value_that_is_not_there_cannot_be_taken_back() {
+    // The key has a row, and so a count does not tell.
+    let job = Job::new("least");
+    let log = job.source("log", from_vec(vec![Change::insert(1), Change::insert(1), Change::delete(2)]));
+    log.key_by(|_| 'k').table_aggregate("least", min(|n: &i64| *n)).sink("out", discard());
+    let error = job.run(Config::new().cores(1)).expect_err("there is no such row").to_string();
+    assert!(error.contains("a row is taken back that is not there"), "{error}");
+}
+
+#[test]
+fn rule_25_the_least_and_the_greatest_follow_any_order_of_changes() {
+    let mut state = 7_u64;
+    let mut next = move |below: usize| {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as usize % below
+    };
+    let (mut rows, mut log) = (Vec::new(), Vec::new());
+    for _ in 0..400 {
+        // As many come as go, and there are up to a few dozen.
+        if rows.is_empty() || rows.len() < 40 && next(2) == 0 {
+            rows.push(next(60) as i64 - 30);
+            log.push(Change::insert(rows[rows.len() - 1]));
+        } else {
+            log.push(Change::delete(rows.swap_remove(next(rows.len()))));
+        }
+    }
+    statistics(log);
+}
+
+/// A number that counts how often it is compared.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+struct Compared(u64);
+
+static COMPARISONS: AtomicU64 = AtomicU64::new(0);
+
+impl PartialOrd for Compared {
+    fn partial_cmp(&self, other: &Compared) -> Option<std::cmp::Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Compared {
+    fn cmp(&self, other: &Compared) -> std::cmp::Ordering {
+        COMPARISONS.fetch_add(1, Ordering::Relaxed);
+        self.0.cmp(&other.0)
+    }
+}
+
+impl Key for Compared {
+    fn write(&self, out: &mut KeyBuf) {
+        self.0.write(out);
+    }
+    fn read(input: &mut &[u8]) -> Option<Compared> {
+        u64::read(input).map(Compared)
+    }
+}
+
+#[test]
+fn the_next_best_is_found_by_a_number_of_comparisons_that_grows_with_the_logarithm() {
+    const VALUES: u64 = 2_000;
+    let job = Job::new("least");
+    let comes = (0..VALUES).map(|n| Change::insert(Compared(n)));
+    // Each that goes is the least of those that are there.
+    let goes = (0..VALUES).map(|n| Change::delete(Compared(n)));
+    let log = job.source("log", from_vec(comes.chain(goes).collect::<Vec<_>>()));
+    let least = log.key_by(|_| 'k').table_aggregate("least", min(|n: &Compared| *n));
+    let (sink, out) = collect();
+    least.sink("out", sink);
+    job.run(Config::new().cores(1)).expect("the job runs");
+    assert_eq!(out.take().last(), Some(&Change::delete(('k', Compared(VALUES - 1)))));
+    let comparisons = COMPARISONS.load(Ordering::Relaxed);
+    let levels = u64::from(VALUES.ilog2()) + 1;
+    assert!(comparisons < 2 * VALUES * 2 * levels, "{comparisons} comparisons");
 }

@@ -97,7 +97,7 @@ fn rule_25_semi_and_anti_joins_follow_the_first_and_the_last_match() {
 }
 
 #[test]
-fn a_row_that_is_not_there_cannot_be_taken_back() {
+fn rule_25_a_row_that_is_not_there_cannot_be_taken_back() {
     let job = Job::new("tables");
     let log = job.source("log", from_vec(vec![gone(left('a'))]));
     let other = job.source("other", from_vec(vec![right('x')]));

@@ -69,7 +69,7 @@ impl Process for Lively {
 }
 
 #[test]
-fn a_function_is_opened_finished_and_closed_once_per_core() {
+fn rule_07_a_function_is_finished_once_per_core_behind_all_timers() {
     let (log, (sink, ends)) = (Log::default(), collect());
     let job = Job::new("lively");
     let numbers = job.source("numbers", from_vec((0..100).collect::<Vec<u64>>()));

@@ -23,16 +23,21 @@ where
     P: Process<Key = u64, In = u64>,
     P::Out: Clone,
 {
+    run_with(place, Config::new().cores(cores).max_parallelism(8), process)
+}
+
+/// As [`run`], with other settings.
+pub fn run_with<P>(place: &Place<P::Out>, config: Config, process: P) -> Result<Vec<P::Out>>
+where
+    P: Process<Key = u64, In = u64>,
+    P::Out: Clone,
+{
     let job = Job::new("interrupted");
     // First on one core: there is one split then, also on others later.
     let numbers = job.source("numbers", generator(1 << 40, |n| n));
     numbers.key_by(|n| n % 10).process("step", process).sink("out", place.sink.clone());
-    let config = Config::new()
-        .cores(cores)
-        .runtime(RuntimeKind::Threads)
-        .checkpoints(place.dir.path())
-        .checkpoint_every(millis(1))
-        .max_parallelism(8);
+    let config =
+        config.runtime(RuntimeKind::Threads).checkpoints(place.dir.path()).checkpoint_every(millis(1));
     let running = job.start(config)?;
     let mut records = Vec::new();
     while records.is_empty() && !running.is_over() {

@@ -56,7 +56,7 @@ impl Process for Remember {
 }
 
 #[test]
-fn what_waits_on_a_core_is_told_once_whatever_the_number_of_cores() {
+fn rule_19_what_waits_on_a_core_is_told_once_whatever_the_number_of_cores() {
     let place = Place::new();
     let mut told: Vec<u64> = Vec::new();
     // As many as all cores had that ran before, and had records.

@@ -109,7 +109,7 @@ fn assert_counted(told: &[Told]) {
 }
 
 #[test]
-fn an_upgraded_state_goes_on_where_the_old_one_was_on_other_cores_too() {
+fn rule_21_an_upgraded_state_goes_on_where_the_old_one_was_on_other_cores_too() {
     let place = Place::new();
     assert_counted(&run(&place, 1, First { ttl: None }).expect("a new job"));
     let told = run(&place, 2, Second).expect("it is upgraded");
@@ -122,7 +122,7 @@ fn an_upgraded_state_goes_on_where_the_old_one_was_on_other_cores_too() {
 }
 
 #[test]
-fn a_changed_type_is_refused_with_both_descriptions() {
+fn rule_21_a_changed_type_is_refused_with_both_descriptions() {
     let place = Place::new();
     run(&place, 1, First { ttl: None }).expect("a new job");
     let message = refusal(&place, Other { name: "value", of_first: false, give_up: &["list", "map"] });
@@ -132,7 +132,7 @@ fn a_changed_type_is_refused_with_both_descriptions() {
 }
 
 #[test]
-fn a_ttl_that_comes_or_goes_is_refused() {
+fn rule_17_a_ttl_that_comes_or_goes_is_refused() {
     let place = Place::new();
     run(&place, 1, First { ttl: None }).expect("a new job");
     let message = refusal(&place, First { ttl: Some(Ttl::after(hours(1))) });
@@ -185,7 +185,7 @@ impl Process for Other {
 }
 
 #[test]
-fn a_state_that_is_missing_or_renamed_is_refused_by_name_unless_it_is_given_up() {
+fn rule_21_a_state_that_is_missing_or_renamed_is_refused_by_name_unless_it_is_given_up() {
     let place = Place::new();
     run(&place, 1, First { ttl: None }).expect("a new job");
     let message = refusal(&place, Other { name: "values", of_first: true, give_up: &["list", "map"] });

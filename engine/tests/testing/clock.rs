@@ -63,10 +63,23 @@ fn when_the_clock_jumps_all_that_is_due_fires_at_once() -> millstream::Result<()
 }
 
 #[test]
-fn timers_that_wait_for_the_clock_do_not_fire_after_the_end() -> millstream::Result<()> {
+fn rule_07_timers_that_wait_for_the_clock_do_not_fire_after_the_end() -> millstream::Result<()> {
     let mut kit = kit()?;
     kit.end()?;
     kit.advance_clock(secs(1))?;
     assert_eq!(kit.take_output(), []);
+    Ok(())
+}
+
+#[test]
+fn rule_16_timers_that_are_overdue_after_a_restart_fire_at_once_in_order() -> millstream::Result<()> {
+    for cores in 1..4 {
+        let mut kit = kit()?;
+        kit.restart(cores)?;
+        kit.set_clock(1_000)?;
+        let mut rung = kit.take_output();
+        rung.sort_by_key(|tick| tick.1);
+        assert_eq!(rung[..2], [('a', 10, 1_000), ('b', 15, 1_000)], "on {cores} cores");
+    }
     Ok(())
 }

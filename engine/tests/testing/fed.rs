@@ -54,7 +54,7 @@ fn kit() -> TestKit<Tens, fn(&(i64, u64)) -> u64> {
 }
 
 #[test]
-fn timers_fire_by_time_and_then_in_the_order_in_which_they_were_set() -> millstream::Result<()> {
+fn rule_06_timers_fire_by_time_and_then_in_the_order_in_which_they_were_set() -> millstream::Result<()> {
     let mut kit = kit();
     for record in [(15, 4), (3, 2), (12, 3), (5, 1)] {
         kit.record(record.0, record)?;
@@ -82,8 +82,7 @@ fn a_late_record_arrives_and_a_lower_watermark_counts_for_nothing() -> millstrea
 }
 
 #[test]
-fn the_end_fires_what_waits_and_finishes_the_function_and_nothing_can_be_fed_after_it()
--> millstream::Result<()> {
+fn rule_07_the_end_fires_what_waits_and_finishes_the_function() -> millstream::Result<()> {
     let mut kit = kit();
     kit.record(0, (0, 1))?;
     kit.end()?;

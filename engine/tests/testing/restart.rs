@@ -54,7 +54,8 @@ impl BroadcastProcess for UpTo {
 }
 
 #[test]
-fn what_is_restored_on_any_number_of_cores_goes_on_as_if_nothing_had_been() -> millstream::Result<()> {
+fn rule_19_what_is_restored_on_any_number_of_cores_goes_on_as_if_nothing_had_been() -> millstream::Result<()>
+{
     for through in [&[][..], &[1], &[2], &[4, 3], &[1, 5, 2], &[7, 7, 1]] {
         let mut kit = TestKit::process(UpTo, |n: &u64| n % 10);
         kit.broadcast(0, 3)?;
@@ -148,7 +149,7 @@ counts!(First, Small, |count| count);
 counts!(Second, Large, |count: Value<Large>| count.version(2).upgrades::<Small>(1));
 
 #[test]
-fn another_version_upgrades_the_state_and_what_cannot_be_is_refused() -> millstream::Result<()> {
+fn rule_21_another_version_upgrades_the_state_and_what_cannot_be_is_refused() -> millstream::Result<()> {
     let key: fn(&char) -> char = |c| *c;
     let counted = || {
         let mut kit = TestKit::process(First, key);
@@ -161,5 +162,21 @@ fn another_version_upgrades_the_state_and_what_cannot_be_is_refused() -> millstr
     let refused = second.restart_as(First, key, 1).err().expect("there is no way back");
     assert_eq!(refused.kind(), ErrorKind::Restore);
     assert!(refused.to_string().contains("state `count`"), "{refused}");
+    Ok(())
+}
+
+#[test]
+fn rule_15_timers_are_in_the_checkpoint_and_follow_their_keys_to_other_cores() -> millstream::Result<()> {
+    for cores in 1..6 {
+        let mut kit = TestKit::process(UpTo, |n: &u64| n % 10);
+        kit.broadcast(0, 3)?;
+        // Twice the same timer for each key.
+        (0..20).try_for_each(|n| kit.record(0, n))?;
+        kit.restart(cores)?;
+        kit.watermark(100)?;
+        let mut fired: Vec<u64> = kit.take_output().into_iter().map(|(key, _)| key).collect();
+        fired.sort_unstable();
+        assert_eq!(fired, (0..10).collect::<Vec<_>>(), "on {cores} cores");
+    }
     Ok(())
 }

@@ -10,14 +10,14 @@ fn grow(max: u64, step: u64) -> Cumulative {
 }
 
 #[test]
-fn rule_8_windows_grow_step_by_step_and_begin_anew() {
+fn rule_08_windows_grow_step_by_step_and_begin_anew() {
     let got = rows(&[(1, 0, 1), (5, 0, 2), (9, 0, 3)], 0, grow(8, 4));
     let expected = [(0, 0, 4, vec![1]), (0, 0, 8, vec![1, 2]), (0, 8, 12, vec![3]), (0, 8, 16, vec![3])];
     assert_eq!(got, Got { rows: expected.to_vec(), late: vec![] });
 }
 
 #[test]
-fn rule_9_a_late_record_counts_from_the_first_window_that_is_not_over() {
+fn rule_09_a_late_record_counts_from_the_first_window_that_is_not_over() {
     let got = rows(&[(1, 0, 1), (6, 0, 2), (2, 0, 3), (9, 0, 4), (3, 0, 5)], 1, grow(8, 4));
     let expected = [(0, 0, 4, vec![1]), (0, 0, 8, vec![1, 2, 3]), (0, 8, 12, vec![4]), (0, 8, 16, vec![4])];
     assert_eq!(got, Got { rows: expected.to_vec(), late: vec![(3, 0, 5)] });

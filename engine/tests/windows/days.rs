@@ -12,7 +12,7 @@ fn berlin(days: u32) -> millstream::window::Days {
 }
 
 #[test]
-fn rule_8_days_are_as_long_as_clocks_are_changed() {
+fn rule_08_days_are_as_long_as_clocks_are_changed() {
     // 2024-03-31 and 2024-10-27, at noon UTC.
     for (noon, long) in [(1_711_886_400_000, 23), (1_730_030_400_000, 25), (1_718_452_800_000, 24)] {
         let day = berlin(1).window_of(noon);
@@ -22,7 +22,7 @@ fn rule_8_days_are_as_long_as_clocks_are_changed() {
 }
 
 #[test]
-fn rule_8_days_of_which_midnight_is_missing_begin_an_hour_later() {
+fn rule_08_days_of_which_midnight_is_missing_begin_an_hour_later() {
     // In Beirut clocks were put forward at midnight of 2022-03-27.
     let days = Tumbling::days(1, "Asia/Beirut").expect("the zone is known");
     let day = days.window_of(1_648_368_000_000);
@@ -30,7 +30,7 @@ fn rule_8_days_of_which_midnight_is_missing_begin_an_hour_later() {
 }
 
 #[test]
-fn rule_8_days_lie_side_by_side_before_the_epoch_and_beyond_all_years() {
+fn rule_08_days_lie_side_by_side_before_the_epoch_and_beyond_all_years() {
     for windows in [berlin(1), berlin(7), berlin(3).from_time(6, 30)] {
         let mut next = windows.window_of(-100 * 24 * HOUR);
         for _ in 0..200 {

@@ -41,7 +41,7 @@ fn triggered<W, Tr, E>(
     bound: u64,
     (windows, trigger, evictor): (W, Tr, E),
     keeping: Keeping,
-    batch: usize,
+    (cores, batch): (usize, usize),
 ) -> (Got, Got)
 where
     W: Assign<Record>,
@@ -69,8 +69,29 @@ where
     let split = records.to_vec();
     let inputs = Inputs::new().with("records", move || vec![split.clone()]);
     let expected = Got { rows: job.expected("rows", &inputs), late: job.expected("late", &inputs) };
-    job.run(Config::new().cores(1).batch_size(batch)).expect("the job runs");
+    job.run(Config::new().cores(cores).batch_size(batch)).expect("the job runs");
     (Got { rows: got.take(), late: late.take() }, expected)
+}
+
+/// How many records each result has.
+fn sizes<W, Tr, E>(records: Vec<Record>, bound: u64, (windows, trigger, evictor): (W, Tr, E)) -> Vec<usize>
+where
+    W: Assign<Record>,
+    Tr: Trigger<Record>,
+    E: Evict<Record>,
+{
+    let job = Job::new("sizes");
+    let (sink, sizes) = collect();
+    job.source("records", from_vec(records))
+        .event_time(|record| record.0, Watermarks::bounded(millis(bound)))
+        .key_by(|record| record.1)
+        .window(windows)
+        .trigger(trigger)
+        .evict(evictor)
+        .process("window", |_, records| [records.count()])
+        .sink("sizes", sink);
+    job.run(Config::new().cores(1)).expect("the job runs");
+    sizes.take()
 }
 
 /// The rows for one record after another, which the reference agrees with.
@@ -80,7 +101,7 @@ where
     Tr: Trigger<Record>,
     E: Evict<Record>,
 {
-    let (got, expected) = triggered(records, bound, windows, Keeping::Records, 1);
+    let (got, expected) = triggered(records, bound, windows, Keeping::Records, (1, 1));
     assert_eq!(by_key(&got), by_key(&expected));
     got.rows
 }
@@ -97,7 +118,7 @@ where
     let (_, expected) = run(records, bound, windows.clone(), Ids, batch);
     for keeping in [Keeping::Records, Keeping::Accumulator] {
         let general = (windows.clone(), EventTime, KeepAll);
-        let (got, plain) = triggered(records, bound, general, keeping, batch);
+        let (got, plain) = triggered(records, bound, general, keeping, (1, batch));
         prop_assert_eq!(by_key(&got), by_key(&expected));
         prop_assert_eq!(by_key(&plain), by_key(&expected));
     }
@@ -165,6 +186,42 @@ fn rule_15_windows_that_end_at_the_same_time_all_fire() {
     assert_eq!(got[..4], [(0, 0, 4, vec![1]), (0, 0, 8, vec![1]), (0, 0, 4, vec![1]), (0, 0, 8, vec![1]),]);
 }
 
+#[test]
+fn rule_13_a_continuous_trigger_does_not_see_the_steps_of_the_watermark() {
+    // On another core than its neighbours a key sees fewer steps.
+    let records: Vec<Record> = (0..200).map(|i| (3 * i, (i % 7) as u8, i as u64)).collect();
+    let windows = (tumbling(100), Every::event_time(millis(10)), KeepAll);
+    for cores in 1..4 {
+        let (got, expected) = triggered(&records, 0, windows, Keeping::Records, (cores, 40));
+        assert_eq!(by_key(&got), by_key(&expected), "on {cores} cores");
+    }
+}
+
+#[test]
+fn a_jump_of_the_watermark_over_many_windows_of_a_key_looks_at_each_of_them_once() {
+    // Once for each of the others would take hours.
+    let records: Vec<Record> = (0..50_000).map(|i| (i, 0, i as u64)).collect();
+    let windows = (tumbling(1), EventTime, KeepAll);
+    assert_eq!(sizes(records.clone(), 100_000, windows), vec![1; records.len()]);
+}
+
+#[test]
+fn what_was_evicted_is_not_looked_for_again() {
+    /// All but the first and the last.
+    #[derive(Clone)]
+    struct KeepEnds;
+    impl Evict<Record> for KeepEnds {
+        fn evict(&self, _: Window, records: &[(Timestamp, Record)], keep: &mut [bool]) {
+            keep[1..records.len().max(2) - 1].fill(false);
+        }
+    }
+    // To look for all that ever came, at each of them, would take hours.
+    let records: Vec<Record> = (0..50_000).map(|i| (i, 0, i as u64)).collect();
+    let windows = (Global, Count::of(1), KeepEnds);
+    let expected: Vec<usize> = (1..=records.len()).map(|seen| seen.min(2)).collect();
+    assert_eq!(sizes(records, 0, windows), expected);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
@@ -182,7 +239,7 @@ proptest! {
     #[test]
     fn triggers_see_what_the_reference_shows_them(
         records in records(), bound in 0..20_u64, size in 1..30_u64, every in 1..12_u64,
-        lateness in prop::sample::select(vec![0, 3, 30]), batch in 1..40_usize,
+        lateness in prop::sample::select(vec![0, 3, 30]), at in (1..4_usize, 1..40_usize),
     ) {
         let (session, hops) = (
             Session::with_gap(millis(size)).allow_late(millis(lateness)),
@@ -190,17 +247,17 @@ proptest! {
         );
         let often = Every::event_time(millis(every));
         for keeping in [Keeping::Records, Keeping::Accumulator] {
-            let (got, expected) = triggered(&records, bound, (session.clone(), often, KeepAll), keeping, batch);
+            let (got, expected) = triggered(&records, bound, (session.clone(), often, KeepAll), keeping, at);
             prop_assert_eq!(by_key(&got), by_key(&expected));
             let purging = Trigger::<Record>::purging(often);
-            let (got, expected) = triggered(&records, bound, (hops, purging, KeepAll), keeping, batch);
+            let (got, expected) = triggered(&records, bound, (hops, purging, KeepAll), keeping, at);
             prop_assert_eq!(by_key(&got), by_key(&expected));
             let counts = Trigger::<Record>::purging(Count::of(every));
-            let (got, expected) = triggered(&records, bound, (session.clone(), counts, KeepAll), keeping, batch);
+            let (got, expected) = triggered(&records, bound, (session.clone(), counts, KeepAll), keeping, at);
             prop_assert_eq!(by_key(&got), by_key(&expected));
         }
         let some = (hops, Count::of(every), KeepLast(size as usize));
-        let (got, expected) = triggered(&records, bound, some, Keeping::Records, batch);
+        let (got, expected) = triggered(&records, bound, some, Keeping::Records, at);
         prop_assert_eq!(by_key(&got), by_key(&expected));
     }
 }

@@ -3,6 +3,9 @@
 mod cumulative;
 mod days;
 mod general;
+mod restored;
 mod session;
 mod sliding;
 mod support;
+mod tumbling;
+mod watermarks;

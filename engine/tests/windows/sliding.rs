@@ -10,26 +10,26 @@ fn hop(size: u64, slide: u64) -> Sliding {
 }
 
 #[test]
-fn rule_8_a_record_is_in_every_window_that_spans_it() {
+fn rule_08_a_record_is_in_every_window_that_spans_it() {
     let got = rows(&[(-1, 0, 1), (4, 0, 2)], 0, hop(10, 4));
     let expected = [(0, -8, 2, vec![1]), (0, -4, 6, vec![1, 2]), (0, 0, 10, vec![2]), (0, 4, 14, vec![2])];
     assert_eq!(got, Got { rows: expected.to_vec(), late: vec![] });
 }
 
 #[test]
-fn rule_8_offsets_may_be_negative() {
+fn rule_08_offsets_may_be_negative() {
     let got = rows(&[(0, 0, 1)], 0, hop(4, 2).offset_millis(-1));
     assert_eq!(got.rows, [(0, -3, 1, vec![1]), (0, -1, 3, vec![1])]);
 }
 
 #[test]
-fn rule_8_windows_with_gaps_leave_records_out() {
+fn rule_08_windows_with_gaps_leave_records_out() {
     let got = rows(&[(1, 0, 1), (7, 0, 2), (10, 0, 3)], 0, hop(5, 10));
     assert_eq!(got, Got { rows: vec![(0, 0, 5, vec![1]), (0, 10, 15, vec![3])], late: vec![] });
 }
 
 #[test]
-fn rule_9_lateness_is_judged_window_by_window() {
+fn rule_09_lateness_is_judged_window_by_window() {
     // At 12 the windows up to 10 are over: the late 9 counts in those up to 15 only.
     let got = rows(&[(12, 0, 1), (9, 0, 2), (22, 0, 3), (9, 0, 4)], 1, hop(10, 5));
     let expected = [(0, 5, 15, vec![1, 2]), (0, 10, 20, vec![1]), (0, 15, 25, vec![3]), (0, 20, 30, vec![3])];

@@ -109,9 +109,10 @@ pub fn rows<W: Windows<Ids>>(records: &[Record], bound: u64, windows: W) -> Got 
 
 /// The same, but for the order of what different keys put out.
 pub fn by_key(got: &Got) -> (Vec<Row>, Vec<Record>) {
-    let mut rows = got.rows.clone();
+    let (mut rows, mut late) = (got.rows.clone(), got.late.clone());
     rows.sort_by_key(|row| row.0);
-    (rows, got.late.clone())
+    late.sort_by_key(|record| record.1);
+    (rows, late)
 }
 
 /// Records whose times rise with disorder.

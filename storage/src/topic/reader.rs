@@ -36,6 +36,38 @@ pub enum Isolation {
 }
 
 /// Reads a topic.
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// # use millstream_storage::topic::TopicError;
+/// use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicReader, TopicWriter};
+///
+/// # let temporary = tempfile::tempdir().expect("there is a temporary directory");
+/// # let (dir, disk) = (temporary.path(), Rc::new(StdDisk));
+/// # block_on(async {
+/// let mut writer = TopicWriter::open_or_create(disk.clone(), dir, TopicConfig::new(7)).await?;
+/// let producer = writer.fence("letters", 1)?;
+/// let transaction = writer.begin(&producer)?;
+/// let mut batch = BatchBuilder::new();
+/// batch.push(1_700_000_000_000, None, b"a letter", &[]);
+/// writer.append_in(transaction, 0, batch.finish())?;
+/// writer.flush().await?;
+///
+/// let mut reader = TopicReader::open(disk, dir, Isolation::Committed).await?;
+/// let mut cursor = reader.seek(0, 0).await?;
+/// assert!(reader.next(&mut cursor).await?.is_none(), "it is not committed yet");
+/// assert!(!reader.is_settled().await?);
+///
+/// writer.commit(transaction)?;
+/// writer.flush().await?;
+/// assert!(reader.is_settled().await?);
+/// let records = reader.next(&mut cursor).await?.expect("it is committed");
+/// assert_eq!(records.iter().count(), 1);
+/// # Ok::<_, TopicError>(())
+/// # })?;
+/// # Ok::<_, TopicError>(())
+/// ```
 pub struct TopicReader {
     disk: Rc<dyn Disk>,
     dir: PathBuf,

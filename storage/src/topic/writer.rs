@@ -28,6 +28,54 @@ pub use transactions::{Outcome, Producer, Transaction};
 ///
 /// Calls only say what is to be done; [`flush`](TopicWriter::flush) does all of it at once and makes it durable.
 /// Nothing may be told to anybody before the flush that covers it has returned.
+///
+/// ```
+/// # use std::rc::Rc;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream_storage::topic::{
+///     Batch, BatchBuilder, Outcome, Producer, TopicConfig, TopicError, TopicWriter, Transaction,
+/// };
+///
+/// fn letter() -> Batch {
+///     let mut batch = BatchBuilder::new();
+///     batch.push(1_700_000_000_000, None, b"a letter", &[]);
+///     batch.finish()
+/// }
+/// # let temporary = tempfile::tempdir().expect("there is a temporary directory");
+/// # let (dir, disk) = (temporary.path(), Rc::new(StdDisk));
+/// # block_on(async {
+/// let mut writer = TopicWriter::open_or_create(disk.clone(), dir, TopicConfig::new(7)).await?;
+/// let producer: Producer = writer.fence("letters", 1)?;
+/// let (kept, lost): (Transaction, Transaction) = (writer.begin(&producer)?, writer.begin(&producer)?);
+/// assert!(kept.number() < lost.number());
+/// writer.append_in(kept, 0, letter())?;
+/// writer.append_in(lost, 0, letter())?;
+/// writer.prepare(kept, 1)?;
+/// writer.abort(lost)?;
+/// writer.flush().await?;
+/// assert!(writer.is_clean());
+/// drop(writer);
+///
+/// // What was prepared is still to be decided when the next writer comes.
+/// let mut writer = TopicWriter::open(disk, dir).await?;
+/// assert_eq!(writer.prepared("letters"), [(1, kept)]);
+/// assert_eq!(writer.commit_prepared("letters", 1)?, Outcome::Committed);
+/// assert_eq!(writer.commit_prepared("letters", 1)?, Outcome::Repeated);
+///
+/// // A newer epoch takes over: the older one can do nothing any more.
+/// let newer = writer.fence("letters", 2)?;
+/// assert!(matches!(writer.begin(&producer), Err(TopicError::Fenced { .. })));
+/// let another = writer.begin(&newer)?;
+/// writer.append_in(another, 0, letter())?;
+/// writer.commit(another)?;
+/// writer.begin(&newer)?;
+/// writer.abort_all("letters")?;
+/// assert_eq!(writer.retain(1_800_000_000_000).await?, 0, "nothing is removed without a retention");
+/// writer.close().await?;
+/// # Ok::<_, TopicError>(())
+/// # })?;
+/// # Ok::<_, TopicError>(())
+/// ```
 pub struct TopicWriter {
     dir: PathBuf,
     config: TopicConfig,

@@ -3,18 +3,22 @@
 use std::iter::repeat_n;
 use std::marker::PhantomData;
 
+use millstream_storage::planted;
+
 use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
-use crate::state::List;
+use crate::state::Timeline;
 use crate::state::codec::StateValue;
 use crate::stream::Either;
+use crate::time::Timestamp;
 
-/// Keeps every record of both sides, and pairs each new one with all that are there of the other.
+/// Keeps every record of both sides by time, and pairs each new one with all that are there of the other. A pair has the
+/// greater time of the two, so that it is the same whichever comes first.
 #[derive(Clone)]
 pub(crate) struct AppendJoin<K, L, R> {
     /// What a record has met: kept for its memory only.
-    lefts: Vec<L>,
-    rights: Vec<R>,
+    lefts: Vec<(Timestamp, L)>,
+    rights: Vec<(Timestamp, R)>,
     of: PhantomData<K>,
 }
 
@@ -24,9 +28,9 @@ impl<K, L, R> AppendJoin<K, L, R> {
     }
 }
 
-pub(crate) struct Lists<L, R> {
-    left: List<L>,
-    right: List<R>,
+pub(crate) struct Sides<L, R> {
+    left: Timeline<L>,
+    right: Timeline<R>,
 }
 
 impl<K, L, R> Process for AppendJoin<K, L, R>
@@ -38,30 +42,35 @@ where
     type Key = K;
     type In = Either<L, R>;
     type Out = (L, R);
-    type State = Lists<L, R>;
+    type State = Sides<L, R>;
 
-    fn declare(&self, state: &mut Declare) -> Lists<L, R> {
-        Lists { left: state.list("left"), right: state.list("right") }
+    fn declare(&self, state: &mut Declare) -> Sides<L, R> {
+        Sides { left: state.timeline("left"), right: state.timeline("right") }
     }
 
-    fn on_record(&mut self, record: Either<L, R>, state: &Lists<L, R>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, record: Either<L, R>, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
+        let at = cx.time();
+        let time = |other: Timestamp| if planted!(time_of_the_last) { at } else { at.max(other) };
         match record {
             Either::Left(left) => {
-                state.left.push(cx, &left);
-                self.rights.extend(state.right.iter(cx).map(R::thaw));
+                state.left.insert(cx, at, &left);
+                self.rights.extend(state.right.range(cx, ..).map(|(at, right)| (at, R::thaw(right))));
                 let rights = self.rights.drain(..);
-                for pair in repeat_n(left, rights.len()).zip(rights) {
-                    cx.emit(pair);
+                for (left, (other, right)) in repeat_n(left, rights.len()).zip(rights) {
+                    cx.out.push(time(other), (left, right));
                 }
             }
             Either::Right(right) => {
-                state.right.push(cx, &right);
-                self.lefts.extend(state.left.iter(cx).map(L::thaw));
+                state.right.insert(cx, at, &right);
+                self.lefts.extend(state.left.range(cx, ..).map(|(at, left)| (at, L::thaw(left))));
                 let lefts = self.lefts.drain(..);
-                for (right, left) in repeat_n(right, lefts.len()).zip(lefts) {
-                    cx.emit((left, right));
+                for (right, (other, left)) in repeat_n(right, lefts.len()).zip(lefts) {
+                    cx.out.push(time(other), (left, right));
                 }
             }
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

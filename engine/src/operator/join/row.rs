@@ -34,14 +34,22 @@ impl<T: StateValue + Clone + Send> Key for RowKey<T> {
         out.extend_from_slice(&bytes);
     }
 
+    /// Only of what `write` wrote, or what was found valid.
     fn read(input: &mut &[u8]) -> Option<RowKey<T>> {
-        let len = u32::read(input)? as usize;
-        let (row, rest) = input.split_at_checked(len)?;
-        // Map keys are not checked as rows when they are restored: so they are whenever they are read.
-        codec::check::<T>(row).ok()?;
-        *input = rest;
-        Some(RowKey(codec::decode(row)))
+        archived(input).map(|row| RowKey(codec::decode(row)))
     }
+
+    fn is_valid(mut bytes: &[u8]) -> bool {
+        archived(&mut bytes).is_some_and(|row| bytes.is_empty() && codec::check::<T>(row).is_ok())
+    }
+}
+
+/// The archive at the front of an encoding.
+fn archived<'a>(input: &mut &'a [u8]) -> Option<&'a [u8]> {
+    let len = u32::read(input)? as usize;
+    let (row, rest) = input.split_at_checked(len)?;
+    *input = rest;
+    Some(row)
 }
 
 /// Ends the job: its input is no changelog.

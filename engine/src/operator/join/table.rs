@@ -11,13 +11,16 @@ use crate::operator::process::{Context, Declare, Process};
 use crate::state::Map;
 use crate::state::codec::StateValue;
 use crate::stream::{Change, Either};
+use crate::time::Timestamp;
 
-/// How often a row is there, and how many rows of the other side it meets.
+/// How often a row is there, since when, and how many rows of the other side it meets.
 #[derive(Clone, Copy, Default, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 pub(crate) struct Tally {
     times: u64,
     /// Kept on a side whose rows have a result by themselves.
     met: u64,
+    /// The time of its latest change.
+    changed: Timestamp,
 }
 
 /// The rows of a side.
@@ -26,7 +29,7 @@ type Rows<T> = Map<RowKey<T>, Tally>;
 /// Keeps the rows of both sides as bags, and puts out how the join of the two changes with each of their changes.
 ///
 /// A row's result by itself depends on whether it meets any other: with the first that it meets it goes or comes, and with
-/// the last it is the reverse.
+/// the last it is the reverse. A pair changes at the time of the later change of its two rows, whichever comes first.
 #[derive(Clone)]
 pub(crate) struct TableJoin<K, L, R, S, O> {
     on: O,
@@ -62,12 +65,12 @@ struct Visit<'a, T, Out> {
     result: fn(&T, bool) -> Option<Out>,
 }
 
-fn emit<P, Out>(cx: &mut Context<'_, P>, comes: bool, row: Option<Out>)
+fn emit<P, Out>(cx: &mut Context<'_, P>, at: Timestamp, comes: bool, row: Option<Out>)
 where
     P: Process<Out = Change<Out>>,
 {
     if let Some(row) = row {
-        cx.emit(if comes { Change::insert(row) } else { Change::delete(row) });
+        cx.out.push(at, if comes { Change::insert(row) } else { Change::delete(row) });
     }
 }
 
@@ -83,13 +86,14 @@ where
         unknown_row(cx);
         return false;
     }
-    let times = tally.map_or(0, |tally| tally.times);
+    let Tally { times, changed, .. } = tally.unwrap_or_default();
+    let changed = tally.map_or(cx.time(), |_| changed.max(cx.time()));
     match (comes, times) {
         (false, 1) => {
             rows.remove(cx, row);
         }
-        (false, _) => rows.put(cx, row, &Tally { times: times - 1, met }),
-        (true, _) => rows.put(cx, row, &Tally { times: times + 1, met }),
+        (false, _) => rows.put(cx, row, &Tally { times: times - 1, met, changed }),
+        (true, _) => rows.put(cx, row, &Tally { times: times + 1, met, changed }),
     }
     true
 }
@@ -113,23 +117,24 @@ fn visit<P, A, B, Out>(
         return;
     }
     let Visit { row, comes, alone, result, .. } = visit;
+    let at = cx.time();
     // What goes, goes before that comes which is in its place.
     if alone && !comes {
-        emit(cx, false, result(&row.0, met > 0));
+        emit(cx, at, false, result(&row.0, met > 0));
     }
     for (other, tally) in others {
         if comes && against.alone {
             turn(&other, tally, true, &against, cx);
         }
         for _ in 0..tally.times {
-            emit(cx, comes, pair(&row.0, &other.0));
+            emit(cx, at.max(tally.changed), comes, pair(&row.0, &other.0));
         }
         if !comes && against.alone {
             turn(&other, tally, false, &against, cx);
         }
     }
     if alone && comes {
-        emit(cx, true, result(&row.0, met > 0));
+        emit(cx, at, true, result(&row.0, met > 0));
     }
 }
 
@@ -152,9 +157,10 @@ fn turn<P, B, Out>(
     if before == after {
         return;
     }
+    let at = tally.changed.max(cx.time());
     for _ in 0..tally.times {
-        emit(cx, false, (against.result)(&row.0, before));
-        emit(cx, true, (against.result)(&row.0, after));
+        emit(cx, at, false, (against.result)(&row.0, before));
+        emit(cx, at, true, (against.result)(&row.0, after));
     }
 }
 
@@ -198,3 +204,6 @@ where
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,9 @@
 //! The join of windows: what the two sides have in each window of a key.
 
 use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+
+use millstream_storage::planted;
 
 use crate::key::Key;
 use crate::operator::join::late::Late;
@@ -10,7 +13,7 @@ use crate::operator::window::{Assign, Window, Windowed};
 use crate::state::Timeline;
 use crate::state::codec::StateValue;
 use crate::stream::Either;
-use crate::time::{MIN_TIME, Timestamp, as_millis};
+use crate::time::{MAX_TIME, MIN_TIME, Timestamp, as_millis};
 
 /// What is made of the records that the two sides have in a window, each in the order of their times.
 pub(crate) trait Together<L, R>: Clone + Send + 'static {
@@ -82,6 +85,48 @@ impl<K, L, R, W: Assign<()>, G> WindowJoin<K, L, R, W, G> {
         self.windows.assign(at, &(), &mut windows);
         windows
     }
+
+    /// The windows whose last timestamp is this.
+    fn ending(&self, at: Timestamp) -> Vec<Window> {
+        let mut windows = self.windows_of(at);
+        if at == MAX_TIME - 1 {
+            // Those that are cut off at the end of time: one of them may begin there.
+            windows.extend(self.windows_of(MAX_TIME));
+            windows.sort_unstable();
+            windows.dedup();
+        }
+        windows.retain(|window| window.max_timestamp() == at);
+        windows
+    }
+
+    /// Until when nothing is needed any more, if at all, once the watermark has reached `at`.
+    ///
+    /// Windows whose last timestamp lies by the lateness before it are cleaned up. The first of the others begins where the
+    /// first does that holds the next timestamp: what comes before it is in none of them.
+    fn unneeded(&self, at: Timestamp) -> Option<Timestamp> {
+        let gone = if at == MAX_TIME { at } else { at.checked_sub(self.lateness)? };
+        if gone >= MAX_TIME - 1 {
+            // No window has a later one.
+            return Some(MAX_TIME);
+        }
+        if planted!(window_join_cleaned_early) {
+            return Some(gone);
+        }
+        let first = self.windows_of(gone + 1).into_iter().map(|window| window.start).min();
+        match first {
+            // Nothing lies before the first of all times.
+            Some(start) => start.checked_sub(1).map(|before| before.min(gone)),
+            None => Some(gone),
+        }
+    }
+}
+
+/// The times of the records in a window. Ends are exclusive, but no time lies beyond that of one that is cut off.
+fn span(window: &Window) -> RangeInclusive<Timestamp> {
+    match window.end {
+        MAX_TIME => window.start..=MAX_TIME,
+        _ => window.start..=window.max_timestamp(),
+    }
 }
 
 pub(crate) struct Sides<L, R> {
@@ -99,7 +144,7 @@ where
     G: Together<L, R>,
 {
     fn fire(&self, window: Window, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
-        let span = window.start..=window.max_timestamp();
+        let span = span(&window);
         let left: Vec<L> = state.left.range(cx, span.clone()).map(|(_, left)| L::thaw(left)).collect();
         let right: Vec<R> = state.right.range(cx, span).map(|(_, right)| R::thaw(right)).collect();
         if left.is_empty() && right.is_empty() {
@@ -162,19 +207,13 @@ where
     }
 
     fn on_timer(&mut self, at: Timestamp, state: &Sides<L, R>, cx: &mut Context<'_, Self>) {
-        for window in self.windows_of(at) {
-            if window.max_timestamp() == at {
-                self.fire(window, state, cx);
-            }
+        for window in self.ending(at) {
+            self.fire(window, state, cx);
         }
-        // Windows whose last timestamp is up to this one are cleaned up. The first of the others begins where the first
-        // does that holds the next timestamp: what comes before it is in none of them.
-        let Some(gone) = at.checked_sub(self.lateness) else { return };
-        let next = gone.checked_add(1).map(|next| self.windows_of(next)).unwrap_or_default();
-        let first = next.iter().map(|window| window.start).min();
-        let upto = first.map_or(gone, |start| start.saturating_sub(1).min(gone));
-        state.left.remove(cx, ..=upto);
-        state.right.remove(cx, ..=upto);
+        if let Some(upto) = self.unneeded(at) {
+            state.left.remove(cx, ..=upto);
+            state.right.remove(cx, ..=upto);
+        }
     }
 }
 

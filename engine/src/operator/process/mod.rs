@@ -59,6 +59,56 @@ pub use side::{OutputTag, Side};
 /// # assert_eq!(counts.take(), [(7, 2)]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// A core's beginning and end, the clock, and a side output:
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::process::{Core, CoreContext};
+/// use millstream::testing::TestKit;
+/// use millstream::time::MAX_TIME;
+///
+/// const LOG: OutputTag<String> = OutputTag::new("log");
+///
+/// /// Passes on records after a second by the clock, each with a number that no other core has.
+/// #[derive(Clone, Default)]
+/// struct Delay { next: usize, step: usize }
+///
+/// impl Process for Delay {
+///     type Key = u64;
+///     type In = u64;
+///     type Out = (usize, u64);
+///     type State = Side<String>;
+///
+///     fn declare(&self, state: &mut Declare) -> Side<String> {
+///         state.side(LOG)
+///     }
+///     fn open(&mut self, _: &Side<String>, core: &mut Core<'_>) {
+///         (self.next, self.step) = (core.shard(), core.shards());
+///     }
+///     fn on_record(&mut self, n: u64, log: &Side<String>, cx: &mut Context<'_, Self>) {
+///         cx.emit_to(log, format!("{n} waits"));
+///         cx.processing_timer_at(cx.processing_time() + 1_000);
+///     }
+///     fn on_processing_timer(&mut self, _: Timestamp, _: &Side<String>, cx: &mut Context<'_, Self>) {
+///         cx.emit((self.next, *cx.key()));
+///         self.next += self.step;
+///     }
+///     fn finish(&mut self, log: &Side<String>, cx: &mut CoreContext<'_, Self>) {
+///         assert_eq!(cx.watermark(), MAX_TIME);
+///         cx.emit_to(log, format!("ended at {}", cx.processing_time()));
+///     }
+/// }
+///
+/// let mut kit = TestKit::process(Delay::default(), |n: &u64| *n);
+/// kit.record(0, 7)?;
+/// kit.advance_clock(secs(1))?;
+/// kit.record(0, 8)?;
+/// kit.end()?;
+/// assert_eq!(kit.take_output(), [(0, 7)]);
+/// assert_eq!(kit.take_side(LOG), ["7 waits", "8 waits", "ended at 1000"]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Process: Clone + Send + 'static {
     /// What the stream is keyed by.
     type Key: Key;

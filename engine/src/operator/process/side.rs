@@ -42,6 +42,7 @@ use crate::operator::sides::{SideSpecs, Sides};
 /// halved.sink("halves", main);
 /// job.run(Config::new().cores(1))?;
 /// assert_eq!((halves.take(), odd.take()), (vec![1, 2], vec![1, 3]));
+/// assert_eq!(ODD.name(), "odd");
 /// # Ok::<(), millstream::Error>(())
 /// ```
 pub struct OutputTag<T> {

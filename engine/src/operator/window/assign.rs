@@ -35,6 +35,45 @@ use crate::time::{MAX_TIME, MIN_TIME, Timestamp, millis};
 /// assert_eq!(sums.take(), [2, 4]);
 /// # Ok::<(), millstream::Error>(())
 /// ```
+///
+/// Windows that grow:
+///
+/// ```
+/// use std::time::Duration;
+///
+/// use millstream::prelude::*;
+/// use millstream::window::Assign;
+///
+/// /// A visit: clicks less than 30 ms apart. One that comes late may still belong to it for a second.
+/// #[derive(Clone)]
+/// struct Visit;
+/// impl<T> Assign<T> for Visit {
+///     fn assign(&self, time: Timestamp, _: &T, windows: &mut Vec<Window>) {
+///         windows.push(Window { start: time, end: time + 30 });
+///     }
+///     fn allowed_lateness(&self) -> Duration {
+///         secs(1)
+///     }
+///     fn merges(&self) -> bool {
+///         true
+///     }
+///     fn describe(&self) -> String {
+///         "visits, 30 ms".to_owned()
+///     }
+/// }
+///
+/// let job = Job::new("doc");
+/// let (sink, visits) = collect();
+/// job.source("clicks", from_vec(vec![1_i64, 20, 70]))
+///     .event_time(|click| *click, Watermarks::monotonous())
+///     .key_by(|_| 'k')
+///     .window(Visit)
+///     .process("visit", |_, clicks| [clicks.collect::<Vec<_>>()])
+///     .sink("visits", sink);
+/// job.run(Config::new().cores(1))?;
+/// assert_eq!(visits.take(), [vec![1, 20], vec![70]]);
+/// # Ok::<(), millstream::Error>(())
+/// ```
 pub trait Assign<T>: Clone + Send + 'static {
     /// Adds the windows of a record. It must depend on nothing else.
     fn assign(&self, time: Timestamp, record: &T, windows: &mut Vec<Window>);

@@ -19,8 +19,9 @@ const DAY: i64 = 24 * 60 * 60 * 1000;
 ///
 /// ```
 /// use millstream::prelude::*;
+/// use millstream::window::Days;
 ///
-/// let days = Tumbling::days(1, "Europe/Berlin")?;
+/// let days: Days = Tumbling::days(1, "Europe/Berlin")?;
 /// let hour = 3_600_000;
 /// let noon = 1_711_886_400_000; // 2024-03-31T12:00Z, a Sunday on which clocks were put forward
 /// let day = days.window_of(noon);

@@ -213,8 +213,8 @@ where
 
     /// Whether a record of this slice, at this watermark, may have windows that are emitted again.
     fn may_refine(&self, slice: Timestamp, watermark: Timestamp) -> bool {
-        let first = self.windows.window_from(slice, slice);
-        self.windows.lateness() > 0 && first.is_some_and(|end| end.saturating_sub(1) <= watermark)
+        let first = || self.windows.window_from(slice, slice);
+        self.windows.lateness() > 0 && first().is_some_and(|end| end.saturating_sub(1) <= watermark)
     }
 
     /// The tables that the next records need, all of one slice.

@@ -11,7 +11,7 @@ fn tumbling(size: u64, offset: i64) -> Tumbling {
 }
 
 #[test]
-fn windows_lie_side_by_side_at_the_beginning_of_time_too() {
+fn rule_08_windows_lie_side_by_side_at_the_beginning_of_time_too() {
     for offset in [0, 1, 3, 7, -1] {
         let windows = tumbling(10, offset);
         let mut last = windows.window_of(Timestamp::MIN);
@@ -27,7 +27,7 @@ fn windows_lie_side_by_side_at_the_beginning_of_time_too() {
 }
 
 #[test]
-fn the_last_window_is_cut_off_where_time_ends() {
+fn rule_08_the_last_window_is_cut_off_where_time_ends() {
     let windows = tumbling(10, 0);
     let cut = Window { start: windows.window_of(Timestamp::MAX - 1).start, end: Timestamp::MAX };
     assert_eq!(windows.window_of(Timestamp::MAX), cut);
@@ -36,7 +36,7 @@ fn the_last_window_is_cut_off_where_time_ends() {
 }
 
 #[test]
-fn slices_at_the_ends_of_time_are_in_windows() {
+fn rule_08_slices_at_the_ends_of_time_are_in_windows() {
     let hops = [(10, 4), (10, 5), (1, 1), (3, 7)];
     for (size, slide) in hops {
         let windows = Sliding::of(Duration::from_millis(size), Duration::from_millis(slide)).offset_millis(3);

@@ -116,7 +116,9 @@ where
         let acc = value.expect("the record has just been added");
         let window = self.windows.window_ending(end);
         let value = self.adding.aggregate.finish(&acc);
-        out.main.push(window.max_timestamp(), Windowed { key, window, value });
+        if !planted!(late_firing_swallowed) {
+            out.main.push(window.max_timestamp(), Windowed { key, window, value });
+        }
         Ok(())
     }
 

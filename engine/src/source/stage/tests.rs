@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::exchange::edge::{Edge, Mesh, Pattern, Receiver};
 use crate::exchange::outlet::OutletSpec;
 use crate::exchange::route::{Forward, bells};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
 use crate::record::MarkKind;
 use crate::source::alignment::{Alignment, Groups};
@@ -64,7 +64,7 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
         time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
         member: None,
         poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
     })
@@ -90,17 +90,17 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
 }
 
 #[test]
-fn a_silent_split_beside_a_busy_one_becomes_idle() {
+fn rule_04_a_silent_split_beside_a_busy_one_becomes_idle() {
     assert_eq!(told(true, Duration::from_secs(3)), 9, "ten records were given, from 1 to 10");
 }
 
 #[test]
-fn a_split_is_not_idle_before_its_time() {
+fn rule_04_a_split_is_not_idle_before_its_time() {
     assert_eq!(told(true, Duration::from_secs(60)), MIN_TIME);
 }
 
 #[test]
-fn a_split_that_was_not_asked_is_not_idle() {
+fn rule_04_a_split_that_was_not_asked_is_not_idle() {
     assert_eq!(told(false, Duration::from_secs(3)), MIN_TIME);
 }
 
@@ -151,7 +151,7 @@ fn becomes_idle(other: Timestamp) -> bool {
         time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
         member: Some(own.open(Waker::noop().clone())),
         poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
     })
@@ -180,4 +180,9 @@ fn rule_04_a_split_that_is_paused_is_not_idle_however_long() {
 #[test]
 fn rule_05_a_split_that_may_be_read_and_has_nothing_is_idle() {
     assert!(becomes_idle(989), "999 is ten ahead");
+}
+
+#[test]
+fn rule_02_a_split_without_records_holds_the_watermark_back_whatever_the_others_have() {
+    assert_eq!(told(true, Duration::from_secs(3_600)), MIN_TIME, "ten records of the other split were given");
 }

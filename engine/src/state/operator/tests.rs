@@ -42,7 +42,7 @@ fn restore(parts: &[Part], cores: usize) -> Vec<Vec<Held>> {
 }
 
 #[test]
-fn lists_are_dealt_in_turn_unions_seen_by_all_and_broadcast_state_is_everywhere_for_every_pair_of_core_counts()
+fn rule_19_lists_are_dealt_in_turn_unions_seen_by_all_and_broadcast_state_is_everywhere_for_every_pair_of_core_counts()
  {
     for before in 1..5 {
         let parts = parts(before);
@@ -65,13 +65,13 @@ fn lists_are_dealt_in_turn_unions_seen_by_all_and_broadcast_state_is_everywhere_
 }
 
 #[test]
-fn on_as_many_cores_each_keeps_its_own() {
+fn rule_19_on_as_many_cores_each_keeps_its_own() {
     let cores = restore(&parts(4), 4);
     assert_eq!(cores[3][0].own, bytes(&[30, 31, 32]));
 }
 
 #[test]
-fn copies_of_broadcast_state_that_differ_are_refused() {
+fn rule_20_copies_of_broadcast_state_that_differ_are_refused() {
     let mut parts = parts(3);
     parts[2].meta["operator"]["states"]["rules"] = json!([["01", "03"]]);
     let refused = OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), (0, 2));

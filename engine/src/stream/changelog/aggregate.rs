@@ -64,7 +64,7 @@ pub trait TableAggregate: Clone + Send + 'static {
     /// Declares the state, each by a name that begins with this one.
     fn declare(&self, name: &str, state: &mut Declare) -> Self::State;
 
-    /// A row comes (`weight` is 1) or goes (it is −1).
+    /// A row comes (`weight` is 1) or goes (it is −1): one that may never have come, if the input is no changelog.
     fn change<P: Process>(&self, row: &Self::In, weight: i64, state: &Self::State, cx: &mut Context<'_, P>);
 
     /// The result, of at least one row.

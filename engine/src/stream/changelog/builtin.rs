@@ -3,9 +3,11 @@
 use std::marker::PhantomData;
 
 use crate::key::Key;
+use crate::operator::join::row::unknown_row;
 use crate::operator::process::{Context, Declare, Process};
-use crate::state::{Map, StateValue, Value};
+use crate::state::{StateValue, Value};
 use crate::stream::changelog::TableAggregate;
+use crate::stream::changelog::extreme::Extreme;
 
 /// The number of rows; see [`count`].
 ///
@@ -45,7 +47,11 @@ impl<T: Clone + Send + 'static> TableAggregate for Count<T> {
         state.value(&format!("{name} count"))
     }
     fn change<P: Process>(&self, _: &T, weight: i64, rows: &Value<u64>, cx: &mut Context<'_, P>) {
-        rows.update(cx, |rows| *rows = rows.wrapping_add_signed(weight));
+        let now = rows.load(cx).unwrap_or(0).checked_add_signed(weight);
+        match now {
+            Some(now) => rows.set(cx, &now),
+            None => unknown_row(cx),
+        }
     }
     fn result<P: Process>(&self, rows: &Value<u64>, cx: &Context<'_, P>) -> u64 {
         rows.load(cx).unwrap_or(0)
@@ -174,55 +180,6 @@ where
     }
 }
 
-/// The state of [`min`] and [`max`].
-pub struct Extreme<V> {
-    best: Value<V>,
-    /// How many rows have each value.
-    times: Map<V, u64>,
-}
-
-impl<V: Key + Ord + StateValue> Extreme<V> {
-    fn new(name: &str, state: &mut Declare) -> Extreme<V> {
-        Extreme { best: state.value(&format!("{name} best")), times: state.map(&format!("{name} times")) }
-    }
-
-    fn change<P: Process>(
-        &self,
-        value: V,
-        weight: i64,
-        better: impl Fn(&V, &V) -> bool,
-        cx: &mut Context<'_, P>,
-    ) {
-        let times = self.times.load(cx, &value).unwrap_or(0).wrapping_add_signed(weight);
-        let best = self.best.load(cx);
-        if times > 0 {
-            self.times.put(cx, &value, &times);
-            if best.is_none_or(|best| better(&value, &best)) {
-                self.best.set(cx, &value);
-            }
-            return;
-        }
-        self.times.remove(cx, &value);
-        if best.as_ref() == Some(&value) {
-            // The next best can be any: all are looked at, which is as many as have different values.
-            let values = self.times.iter(cx).map(|(value, _)| value);
-            match values.reduce(|best, value| if better(&value, &best) { value } else { best }) {
-                Some(next) => self.best.set(cx, &next),
-                None => self.best.clear(cx),
-            }
-        }
-    }
-
-    fn result<P: Process>(&self, cx: &Context<'_, P>) -> V {
-        self.best.load(cx).expect("there is at least one row, and with it a best")
-    }
-
-    fn clear<P: Process>(&self, cx: &mut Context<'_, P>) {
-        self.best.clear(cx);
-        self.times.clear(cx);
-    }
-}
-
 /// Implements an extreme, given when a value is better than another.
 macro_rules! extreme {
     ($name:ident, $better:expr, $of:ident) => {
@@ -243,7 +200,7 @@ macro_rules! extreme {
                 state.change((self.function)(row), weight, $better, cx);
             }
             fn result<P: Process>(&self, state: &Extreme<V>, cx: &Context<'_, P>) -> V {
-                state.result(cx)
+                state.best(cx).expect("there is at least one row, and with it a best")
             }
             fn clear<P: Process>(&self, state: &Extreme<V>, cx: &mut Context<'_, P>) {
                 state.clear(cx);
@@ -259,7 +216,8 @@ macro_rules! extreme {
 of_rows! {
     /// A least value; see [`min`].
     Min,
-    /// The least of a value in each row. When the last row with it goes, the other values are searched for the next.
+    /// The least of a value in each row. A row that comes or goes costs what grows with the logarithm of how many
+    /// different values there are.
     ///
     /// ```
     /// # use millstream::prelude::*;

@@ -3,6 +3,7 @@
 mod aggregate;
 mod builtin;
 mod chain;
+mod extreme;
 mod table;
 
 use std::fmt;

@@ -17,8 +17,8 @@ where
     C: Chain<Out = L>,
     F: Fn(&L) -> K + Clone + Send + 'static,
 {
-    /// Every pair of records of the two streams with equal keys, emitted when its second record comes, with that one's
-    /// time. All records are kept for ever; where changes can take rows back it is [`Keyed::table_join`] that joins them,
+    /// Every pair of records of the two streams with equal keys, emitted when its second record comes, with
+    /// the greater time of the two. All records are kept for ever; where changes can take rows back it is [`Keyed::table_join`] that joins them,
     /// and [`Keyed::interval_join`] where the two must be close in time. The name is for ever: state is found by it.
     ///
     /// ```

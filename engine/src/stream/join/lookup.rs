@@ -24,6 +24,35 @@ where
     /// table is loaded on each core when the job starts, and after each restore again: it is in no checkpoint. Of rows with
     /// equal keys the last one counts. The shape says what comes of records without a row.
     ///
+    /// A table that is elsewhere, in a database or behind a service, is asked record by record through
+    /// [`async_map`](Stream::async_map): many requests are in flight at a time, and those in flight are part of a
+    /// checkpoint.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::async_map::{AsyncOptions, Retry};
+    ///
+    /// /// What the database says, after a while.
+    /// async fn name_of(airport: &str) -> Result<Option<String>> {
+    ///     Ok((airport == "LAX").then(|| "Los Angeles".to_owned()))
+    /// }
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, names) = collect();
+    /// let options = AsyncOptions::ordered().timeout(secs(5)).retry(Retry::fixed(3, millis(100)));
+    /// job.source("flights", from_vec(vec!["LAX".to_owned(), "BOS".to_owned()]))
+    ///     .async_map("airports", options, |to, _| async move {
+    ///         let name = name_of(&to).await?;
+    ///         // As an outer join; an inner one drops what has no row: `.flat_map(|(to, name)| Some((to, name?)))`.
+    ///         Ok::<_, Error>((to, name))
+    ///     })
+    ///     .map(|(to, name)| name.unwrap_or(to))
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(1))?;
+    /// assert_eq!(names.take(), ["Los Angeles", "BOS"]);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
     /// # Errors
     /// The job does not start if the table cannot be loaded.
     ///

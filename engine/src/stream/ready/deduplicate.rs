@@ -9,6 +9,7 @@ use crate::reference::{self, Compute};
 use crate::state::{StateValue, Ttl, Value};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
+use crate::stream::ready::remembered::Remembered;
 use crate::stream::{Change, Keyed, Stream};
 use crate::time::Timestamp;
 
@@ -36,11 +37,24 @@ impl Keep {
     }
 }
 
-#[derive(Clone)]
 struct Deduplicate<K, T> {
     keep: Keep,
     ttl: Option<Ttl>,
+    /// The times of the rows of keys that had a record which changed nothing.
+    times: Remembered<Timestamp>,
     of: PhantomData<fn() -> (K, T)>,
+}
+
+impl<K, T> Deduplicate<K, T> {
+    fn new(keep: Keep, ttl: Option<Ttl>) -> Self {
+        Deduplicate { keep, ttl, times: Remembered::default(), of: PhantomData }
+    }
+}
+
+impl<K, T> Clone for Deduplicate<K, T> {
+    fn clone(&self) -> Self {
+        Deduplicate::new(self.keep, self.ttl)
+    }
 }
 
 impl<K, T> Process for Deduplicate<K, T>
@@ -60,8 +74,18 @@ where
 
     fn on_record(&mut self, row: T, kept: &Self::State, cx: &mut Context<'_, Self>) {
         let at = cx.time();
+        let drops = |before: &Timestamp| !self.keep.replaces(at, *before);
+        if self.times.get(cx.hash, cx.key_bytes).is_some_and(drops) {
+            return;
+        }
         match kept.load(cx) {
-            Some((before, _)) if !self.keep.replaces(at, before) => return,
+            Some((before, _)) if drops(&before) => {
+                // What expires makes room without a word.
+                if self.ttl.is_none() {
+                    self.times.set(cx.hash, cx.key_bytes, before);
+                }
+                return;
+            }
             Some((_, before)) => {
                 cx.emit(Change::update_before(before));
                 cx.emit(Change::update_after(row.clone()));
@@ -105,7 +129,7 @@ where
             name,
             "deduplicate",
             &[("keep", format!("{keep:?}"))],
-            Deduplicate { keep, ttl, of: PhantomData },
+            Deduplicate::new(keep, ttl),
         );
         let last = keep == Keep::Last;
         let compute: Compute<Change<T>> =

@@ -2,6 +2,7 @@
 
 mod deduplicate;
 mod distinct;
+mod remembered;
 mod rolling;
 mod top;
 

@@ -1,5 +1,6 @@
 //! Running results: what an aggregate has come to, with every record.
 
+use std::cell::Cell;
 use std::marker::PhantomData;
 use std::rc::Rc;
 
@@ -35,14 +36,15 @@ where
     }
 
     fn on_record(&mut self, record: T, value: &Value<T>, cx: &mut Context<'_, Self>) {
-        let now = match value.load(cx) {
-            Some(mut now) => {
-                (self.combine)(&mut now, &record);
-                now
+        // The first of a key is the value, any other is combined with it.
+        let record = Cell::new(Some(record));
+        let take = || record.take().expect("the state is asked for a first value once");
+        let now = value.update_or(cx, take, |now| {
+            if let Some(record) = record.take() {
+                (self.combine)(now, &record);
             }
-            None => record,
-        };
-        value.set(cx, &now);
+            now.clone()
+        });
         cx.emit(now);
     }
 }

@@ -12,6 +12,7 @@ use crate::reference::{self, Compute};
 use crate::state::{List, StateValue, Ttl};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
+use crate::stream::ready::remembered::Remembered;
 use crate::stream::{Change, Keyed, Stream};
 
 /// A row and its place among those of its key; see [`Keyed::top`].
@@ -28,20 +29,28 @@ pub struct Ranked<T> {
     pub row: T,
 }
 
-#[derive(Clone)]
-struct Top<K, T, O> {
+struct Top<K, T, O, V> {
     n: usize,
     order: O,
     ttl: Option<Ttl>,
+    /// The place of the last row that counts in the order, of keys that have as many.
+    lasts: Remembered<V>,
     of: PhantomData<fn() -> (K, T)>,
 }
 
-impl<K, T, O, V> Process for Top<K, T, O>
+impl<K, T, O: Clone, V> Clone for Top<K, T, O, V> {
+    fn clone(&self) -> Self {
+        let Top { n, ttl, .. } = *self;
+        Top { n, order: self.order.clone(), ttl, lasts: Remembered::default(), of: PhantomData }
+    }
+}
+
+impl<K, T, O, V> Process for Top<K, T, O, V>
 where
     K: Key,
     T: StateValue + Clone + Send,
     O: Fn(&T) -> V + Clone + Send + 'static,
-    V: Ord,
+    V: Ord + Send + 'static,
 {
     type Key = K;
     type In = T;
@@ -53,11 +62,9 @@ where
     }
 
     fn on_record(&mut self, row: T, state: &List<T>, cx: &mut Context<'_, Self>) {
-        let Top { n, order, .. } = self;
+        let Top { n, order, ttl, lasts, .. } = self;
         let place = order(&row);
-        // Most rows of a long stream are behind the last that counts.
-        let last = state.iter(cx).nth(*n - 1).map(T::thaw);
-        if last.is_some_and(|last| order(&last) <= place) {
+        if lasts.get(cx.hash, cx.key_bytes).is_some_and(|last| *last <= place) {
             return;
         }
         let before = state.load(cx);
@@ -66,19 +73,25 @@ where
             false => order(kept) <= place,
         };
         let first = before.partition_point(ahead);
-        let mut after = before.clone();
-        after.insert(first, row);
-        after.truncate(*n);
-        state.replace(cx, &after);
-        for (i, row) in after.into_iter().enumerate().skip(first) {
-            let rank = i as u64 + 1;
-            let now = Ranked { rank, row };
-            match before.get(i).cloned() {
-                Some(row) => {
-                    cx.emit(Change::update_before(Ranked { rank, row }));
-                    cx.emit(Change::update_after(now));
+        let after: Vec<&T> = before[..first].iter().chain([&row]).chain(&before[first..]).take(*n).collect();
+        // What expires makes room without a word.
+        if ttl.is_none() && after.len() == *n {
+            lasts.set(cx.hash, cx.key_bytes, order(after[*n - 1]));
+        }
+        if first == *n {
+            return;
+        }
+        state.replace(cx, after);
+        let (mut kept, mut comes) = (before.into_iter().skip(first), Some(row));
+        for rank in first as u64 + 1..=*n as u64 {
+            let Some(row) = comes.take() else { break };
+            match kept.next() {
+                Some(was) => {
+                    cx.emit(Change::update_before(Ranked { rank, row: was.clone() }));
+                    comes = Some(was);
+                    cx.emit(Change::update_after(Ranked { rank, row }));
                 }
-                None => cx.emit(Change::insert(now)),
+                None => cx.emit(Change::insert(Ranked { rank, row })),
             }
         }
     }
@@ -116,7 +129,7 @@ where
     pub fn top<O, V>(self, name: &str, n: usize, order: O) -> Stream<Change<Ranked<T>>>
     where
         O: Fn(&T) -> V + Clone + Send + 'static,
-        V: Ord + 'static,
+        V: Ord + Send + 'static,
     {
         assert!(n > 0, "the first 0 records are none: ask for at least one");
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
@@ -124,7 +137,7 @@ where
             name,
             "top",
             &[("n", n.to_string())],
-            Top { n, order: order.clone(), ttl, of: PhantomData },
+            Top { n, order: order.clone(), ttl, lasts: Remembered::default(), of: PhantomData },
         );
         let compute: Compute<Change<Ranked<T>>> = Rc::new(move |inputs| {
             reference::ready::top(up(inputs), &key, n, &order, &|rank, row| Ranked { rank, row })

@@ -7,6 +7,7 @@ mod async_map;
 mod beyond;
 mod checkpoints;
 mod connected;
+mod cores;
 mod data;
 mod expected;
 mod files;
@@ -14,14 +15,17 @@ mod formats;
 mod joins;
 mod kinds;
 mod larger;
+mod levels;
 mod process;
 mod rescale;
 mod topics;
 mod union;
+mod versions;
 mod windows;
 mod windows_clock;
 mod windows_merging;
 mod windows_pool;
+mod windows_stacked;
 mod windows_triggers;
 
 use std::cell::{Cell, RefCell};
@@ -55,6 +59,11 @@ trait Work {
     /// Batches that a ring holds, if that is not to be drawn.
     fn ring_depth(&self) -> Option<usize> {
         None
+    }
+
+    /// The steps that may be on fewer cores than the job.
+    fn movable(&self) -> &[&str] {
+        &[]
     }
 
     /// Whether the counts of a run from the very beginning to the very end are right.
@@ -127,6 +136,7 @@ fn endure(
     tolerance: Tolerance,
 ) -> Result<(), Finding> {
     let mut knobs = Knobs::new(world, options);
+    let mut places = world.streams().stream("places");
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let mut mains = || {
@@ -137,6 +147,11 @@ fn endure(
         }
         if let Some(memory) = work.memory() {
             config = config.memory_per_core(memory);
+        }
+        for step in work.movable() {
+            if places.below(3) > 0 {
+                config = config.parallelism(step, places.range(1, 4) as usize);
+            }
         }
         let (mains, of) = work.job().into_mains(&config).expect("the job is well formed");
         control.replace(Some(of));
@@ -260,10 +275,13 @@ pub fn scenarios() -> Vec<Scenario> {
         of("triggers", "windows with triggers and evictors, some larger than memory", |world| {
             windows_triggers::Triggers::new(world)
         }),
+        of("stacked", "windows over the results of windows", |world| windows_stacked::Stacked::new(world)),
         of("clock", "windows of the clock", |world| windows_clock::Clock::new(world)),
         of("process", "state and timers per key", |world| process::Keyed::new(world)),
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
+        union::narrow_scenario(),
+        levels::scenario(),
         of("aligned", "sources of uneven pace that wait for each other", |world| {
             aligned::Aligned::new(world)
         }),
@@ -281,12 +299,17 @@ pub fn scenarios() -> Vec<Scenario> {
         of("rescale", "a window and a process, on another number of cores each time", |world| {
             rescale::Both::new(world)
         }),
+        of("narrow", "a window and a process, each on other cores each time", |world| {
+            rescale::Both::narrow(world)
+        }),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)
         }),
         of("joins", "joins of two streams, and the ready steps, out of order", |world| {
             joins::Joins::new(world)
         }),
+        of("cores", "lists of cores, on another number of cores each time", |world| cores::Cores::new(world)),
+        of("versions", "state that becomes another type in mid-life", |world| versions::Versions::new(world)),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         async_map::scenario(),
         beyond::scenario(),

@@ -3,10 +3,11 @@
 use crate::operator::join::shape::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi, Shape};
 use crate::operator::join::testing::{Ran, run};
 use crate::operator::join::window::{Paired, WindowJoin};
-use crate::operator::window::{Session, Sliding, Tumbling, Windowed};
+use crate::operator::window::{Assign, Global, Session, Sliding, Tumbling, Windowed};
 use crate::reference::Event;
 use crate::stream::Either;
-use crate::time::{Timestamp, millis};
+use crate::testing::TestKit;
+use crate::time::{MAX_TIME, MIN_TIME, Timestamp, millis};
 
 type Input = Event<Either<i64, i64>>;
 
@@ -102,6 +103,71 @@ fn a_record_is_late_only_when_no_window_takes_it() {
     let ran = run::<_, i64, i64>(&join, input);
     assert_eq!(ran.out.iter().map(|(at, w)| (*at, w.value)).collect::<Vec<_>>(), [(14, (7, 6))]);
     assert_eq!(ran.late_right, [8], "14 is in a window that ends later");
+}
+
+/// The values of all pairs, of records of both sides at these times.
+fn pairs_at<W: Assign<()>>(windows: W, times: &[Timestamp]) -> Vec<(i64, i64)> {
+    let join = WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(Inner));
+    let records = times.iter().flat_map(|at| [left(*at), right(*at)]);
+    let out = run::<_, i64, i64>(&join, records.chain([Event::Watermark(MAX_TIME)]).collect()).out;
+    out.into_iter().map(|(_, w)| w.value).collect()
+}
+
+#[test]
+fn rule_24_nothing_is_lost_at_the_ends_of_time() {
+    let last = [MAX_TIME - 11, MAX_TIME - 1, MAX_TIME];
+    // The second window begins with the last of all times, the third ends with it.
+    for offset in [0, MAX_TIME % 10, (MAX_TIME % 10 + 1) % 10] {
+        let windows = Tumbling::of(millis(10)).offset_millis(offset);
+        for lateness in [0, 3, u64::MAX] {
+            let met = pairs_at(windows.allow_late(millis(lateness)), &last);
+            for at in last {
+                assert!(
+                    met.contains(&(at, at)),
+                    "offset {offset}, lateness {lateness}: {at} is not in {met:?}"
+                );
+            }
+        }
+    }
+    let met = pairs_at(Sliding::of(millis(10), millis(5)), &last);
+    assert!(last.iter().all(|at| met.contains(&(*at, *at))), "{met:?}");
+    let met = pairs_at(Global, &[MIN_TIME, 0, MAX_TIME]);
+    assert_eq!(met.len(), 9);
+    assert_eq!(pairs_at(Tumbling::of(millis(10)), &[MIN_TIME]), [(MIN_TIME, MIN_TIME)]);
+}
+
+#[test]
+fn rule_24_the_first_of_all_times_stays_as_long_as_its_window() {
+    let windows = Tumbling::of(millis(10)).allow_late(millis(5));
+    let end = windows.window_of(MIN_TIME).max_timestamp();
+    let join = WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(Inner));
+    let input = vec![
+        left(MIN_TIME),
+        Event::Watermark(MIN_TIME + 1),
+        right(MIN_TIME + 2),
+        Event::Watermark(end),
+        right(end),
+        Event::Watermark(end + 5),
+    ];
+    let out = run::<_, i64, i64>(&join, input).out;
+    let pairs: Vec<_> = out.into_iter().map(|(_, w)| w.value.1).collect();
+    assert_eq!(pairs, [MIN_TIME + 2, MIN_TIME + 2, end]);
+}
+
+#[test]
+fn rule_24_nothing_is_left_and_nothing_waits_at_the_end_of_time() {
+    for lateness in [0, 3, u64::MAX] {
+        let windows = Tumbling::of(millis(10)).allow_late(millis(lateness));
+        let join = WindowJoin::<u8, i64, i64, _, _>::new(windows, Paired(Inner));
+        let mut kit = TestKit::process(join, |_| 0);
+        for at in [5, MAX_TIME - 1, MAX_TIME] {
+            kit.record(at, Either::Left(at)).expect("it fits");
+            kit.record(at, Either::Right(at)).expect("it fits");
+        }
+        kit.watermark(MAX_TIME).expect("it fits");
+        let sides = kit.state_of(&0, |state, cx| (state.left.len(cx), state.right.len(cx)));
+        assert_eq!((sides.expect("it is in memory"), kit.timers(&0).len()), ((0, 0), 0), "{lateness}");
+    }
 }
 
 #[test]

@@ -99,7 +99,7 @@ pub(crate) trait Content<K, T>: Clone + Send + 'static {
     fn declare(&self, state: &mut Declare) -> Self::State;
 
     /// Adds a record.
-    fn add<P>(&self, state: &Self::State, cx: &mut Context<'_, P>, pane: &mut Pane, timed: (Timestamp, T))
+    fn add<P>(&self, state: &Self::State, cx: &mut Context<'_, P>, pane: &mut Pane, timed: &(Timestamp, T))
     where
         P: Process<Key = K>;
 
@@ -151,8 +151,52 @@ impl<E: Clone, F: Clone, T> Clone for Kept<E, F, T> {
     }
 }
 
+/// So many places without a record are not worth the work of moving all records.
+const HOLES: u64 = 16;
+
 /// By the pane's number and the record's place in it.
 pub(crate) type KeptState<T> = Map<(u64, u64), (Timestamp, T)>;
+
+impl<E, F, T> Kept<E, F, T>
+where
+    (Timestamp, T): StateValue,
+{
+    /// Removes the records at these places that are not to be kept.
+    fn remove<P: Process>(
+        &self,
+        state: &KeptState<T>,
+        cx: &mut Context<'_, P>,
+        pane: &mut Pane,
+        places: &[u64],
+        keep: &[bool],
+    ) {
+        let judged = || places.iter().zip(keep);
+        for (place, _) in judged().filter(|(_, keep)| !**keep) {
+            state.remove(cx, &(pane.id, *place));
+            pane.len -= 1;
+        }
+        pane.first = judged().find(|(_, keep)| **keep).map_or(pane.next, |(place, _)| *place);
+    }
+
+    /// Moves all records to places without holes between them. So a firing looks at no more places than a few times the
+    /// records there are, whatever was evicted from between them before.
+    fn close_ranks<P: Process>(
+        &self,
+        state: &KeptState<T>,
+        cx: &mut Context<'_, P>,
+        pane: &mut Pane,
+        records: &[(Timestamp, T)],
+    ) {
+        for place in pane.first..pane.next {
+            state.remove(cx, &(pane.id, place));
+        }
+        pane.first = pane.next;
+        for timed in records {
+            state.put(cx, &(pane.id, pane.next), timed);
+            pane.next += 1;
+        }
+    }
+}
 
 impl<K, T, E, F, I> Content<K, T> for Kept<E, F, T>
 where
@@ -170,11 +214,11 @@ where
         state.map("records")
     }
 
-    fn add<P>(&self, state: &KeptState<T>, cx: &mut Context<'_, P>, pane: &mut Pane, timed: (Timestamp, T))
+    fn add<P>(&self, state: &KeptState<T>, cx: &mut Context<'_, P>, pane: &mut Pane, timed: &(Timestamp, T))
     where
         P: Process<Key = K>,
     {
-        state.put(cx, &(pane.id, pane.next), &timed);
+        state.put(cx, &(pane.id, pane.next), timed);
         pane.next += 1;
         pane.len += 1;
     }
@@ -185,7 +229,7 @@ where
     {
         for place in from.first..from.next {
             if let Some(timed) = state.take(cx, &(from.id, place)) {
-                self.add(state, cx, into, timed);
+                self.add(state, cx, into, &timed);
             }
         }
     }
@@ -214,13 +258,12 @@ where
         let (places, mut records): (Vec<u64>, Vec<_>) = (pane.first..pane.next).filter_map(load).unzip();
         let mut keep = vec![true; records.len()];
         self.evictor.evict(window, &records, &mut keep);
-        for (place, _) in places.iter().zip(&keep).filter(|(_, keep)| !**keep) {
-            state.remove(cx, &(pane.id, *place));
-            pane.len -= 1;
+        let mut kept = keep.iter();
+        records.retain(|_| *kept.next().unwrap_or(&true));
+        self.remove(state, cx, pane, &places, &keep);
+        if pane.next - pane.first > HOLES + 2 * pane.len {
+            self.close_ranks(state, cx, pane, &records);
         }
-        pane.first = places.iter().zip(&keep).find(|(_, keep)| **keep).map_or(pane.next, |(place, _)| *place);
-        let mut keep = keep.into_iter();
-        records.retain(|_| keep.next().unwrap_or(true));
         let results = (self.function)(&context(cx, window), Records(records.into_iter()));
         results.into_iter().collect()
     }
@@ -260,11 +303,11 @@ where
         state: &Self::State,
         cx: &mut Context<'_, P>,
         pane: &mut Pane,
-        (_, record): (Timestamp, A::In),
+        (_, record): &(Timestamp, A::In),
     ) where
         P: Process<Key = K>,
     {
-        state.update(cx, &pane.id, |acc| self.aggregate.add(acc, &record));
+        state.update(cx, &pane.id, |acc| self.aggregate.add(acc, record));
         pane.len += 1;
     }
 

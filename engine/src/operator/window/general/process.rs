@@ -1,7 +1,7 @@
 //! The general operator of windows, as a process function: panes per key, by their windows.
 //!
-//! A timer belongs to a key, whichever of its panes has asked for it; each pane knows what it waits for. A window is
-//! cleaned up by a timer too.
+//! A timer belongs to a key, whichever of its panes has asked for it. Each pane knows what it waits for, and timelines
+//! which panes wait for a time, so that a timer looks at no others. A window is cleaned up by a timer too.
 
 use std::marker::PhantomData;
 
@@ -14,7 +14,7 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, OutputTag, Process, Side};
 use crate::operator::window::Window;
 use crate::operator::window::assign::Assign;
-use crate::state::{Map, Value};
+use crate::state::{Map, StateValue, Timeline, Value};
 use crate::time::{MAX_TIME, Timestamp, as_millis};
 
 /// The name of the side output for late records.
@@ -45,6 +45,9 @@ type Place = (Timestamp, Timestamp);
 pub(crate) struct States<T, S, C> {
     panes: Map<Place, Pane>,
     triggers: Map<Place, S>,
+    /// Which panes wait for a time. What a forgotten pane has waited for may stay while others wait for the same.
+    event: Timeline<Place>,
+    processing: Timeline<Place>,
     next_id: Value<u64>,
     content: C,
     late: Side<T>,
@@ -61,6 +64,15 @@ struct Open<S> {
 
 fn place(window: Window) -> Place {
     (window.start, window.end)
+}
+
+/// The windows that wait for a time, the earliest end first.
+fn waiting<P: Process>(timeline: &Timeline<Place>, cx: &Context<'_, P>, at: Timestamp) -> Vec<Window> {
+    let places = timeline.range(cx, at..=at).map(|(_, place)| Place::thaw(place));
+    let mut windows: Vec<Window> = places.map(|(start, end)| Window { start, end }).collect();
+    windows.sort_unstable_by_key(|window| (window.end, window.start));
+    windows.dedup();
+    windows
 }
 
 impl<K, T, W, Tr, Co> Triggered<K, T, W, Tr, Co>
@@ -89,7 +101,22 @@ where
 
     fn keep(&self, states: &StatesOf<K, T, Tr, Co>, cx: &mut Context<'_, Self>, open: &Open<Tr::State>) {
         states.panes.put(cx, &place(open.window), &open.pane);
-        states.triggers.put(cx, &place(open.window), &open.state);
+        if size_of::<Tr::State>() > 0 {
+            states.triggers.put(cx, &place(open.window), &open.state);
+        }
+    }
+
+    /// Whether the operator itself waits until a window is over.
+    fn ends(&self, window: Window) -> bool {
+        window.end < MAX_TIME
+    }
+
+    fn wait_for_cleanup(&self, states: &StatesOf<K, T, Tr, Co>, cx: &mut Context<'_, Self>, window: Window) {
+        if self.ends(window) {
+            let at = self.cleanup(window);
+            states.event.insert(cx, at, &place(window));
+            cx.timer_at(at);
+        }
     }
 
     fn create(
@@ -102,9 +129,7 @@ where
             *next += 1;
             *next
         });
-        if window.end < MAX_TIME {
-            cx.timer_at(self.cleanup(window));
-        }
+        self.wait_for_cleanup(states, cx, window);
         Open { window, pane: Pane { id, ..Pane::default() }, state: Tr::State::default() }
     }
 
@@ -125,8 +150,16 @@ where
             processing: &mut open.pane.processing,
         };
         let action = ask(&mut open.state, &mut of_trigger);
-        open.pane.event[before.0..].iter().for_each(|at| cx.timer_at(*at));
-        open.pane.processing[before.1..].iter().for_each(|at| cx.processing_timer_at(*at));
+        for at in &open.pane.event[before.0..] {
+            if !self.ends(open.window) || *at != self.cleanup(open.window) {
+                states.event.insert(cx, *at, &place(open.window));
+                cx.timer_at(*at);
+            }
+        }
+        for at in &open.pane.processing[before.1..] {
+            states.processing.insert(cx, *at, &place(open.window));
+            cx.processing_timer_at(*at);
+        }
         if action.fires() && open.pane.len > 0 {
             let results = self.content.fire(&states.content, cx, &mut open.pane, open.window);
             let time = std::mem::replace(&mut cx.time, open.window.max_timestamp());
@@ -193,7 +226,7 @@ where
         }
         into.window = merged;
         (into.pane.event, into.pane.processing) = (Vec::new(), Vec::new());
-        cx.timer_at(self.cleanup(merged));
+        self.wait_for_cleanup(states, cx, merged);
         self.ask(states, cx, &mut into, |state, cx| {
             self.trigger.on_merge(state, cx);
             Action::Continue
@@ -205,35 +238,37 @@ where
     fn forget(&self, states: &StatesOf<K, T, Tr, Co>, cx: &mut Context<'_, Self>, open: &Open<Tr::State>) {
         states.panes.remove(cx, &place(open.window));
         states.triggers.remove(cx, &place(open.window));
-        let others: Vec<(Window, Pane)> = states
-            .panes
-            .iter(cx)
-            .filter_map(|((start, end), _)| {
-                let window = Window { start, end };
-                Some((window, states.panes.load(cx, &(start, end))?))
-            })
-            .collect();
-        let of_event = open.pane.event.iter().copied().chain([self.cleanup(open.window)]);
-        for at in of_event {
-            let is_other =
-                |(window, pane): &(Window, Pane)| pane.event.contains(&at) || self.cleanup(*window) == at;
-            if !others.iter().any(is_other) {
+        for at in open.pane.event.iter().copied().chain([self.cleanup(open.window)]) {
+            let waits = |window, pane: &Pane| {
+                pane.event.contains(&at) || (self.ends(window) && self.cleanup(window) == at)
+            };
+            if !self.is_awaited(states, cx, &states.event, at, waits) {
+                states.event.remove(cx, at..=at);
                 cx.delete_timer_at(at);
             }
         }
-        for at in &open.pane.processing {
-            if !others.iter().any(|(_, pane)| pane.processing.contains(at)) {
-                cx.delete_processing_timer_at(*at);
+        for at in open.pane.processing.iter().copied() {
+            let waits = |_, pane: &Pane| pane.processing.contains(&at);
+            if !self.is_awaited(states, cx, &states.processing, at, waits) {
+                states.processing.remove(cx, at..=at);
+                cx.delete_processing_timer_at(at);
             }
         }
     }
 
-    /// The panes of the key, the earliest end first.
-    fn panes(&self, states: &StatesOf<K, T, Tr, Co>, cx: &Context<'_, Self>) -> Vec<Open<Tr::State>> {
-        let mut windows: Vec<Window> =
-            states.panes.iter(cx).map(|((start, end), _)| Window { start, end }).collect();
-        windows.sort_unstable_by_key(|window| (window.end, window.start));
-        windows.into_iter().filter_map(|window| self.load(states, cx, window)).collect()
+    /// Whether one of the panes that may wait for a time still does.
+    fn is_awaited(
+        &self,
+        states: &StatesOf<K, T, Tr, Co>,
+        cx: &Context<'_, Self>,
+        timeline: &Timeline<Place>,
+        at: Timestamp,
+        waits: impl Fn(Window, &Pane) -> bool,
+    ) -> bool {
+        timeline.range(cx, at..=at).any(|(_, found)| {
+            let (start, end) = Place::thaw(found);
+            states.panes.load(cx, &(start, end)).is_some_and(|pane| waits(Window { start, end }, &pane))
+        })
     }
 }
 
@@ -254,6 +289,8 @@ where
         States {
             panes: state.map("panes"),
             triggers: state.map("triggers"),
+            event: state.timeline("waiting"),
+            processing: state.timeline("waiting for the clock"),
             next_id: state.value("next"),
             content: self.content.declare(state),
             late: state.side(OutputTag::new(LATE)),
@@ -269,18 +306,22 @@ where
             cx.count_late();
             return cx.emit_to(&states.late, record);
         }
+        let timed = (time, record);
         for mut open in open {
-            self.content.add(&states.content, cx, &mut open.pane, (time, record.clone()));
-            self.ask(states, cx, &mut open, |state, cx| self.trigger.on_record(&record, time, state, cx));
+            self.content.add(&states.content, cx, &mut open.pane, &timed);
+            self.ask(states, cx, &mut open, |state, cx| self.trigger.on_record(&timed.1, time, state, cx));
             self.keep(states, cx, &open);
         }
     }
 
     fn on_timer(&mut self, at: Timestamp, states: &Self::State, cx: &mut Context<'_, Self>) {
+        let windows = waiting(&states.event, cx, at);
+        states.event.remove(cx, at..=at);
         let mut looked_at = 0;
-        for mut open in self.panes(states, cx) {
+        for window in windows {
+            let Some(mut open) = self.load(states, cx, window) else { continue };
             let asked = open.pane.event.iter().position(|asked| *asked == at);
-            let over = open.window.end < MAX_TIME && self.cleanup(open.window) <= at;
+            let over = self.ends(window) && self.cleanup(window) <= at;
             if planted!(timer_of_one_pane) && looked_at > 0 {
                 continue;
             }
@@ -303,7 +344,10 @@ where
     }
 
     fn on_processing_timer(&mut self, at: Timestamp, states: &Self::State, cx: &mut Context<'_, Self>) {
-        for mut open in self.panes(states, cx) {
+        let windows = waiting(&states.processing, cx, at);
+        states.processing.remove(cx, at..=at);
+        for window in windows {
+            let Some(mut open) = self.load(states, cx, window) else { continue };
             if let Some(asked) = open.pane.processing.iter().position(|asked| *asked == at) {
                 open.pane.processing.remove(asked);
                 self.ask(states, cx, &mut open, |state, cx| self.trigger.on_processing_time(at, state, cx));

@@ -229,13 +229,22 @@ where
         });
         let Some(mut sessions) = sessions else { return Ok(()) };
         sessions.sort_by_key(|of| of.end);
-        for of in sessions.iter_mut().filter(|of| !of.fired && of.end.saturating_sub(1) <= at) {
+        let ends = |of: &Open<A::Acc>| !of.fired && of.end.saturating_sub(1) <= at;
+        let stays = |of: &Open<A::Acc>| self.cleanup(of.end) > at;
+        let (ending, any_stays) = (sessions.iter().filter(|of| ends(of)).count(), sessions.iter().any(stays));
+        if !any_stays {
+            key.encoded(|key| self.store.remove(self.table, hash, key));
+        }
+        // The last to need the key has it.
+        let mut keys = std::iter::repeat_n(key, ending + usize::from(any_stays));
+        for (of, key) in sessions.iter_mut().filter(|of| ends(of)).zip(keys.by_ref().take(ending)) {
             of.fired = true;
             let window = Window { start: of.start, end: of.end };
             let value = self.aggregate.finish(&of.acc);
-            out.main.push(window.max_timestamp(), Windowed { key: key.clone(), window, value });
+            out.main.push(window.max_timestamp(), Windowed { key, window, value });
         }
-        sessions.retain(|of| !of.fired || self.cleanup(of.end) > at);
+        let Some(key) = keys.next() else { return Ok(()) };
+        sessions.retain(|of| self.cleanup(of.end) > at);
         self.keep(key, hash, &sessions, None)
     }
 

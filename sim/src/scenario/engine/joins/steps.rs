@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use millstream::aggregate::Aggregate;
 use millstream::join::{Anti, FullOuter, Inner, LeftOuter, RightOuter, Semi};
-use millstream::prelude::{Keep, Sliding, Stream, Windowed, Within, millis};
+use millstream::prelude::{Context, Declare, Keep, Process, Sliding, Stream, Windowed, Within, millis};
 use millstream::stream::chain::Chain;
 use millstream::table::{Change, avg, count, max, min, sum};
 
@@ -108,13 +108,11 @@ impl Step {
         match self {
             Step::Interval(lo, hi) => {
                 let (left, right) = (left.map(row).key_by(key), right.map(row).key_by(key));
-                let pairs = left.interval_join("join", right, Within::millis(lo..=hi));
-                pairs.map(|(l, r)| Change::insert(told(Some(l), Some(r)))).stage("told of join")
+                timed(left.interval_join("join", right, Within::millis(lo..=hi)).stage("pairs"))
             }
             Step::Append => {
                 let (left, right) = (left.map(row).key_by(key), right.map(row).key_by(key));
-                let pairs = left.join("join", right);
-                pairs.map(|(l, r)| Change::insert(told(Some(l), Some(r)))).stage("told of join")
+                timed(left.join("join", right))
             }
             Step::Table(shape, on) => table(shape, on, left, right),
             Step::Aggregate(shape) => aggregate(table(shape, true, left, right)),
@@ -174,6 +172,30 @@ fn told(left: Option<Row>, right: Option<Row>) -> Told {
     let row = left.as_ref().or(right.as_ref()).expect("there is a row of one side");
     let of = |row: Option<&Row>| row.map_or([u64::MAX; 2], |row| [row.id, row.value]);
     (row.key, [of(left.as_ref()), of(right.as_ref())].concat(), 0)
+}
+
+/// Pairs with their times.
+fn timed(pairs: Stream<(Row, Row)>) -> Stream<Change<Told>> {
+    pairs.key_by(|(left, _)| left.key).process("times", Timed).stage("told of join")
+}
+
+/// Tells the time of each pair.
+#[derive(Clone)]
+struct Timed;
+
+impl Process for Timed {
+    type Key = u64;
+    type In = (Row, Row);
+    type Out = Change<Told>;
+    type State = ();
+
+    fn declare(&self, _: &mut Declare) {}
+
+    fn on_record(&mut self, (left, right): (Row, Row), (): &(), cx: &mut Context<'_, Self>) {
+        let (key, ids, _) = told(Some(left), Some(right));
+        let at = cx.time();
+        cx.emit(Change::insert((key, ids, at)));
+    }
 }
 
 fn table(shape: Shape, on: bool, left: Items, right: Items) -> Stream<Change<Told>> {
