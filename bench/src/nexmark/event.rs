@@ -4,11 +4,10 @@ use millstream::prelude::*;
 use serde::{Deserialize, Deserializer};
 use std::borrow::Cow;
 
-use super::texts::{ShortTexts, Texts};
+use super::texts::{BidTexts, ShortTexts, Texts};
 
 /// What happens in the auction house.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[expect(clippy::large_enum_variant, reason = "nearly all events are bids: the others lie apart")]
 pub enum Event {
     /// Somebody registers.
     Person(Box<Person>),
@@ -51,7 +50,7 @@ pub struct Auction {
 }
 
 /// A bid.
-#[derive(Clone, Debug, PartialEq, Eq, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bid {
     /// The auction that it is for.
     pub auction: i64,
@@ -62,7 +61,40 @@ pub struct Bid {
     /// When it was made.
     pub at: Timestamp,
     /// Channel, URL, padding.
+    pub texts: BidTexts,
+}
+
+/// A bid as state keeps it.
+#[derive(Clone, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
+pub struct KeptBid {
+    /// See [`Bid`].
+    pub auction: i64,
+    /// See [`Bid`].
+    pub bidder: i64,
+    /// See [`Bid`].
+    pub price: i64,
+    /// See [`Bid`].
+    pub at: Timestamp,
+    /// Channel, URL, padding.
     pub texts: ShortTexts,
+}
+
+impl From<&Bid> for KeptBid {
+    #[inline]
+    fn from(bid: &Bid) -> KeptBid {
+        let Bid { auction, bidder, price, at, .. } = *bid;
+        let texts = ShortTexts::of([bid.channel(), bid.url(), bid.extra()]);
+        KeptBid { auction, bidder, price, at, texts }
+    }
+}
+
+impl From<KeptBid> for Bid {
+    #[inline]
+    fn from(kept: KeptBid) -> Bid {
+        let KeptBid { auction, bidder, price, at, texts } = kept;
+        let texts = BidTexts::of([0, 1, 2].map(|i| texts.get(i)));
+        Bid { auction, bidder, price, at, texts }
+    }
 }
 
 impl Person {
@@ -102,17 +134,17 @@ impl Auction {
 impl Bid {
     /// Through which channel it came.
     pub fn channel(&self) -> &str {
-        self.texts.get(0)
+        self.texts.channel()
     }
 
     /// The page that it was made on.
     pub fn url(&self) -> &str {
-        self.texts.get(1)
+        self.texts.url()
     }
 
     /// Padding.
     pub fn extra(&self) -> &str {
-        self.texts.get(2)
+        self.texts.extra()
     }
 }
 
@@ -225,7 +257,7 @@ impl Line<'_> {
     }
 
     fn bid(&self) -> Result<Bid, String> {
-        let texts = ShortTexts::of([
+        let texts = BidTexts::of([
             field("channel", self.channel.as_deref())?,
             field("url", self.url.as_deref())?,
             &self.extra,

@@ -27,6 +27,7 @@ fn a_file_is_read_as_events_are() {
     assert_same("x2", &read, &table(Query::X2, Order::ByTime, 2, 1024));
 }
 
+/// `cargo test --release -p millstream-bench --test nexmark -- --ignored` runs it, in some minutes.
 #[test]
 #[ignore = "every query in every order, on 1, 2 and 4 cores: minutes"]
 fn every_result_is_the_same_on_any_number_of_cores() {

@@ -73,6 +73,12 @@ pub(crate) trait Operator: 'static {
         usize::MAX
     }
 
+    /// Asks the processor for the state of the next records, before they are worked on, if that pays. Returns for how many of
+    /// them it has done so or seen that it does not: it is asked again behind these.
+    fn prefetch(&mut self, _records: View<'_, Self::In>) -> usize {
+        usize::MAX
+    }
+
     /// Whether it is in the middle of a visit during which nothing may be evicted.
     fn is_visiting(&self) -> bool {
         false

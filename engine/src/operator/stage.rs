@@ -24,6 +24,9 @@ use crate::time::Timestamp;
 /// How many pieces are worked on at a time where memory has no limit.
 const UNLIMITED_PIECE: usize = 8;
 
+/// Records whose state is prefetched together: as many reads as a core has under way, several times over.
+const TOGETHER: usize = 64;
+
 pub(crate) struct OperatorStage<O: Operator> {
     pub(super) name: String,
     pub(super) operator: O,
@@ -98,10 +101,16 @@ impl<O: Operator> OperatorStage<O> {
     fn consume(&mut self, cursor: &mut Cursor<O::In>, cx: &mut StepContext<'_>) -> Result<Progress> {
         // Nothing is evicted before this returns.
         let mut present = 0;
+        let mut prefetched = 0;
         loop {
             match cursor.peek() {
                 Next::End => return Ok(Progress::Done),
                 Next::Records(n) => {
+                    if prefetched == 0 {
+                        // Whatever marks there are in between: they may be close together.
+                        prefetched = self.operator.prefetch(cursor.view(TOGETHER));
+                    }
+                    let n = n.min(prefetched);
                     let n = match self.memory.limited {
                         true => self.piece_of(n, &mut present, cursor)?,
                         // What works on collections may emit much for each record.
@@ -111,6 +120,7 @@ impl<O: Operator> OperatorStage<O> {
                         self.wait_for_state(Waiting::Records, cx);
                         return Ok(Progress::Fetch);
                     }
+                    prefetched -= n;
                     cx.budget = cx.budget.saturating_sub(n);
                     self.operator.on_records(cursor.run(n), &mut self.output)?;
                 }

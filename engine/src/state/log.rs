@@ -17,6 +17,9 @@ use crate::state::timers::{Domain, Timers};
 use crate::state::ttl::{Prolonged, Ttl};
 use crate::time::Timestamp;
 
+/// States whose values are prefetched.
+const PREFETCHED: usize = 2;
+
 /// State in the log.
 pub(crate) struct LogBackend {
     pub store: Store,
@@ -116,6 +119,17 @@ impl LogBackend {
             present.add(store, hash, key, bytes);
         }
         !missing
+    }
+
+    /// Asks the processor for the values of keys with these hashes that lie beyond its caches: of the first states, which are
+    /// those that most records touch.
+    pub(crate) fn prefetch(&self, hashes: &[u64]) {
+        let LogBackend { store, slots, .. } = self;
+        let values = slots.iter().filter(|slot| slot.spec.kind == Kind::Value).map(|slot| slot.table);
+        for table in values.filter(|table| store.wants_prefetch(*table)).take(PREFETCHED) {
+            hashes.iter().for_each(|hash| store.prefetch_index(table, *hash));
+            hashes.iter().for_each(|hash| store.prefetch_record(table, *hash));
+        }
     }
 
     /// Tells the time, which does not run backwards here.

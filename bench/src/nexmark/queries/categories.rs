@@ -47,6 +47,9 @@ struct Lot {
 /// Less than any price.
 const NO_BID: i64 = i64::MIN;
 
+/// Of an auction of which only bids are known: it is open at no time.
+const NO_LOT: Lot = Lot { category: 0, at: i64::MAX, expires: i64::MIN, highest: NO_BID };
+
 #[derive(Clone, Copy, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
 struct Offer {
     price: i64,
@@ -54,6 +57,10 @@ struct Offer {
 }
 
 impl Lot {
+    fn is_known(&self) -> bool {
+        (self.at, self.expires) != (NO_LOT.at, NO_LOT.expires)
+    }
+
     /// By what an offer changes the sum and the count of its category.
     fn take(&mut self, offer: Offer) -> Option<Change> {
         if !(self.at..=self.expires).contains(&offer.at) || offer.price <= self.highest {
@@ -102,13 +109,14 @@ impl Process for HighestBids {
                 lots.lot.set(cx, &lot);
             }
             Sale::Bid { offer, .. } => {
-                if lots.lot.get(cx).is_none() {
-                    return lots.waiting.push(cx, &offer);
-                }
-                let change =
-                    lots.lot.update_or(cx, || unreachable!("it was just read"), |lot| lot.take(offer));
-                if let Some(change) = change {
-                    cx.emit(change);
+                let taken = lots.lot.update_or(
+                    cx,
+                    || NO_LOT,
+                    |lot| if lot.is_known() { Ok(lot.take(offer)) } else { Err(offer) },
+                );
+                match taken {
+                    Ok(change) => change.into_iter().for_each(|change| cx.emit(change)),
+                    Err(offer) => lots.waiting.push(cx, &offer),
                 }
             }
         }

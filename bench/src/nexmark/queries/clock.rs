@@ -43,16 +43,16 @@ impl Process for ClockWindows {
 
     fn on_record(&mut self, _: i64, open: &Value<Open>, cx: &mut Context<'_, Self>) {
         let now = cx.processing_time();
-        let end = now - now.rem_euclid(LENGTH) + LENGTH;
         let before = open.update(cx, |open| {
             // A clock that was set back adds to the window that is open.
-            if open.end >= end {
+            if now < open.end {
                 open.bids += 1;
                 return None;
             }
-            Some(std::mem::replace(open, Open { end, bids: 1 }))
+            let end = now - now.rem_euclid(LENGTH) + LENGTH;
+            Some((std::mem::replace(open, Open { end, bids: 1 }), end))
         });
-        if let Some(before) = before {
+        if let Some((before, end)) = before {
             if before.bids > 0 {
                 ClockWindows::emit(before, cx);
             }

@@ -3,6 +3,7 @@
 use millstream::prelude::*;
 use millstream::stream::chain::Chain;
 
+use super::latest::pair;
 use super::plain::bids;
 use super::ranks::{RANKS, rank};
 use crate::nexmark::calendar::Day;
@@ -13,7 +14,7 @@ use crate::nexmark::table::{Fields, Row};
 pub fn q17(events: Events) -> Stream<Statistics, impl Chain<Out = Statistics>> {
     bids(events)
         .map(|bid| Offer { auction: bid.auction, day: Day::of(bid.at).0, price: bid.price })
-        .key_by(|offer| (offer.auction, offer.day))
+        .key_by(|offer| pair(offer.auction, offer.day.into()))
         .process("statistics", Describe)
 }
 
@@ -37,7 +38,7 @@ struct Prices {
 struct Describe;
 
 impl Process for Describe {
-    type Key = (i64, i32);
+    type Key = u128;
     type In = Offer;
     type Out = Statistics;
     type State = Value<Prices>;

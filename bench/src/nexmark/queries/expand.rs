@@ -1,10 +1,9 @@
 //! q20: bids with all that is known of their auction.
 
 use millstream::prelude::*;
-use millstream::state::ArchivedOption;
 use millstream::stream::chain::Chain;
 
-use crate::nexmark::event::{Auction, Bid, Event};
+use crate::nexmark::event::{Auction, Bid, Event, KeptBid};
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
 
@@ -26,17 +25,18 @@ pub fn q20(events: Events) -> Stream<Expanded, impl Chain<Out = Expanded>> {
 }
 
 /// An auction, nothing of it if its category is another; or a bid.
-#[expect(clippy::large_enum_variant, reason = "nearly all are bids")]
 enum Sale {
     Auction { id: i64, auction: Option<Box<Auction>> },
     Bid(Bid),
 }
 
 struct Known {
-    /// Nothing in it if its category is another: its bids need not wait.
-    auction: Value<Option<Auction>>,
+    /// Which auctions are known, and whether they are wanted: the bids of others need not wait.
+    is_wanted: Value<bool>,
+    /// Those that are.
+    auction: Value<Auction>,
     /// The bids that came before their auction.
-    waiting: List<Bid>,
+    waiting: List<KeptBid>,
 }
 
 #[derive(Clone)]
@@ -49,26 +49,27 @@ impl Process for Expand {
     type State = Known;
 
     fn declare(&self, state: &mut Declare) -> Known {
-        Known { auction: state.value("auction"), waiting: state.list("waiting") }
+        let (is_wanted, auction) = (state.value("is wanted"), state.value("auction"));
+        Known { is_wanted, auction, waiting: state.list("waiting") }
     }
 
     fn on_record(&mut self, sale: Sale, known: &Known, cx: &mut Context<'_, Self>) {
         match sale {
             Sale::Auction { auction, .. } => {
-                let auction = auction.map(|auction| *auction);
-                known.auction.set(cx, &auction);
+                known.is_wanted.set(cx, &auction.is_some());
                 if let Some(auction) = auction {
+                    known.auction.set(cx, &auction);
                     for bid in known.waiting.load(cx) {
-                        cx.emit(Expanded { bid, auction: auction.clone() });
+                        cx.emit(Expanded { bid: bid.into(), auction: (*auction).clone() });
                     }
                 }
                 known.waiting.clear(cx);
             }
-            Sale::Bid(bid) => match known.auction.get(cx) {
-                None => known.waiting.push(cx, &bid),
-                Some(ArchivedOption::None) => {}
-                Some(ArchivedOption::Some(_)) => {
-                    let auction = known.auction.load(cx).flatten().expect("it was just read");
+            Sale::Bid(bid) => match known.is_wanted.load(cx) {
+                None => known.waiting.push(cx, &KeptBid::from(&bid)),
+                Some(false) => {}
+                Some(true) => {
+                    let auction = known.auction.load(cx).expect("an auction that is wanted is kept");
                     cx.emit(Expanded { bid, auction });
                 }
             },

@@ -4,7 +4,7 @@ use millstream::prelude::*;
 use millstream::stream::chain::Chain;
 
 use super::plain::bids;
-use crate::nexmark::event::Bid;
+use crate::nexmark::event::{Bid, KeptBid};
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
 
@@ -95,7 +95,7 @@ impl Process for HighestOfSome {
 struct InWindow {
     highest: Value<i64>,
     is_over: Value<bool>,
-    bids: List<Bid>,
+    bids: List<KeptBid>,
 }
 
 #[derive(Clone)]
@@ -130,7 +130,7 @@ impl Process for HighestOfAll {
             bids.retain(|other| other.price >= bid.price);
             window.bids.replace(cx, &bids);
         }
-        window.bids.push(cx, &bid);
+        window.bids.push(cx, &KeptBid::from(&bid));
         cx.timer_at(start + LENGTH - 1);
     }
 
@@ -139,7 +139,7 @@ impl Process for HighestOfAll {
         window.bids.clear(cx);
         let Some(highest) = window.highest.load(cx) else { return };
         window.is_over.set(cx, &true);
-        bids.into_iter().filter(|bid| bid.price == highest).for_each(|bid| cx.emit(bid));
+        bids.into_iter().filter(|bid| bid.price == highest).for_each(|bid| cx.emit(bid.into()));
     }
 }
 

@@ -10,6 +10,7 @@ mod hot;
 mod interval;
 mod latest;
 mod people;
+mod places;
 mod plain;
 mod ranks;
 mod sessions;

@@ -8,6 +8,7 @@ use millstream::stream::chain::Chain;
 use crate::nexmark::event::{Event, Person};
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
+use crate::nexmark::texts::Texts;
 
 /// Who sells things of category 10 in three states.
 pub fn q3(events: Events) -> Stream<LocalSeller, impl Chain<Out = LocalSeller>> {
@@ -36,16 +37,13 @@ enum Local {
 
 /// All persons and auctions of a key: each may still meet others.
 struct Sides {
-    persons: List<Address>,
+    /// Hardly ever more than one.
+    persons: Value<Vec<Address>>,
     auctions: List<i64>,
 }
 
-#[derive(Clone, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-struct Address {
-    name: String,
-    city: String,
-    state: String,
-}
+/// Name, city and state.
+type Address = Texts<2>;
 
 #[derive(Clone)]
 struct LocalSellers;
@@ -57,22 +55,21 @@ impl Process for LocalSellers {
     type State = Sides;
 
     fn declare(&self, state: &mut Declare) -> Sides {
-        Sides { persons: state.list("persons"), auctions: state.list("auctions") }
+        Sides { persons: state.value("persons"), auctions: state.list("auctions") }
     }
 
     fn on_record(&mut self, local: Local, sides: &Sides, cx: &mut Context<'_, Self>) {
         match local {
             Local::Person(person) => {
-                let [name, city, state] = [person.name(), person.city(), person.state()].map(str::to_owned);
-                let address = Address { name, city, state };
-                sides.persons.push(cx, &address);
+                let address = Address::of(&[person.name(), person.city(), person.state()]);
+                sides.persons.update(cx, |persons| persons.push(address.clone()));
                 for id in sides.auctions.load(cx) {
                     cx.emit(LocalSeller { address: address.clone(), id });
                 }
             }
             Local::Auction { id, .. } => {
                 sides.auctions.push(cx, &id);
-                for address in sides.persons.load(cx) {
+                for address in sides.persons.load(cx).unwrap_or_default() {
                     cx.emit(LocalSeller { address, id });
                 }
             }
@@ -90,7 +87,7 @@ impl Row for LocalSeller {
     const COLUMNS: &'static str = "name:STRING,city:STRING,state:STRING,id:BIGINT";
 
     fn write(&self, fields: &mut Fields) {
-        let Address { name, city, state } = &self.address;
+        let [name, city, state] = [0, 1, 2].map(|i| self.address.get(i));
         fields.text(name).text(city).text(state).int(self.id);
     }
 }

@@ -5,6 +5,7 @@ use std::ops::Range;
 use millstream::prelude::*;
 use millstream::stream::chain::Chain;
 
+use super::places::places;
 use crate::nexmark::calendar::{Day, Minute, hour};
 use crate::nexmark::event::{Bid, Event};
 use crate::nexmark::input::Events;
@@ -157,11 +158,13 @@ fn known_channel(name: &str) -> Option<&'static str> {
 
 /// Where in `url` the channel's number is: behind the first `channel_id=` that opens it or follows a `&`.
 fn channel_in(url: &str) -> Option<Range<usize>> {
-    const MARK: &str = "channel_id=";
-    let opens = |at: &usize| *at == 0 || url.as_bytes()[at - 1] == b'&';
-    let start = url.match_indices(MARK).map(|(at, _)| at).find(opens)? + MARK.len();
-    let len = url[start..].find('&').unwrap_or(url.len() - start);
-    Some(start..start + len)
+    const MARK: &[u8] = b"channel_id=";
+    let is_marked = |from: &usize| url.as_bytes()[*from..].starts_with(MARK);
+    let mut parts = std::iter::once(0).chain(places(url, b'&').map(|at| at + 1));
+    let start = parts.find(is_marked)? + MARK.len();
+    // The next part begins behind another `&`.
+    let end = parts.next().map_or(url.len(), |next| next - 1);
+    Some(start..end)
 }
 
 /// A bid of q21.
@@ -202,14 +205,13 @@ type Part = (u32, u32);
 
 /// The parts of `url` behind the third, fourth and fifth slash.
 fn directories(url: &str) -> [Option<Part>; 3] {
-    let mut start = 0;
-    let parts = url.split('/').map(|part| {
-        let range = (start, start + part.len() as u32);
-        start = range.1 + 1;
-        range
-    });
-    let mut parts = parts.skip(3);
-    std::array::from_fn(|_| parts.next())
+    let mut slashes = places(url, b'/').map(|at| at as u32).skip(2);
+    let mut before = slashes.next();
+    std::array::from_fn(|_| {
+        let start = before? + 1;
+        before = slashes.next();
+        Some((start, before.unwrap_or(url.len() as u32)))
+    })
 }
 
 /// A bid of q22.

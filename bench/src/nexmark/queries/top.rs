@@ -4,7 +4,7 @@ use millstream::prelude::*;
 use millstream::stream::chain::Chain;
 
 use super::plain::bids;
-use crate::nexmark::event::Bid;
+use crate::nexmark::event::{Bid, KeptBid};
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
 
@@ -45,7 +45,7 @@ impl Ranking {
 struct Best {
     ranking: Value<Ranking>,
     /// By place: values of their own, so that one is written without touching the others.
-    bids: [Value<Bid>; TOP],
+    bids: [Value<KeptBid>; TOP],
 }
 
 #[derive(Clone)]
@@ -65,6 +65,7 @@ impl Process for TopTen {
     fn on_record(&mut self, bid: Bid, best: &Best, cx: &mut Context<'_, Self>) {
         let (entered, ranking) = best.ranking.update(cx, |ranking| (ranking.enter(bid.price), *ranking));
         let Some((rank, place)) = entered else { return };
+        let bid = KeptBid::from(&bid);
         best.bids[usize::from(place)].set(cx, &bid);
         cx.emit(Ranked { bid, rank: rank as i64 + 1 });
         // All behind it are one rank further down.
@@ -78,7 +79,7 @@ impl Process for TopTen {
 
 /// A row of q19; it replaces the one with its rank before it.
 pub struct Ranked {
-    bid: Bid,
+    bid: KeptBid,
     rank: i64,
 }
 
@@ -88,7 +89,8 @@ impl Row for Ranked {
 
     fn write(&self, fields: &mut Fields) {
         let Ranked { bid, rank } = self;
-        fields.int(bid.auction).int(bid.bidder).int(bid.price).text(bid.channel()).text(bid.url());
-        fields.int(bid.at).text(bid.extra()).int(*rank);
+        let [channel, url, extra] = [0, 1, 2].map(|i| bid.texts.get(i));
+        fields.int(bid.auction).int(bid.bidder).int(bid.price).text(channel).text(url);
+        fields.int(bid.at).text(extra).int(*rank);
     }
 }

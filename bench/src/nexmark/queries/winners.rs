@@ -3,7 +3,7 @@
 use millstream::prelude::*;
 use millstream::stream::chain::Chain;
 
-use crate::nexmark::event::{Auction, Bid, Event};
+use crate::nexmark::event::{Auction, Bid, Event, KeptBid};
 use crate::nexmark::input::Events;
 use crate::nexmark::table::{Fields, Row};
 
@@ -23,7 +23,6 @@ pub fn q9(events: Events) -> Stream<Winner, impl Chain<Out = Winner>> {
 }
 
 /// What decides an auction.
-#[expect(clippy::large_enum_variant, reason = "nearly all are bids")]
 enum Sale {
     Auction(Box<Auction>),
     Bid(Bid),
@@ -31,30 +30,46 @@ enum Sale {
 
 /// An auction, its best bid so far, and the bids that came before it.
 struct Hall {
+    /// What every bid is compared with.
+    open: Value<Open>,
+    /// The rest, which only winners are shown with.
     auction: Value<Auction>,
-    best: Value<Best>,
-    waiting: List<Bid>,
+    waiting: List<KeptBid>,
 }
 
+/// When bids on an auction count, and the price and the time of the best so far.
 #[derive(Clone, Copy, rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
-struct Best {
+struct Open {
+    from: i64,
+    to: i64,
     price: i64,
     at: i64,
 }
 
-impl Best {
-    /// Takes the place of the bid before it if it is better.
-    fn yields_to(&mut self, bid: &Bid) -> bool {
-        let better = bid.price > self.price || (bid.price == self.price && bid.at < self.at);
+impl Open {
+    /// No bid is worse than the first `price` and `at`.
+    fn new(from: Timestamp, to: Timestamp) -> Open {
+        Open { from, to, price: i64::MIN, at: i64::MAX }
+    }
+
+    /// Takes a bid with this price at this time for the best if it is better.
+    fn take(&mut self, price: i64, at: Timestamp) -> bool {
+        let counts = (self.from..=self.to).contains(&at);
+        let better = counts && (price > self.price || (price == self.price && at < self.at));
         if better {
-            *self = Best { price: bid.price, at: bid.at };
+            (self.price, self.at) = (price, at);
         }
         better
     }
+
+    /// Whether the auction is known: of others this is only made to be looked for.
+    fn is_known(&self) -> bool {
+        (self.from, self.to) != UNKNOWN
+    }
 }
 
-/// No bid is worse.
-const NO_BID: Best = Best { price: i64::MIN, at: i64::MAX };
+/// When an auction is open of which only bids are known: at no time.
+const UNKNOWN: (Timestamp, Timestamp) = (i64::MAX, i64::MIN);
 
 #[derive(Clone)]
 struct Winners;
@@ -66,35 +81,36 @@ impl Process for Winners {
     type State = Hall;
 
     fn declare(&self, state: &mut Declare) -> Hall {
-        Hall { auction: state.value("auction"), best: state.value("best"), waiting: state.list("waiting") }
+        Hall { open: state.value("open"), auction: state.value("auction"), waiting: state.list("waiting") }
     }
 
     fn on_record(&mut self, sale: Sale, hall: &Hall, cx: &mut Context<'_, Self>) {
         match sale {
             Sale::Auction(auction) => {
-                let mut best = NO_BID;
+                let mut open = Open::new(auction.at, auction.expires);
                 let waiting = hall.waiting.load(cx).into_iter();
-                let better =
-                    |bid: &Bid| (auction.at..=auction.expires).contains(&bid.at) && best.yields_to(bid);
-                let winner = waiting.filter(better).last();
+                let winner = waiting.filter(|bid| open.take(bid.price, bid.at)).last();
                 hall.waiting.clear(cx);
+                hall.open.set(cx, &open);
                 hall.auction.set(cx, &auction);
                 if let Some(bid) = winner {
-                    hall.best.set(cx, &best);
-                    cx.emit(Winner { auction: *auction, bid });
+                    cx.emit(Winner { auction: *auction, bid: bid.into() });
                 }
             }
-            Sale::Bid(bid) => match hall.auction.get(cx) {
-                None => hall.waiting.push(cx, &bid),
-                Some(auction) => {
-                    let open = auction.at.to_native()..=auction.expires.to_native();
-                    let counts = open.contains(&bid.at);
-                    if counts && hall.best.update_or(cx, || NO_BID, |best| best.yields_to(&bid)) {
-                        let auction = hall.auction.load(cx).expect("it was just read");
-                        cx.emit(Winner { auction, bid });
-                    }
+            Sale::Bid(bid) => {
+                let (from, to) = UNKNOWN;
+                let (is_known, wins) = hall.open.update_or(
+                    cx,
+                    || Open::new(from, to),
+                    |open| (open.is_known(), open.take(bid.price, bid.at)),
+                );
+                if wins {
+                    let auction = hall.auction.load(cx).expect("an auction that is known is kept");
+                    cx.emit(Winner { auction, bid });
+                } else if !is_known {
+                    hall.waiting.push(cx, &KeptBid::from(&bid));
                 }
-            },
+            }
         }
     }
 }

@@ -288,6 +288,11 @@ where
         first
     }
 
+    fn prefetch(&mut self, view: View<'_, P::In>) -> usize {
+        self.backend.prefetch(view.hashes);
+        view.records.len()
+    }
+
     fn piece(&self) -> usize {
         // To change a collection may copy much of it.
         if self.backend.has_collections() { 1 } else { usize::MAX }
