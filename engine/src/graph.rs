@@ -12,6 +12,7 @@ use crate::key_group::Placement;
 use crate::reference::Outputs;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
+use crate::testing::SharedHands;
 
 /// What a node needs to make its stages.
 pub(crate) struct Layout<'a> {
@@ -38,6 +39,8 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub outputs: Outputs,
+    /// What takes the place of sources and sinks while a test holds the job.
+    pub hands: SharedHands,
 }
 
 /// The graph that the streams of a job add to.

@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
+use crate::time::Timestamp;
 
 pub use file::{FileSource, file, files};
 pub use memory::{Generator, VecSource, from_vec, generator};
@@ -167,6 +168,12 @@ pub enum Polled {
     Split(usize),
     /// Nothing now; the shard will be woken.
     Pending,
+    /// The input itself says that no more records with a timestamp up to this are to come from this split. It raises the
+    /// split's watermark beside the source's strategy; what is lower than before counts for nothing. Only a source that
+    /// is given an [`event_time`](crate::Stream::event_time) may answer so.
+    Watermark(usize, Timestamp),
+    /// This split is known to have nothing for some time: until its next record or watermark it does not hold back others.
+    Idle(usize),
     /// This split has ended: nothing will come from it any more.
     SplitEnd(usize),
     /// All splits have ended.

@@ -126,6 +126,11 @@ impl<T> SourceStage<T> {
         match polled {
             Polled::Pending => return Ok(false),
             Polled::Split(i) => self.take(i, cx)?,
+            Polled::Watermark(i, t) => self.tell(i, t, cx)?,
+            Polled::Idle(i) => {
+                let merged = self.merge.set_idle(i);
+                self.apply(merged);
+            }
             Polled::SplitEnd(i) => self.end_split(i),
             Polled::End => self.end(cx),
         }
@@ -195,6 +200,26 @@ impl<T> SourceStage<T> {
         if self.merge.is_idle(i) && self.merge.set_active(i) == Merged::Active {
             self.mark(MarkKind::Active);
         }
+    }
+
+    /// The input itself tells a watermark of a split.
+    fn tell(&mut self, i: usize, t: Timestamp, cx: &mut StepContext<'_>) -> Result<()> {
+        cx.budget = cx.budget.saturating_sub(1);
+        let Some(rule) = self.time.as_ref().map(|time| time.marks) else {
+            let message =
+                "the input tells a watermark, but its records have no times; give it an `event_time`";
+            return Err(Error::new(ErrorKind::Source, message));
+        };
+        self.wake(i);
+        // The greatest is the end's.
+        let t = t.min(MAX_TIME - 1);
+        let split = &mut self.splits[i];
+        if t > split.watermark(&rule) {
+            split.seen = rule.seen_at(t);
+            let merged = self.merge.advance(i, t);
+            self.apply(merged);
+        }
+        Ok(())
     }
 
     fn end_split(&mut self, i: usize) {

@@ -130,6 +130,11 @@ impl Watermarks {
     pub(crate) fn after(&self, seen: Timestamp) -> Timestamp {
         seen.saturating_sub(self.bound).saturating_sub(1)
     }
+
+    /// The greatest timestamp of a split whose watermark is `watermark`.
+    pub(crate) fn seen_at(&self, watermark: Timestamp) -> Timestamp {
+        watermark.saturating_add(1).saturating_add(self.bound)
+    }
 }
 
 /// Makes the watermarks of one split, record by record.

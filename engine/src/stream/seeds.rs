@@ -54,6 +54,10 @@ impl<T: Send + 'static> SourceSpec<T> {
         })
     }
 
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
     pub(crate) fn set_time<F>(&self, time: F, strategy: impl WatermarkStrategy<T>)
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
