@@ -12,6 +12,7 @@ use crate::key_group::Placement;
 use crate::reference::Outputs;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
+use crate::stream::batch::Mode;
 use crate::testing::SharedHands;
 
 /// What a node needs to make its stages.
@@ -41,12 +42,34 @@ pub(crate) struct Graph {
     pub outputs: Outputs,
     /// What takes the place of sources and sinks while a test holds the job.
     pub hands: SharedHands,
+    /// Whether it is run as a batch; its steps know it by this.
+    pub mode: Mode,
+    /// The sources that do not end by themselves, and what they read.
+    pub unbounded: Vec<(String, String)>,
 }
 
 /// The graph that the streams of a job add to.
 pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
 
 impl Graph {
+    /// Lays it out as a batch, or not.
+    ///
+    /// # Errors
+    /// If a source of a batch does not end by itself. One that a test holds is ended by that.
+    pub(crate) fn set_mode(&self, batch: bool) -> Result<()> {
+        let held = self.hands.borrow().is_some();
+        if let Some((source, reads)) = self.unbounded.first().filter(|_| batch && !held) {
+            let message = format!(
+                "source `{source}` ({reads}) does not end by itself, and a batch needs sources that do; run the job \
+                 without `batch()`, or read what there is now: a topic without `follow()`, a source of your own whose \
+                 `is_bounded` says so"
+            );
+            return Err(Error::new(ErrorKind::Job, message));
+        }
+        self.mode.set(batch);
+        Ok(())
+    }
+
     /// # Errors
     /// If a name is empty or taken, or there is nothing to run.
     pub(crate) fn check(&self) -> Result<BTreeMap<String, Schema>> {

@@ -73,7 +73,10 @@ impl Job {
         T: Send + 'static,
         S: Source<T>,
     {
-        let spec = SourceSpec::new(name);
+        let spec = SourceSpec::new(name, self.graph.borrow().mode.clone());
+        if !source.is_bounded() {
+            self.graph.borrow_mut().unbounded.push((name.to_owned(), source.describe()));
+        }
         let schema = Schema::new("source", &[("of", std::any::type_name::<T>().to_owned())]);
         let (making, hands) = (spec.clone(), self.graph.borrow().hands.clone());
         let make = move |layout: &Layout<'_>| match &*hands.borrow() {
@@ -154,8 +157,14 @@ impl Job {
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
         config.check()?;
-        let schemas =
-            self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
+        let here = |error: Error| error.at(format_args!("job `{}`", self.name));
+        let mut schemas = self.graph.borrow().check().map_err(here)?;
+        self.graph.borrow().set_mode(config.batch).map_err(here)?;
+        if config.batch {
+            // What a batch has put off, nothing else would put out.
+            let mode = || ("mode".to_owned(), "batch".to_owned());
+            schemas.values_mut().for_each(|schema| schema.detail.extend([mode()]));
+        }
         let cores = config.cores;
         let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
         let placement = Placement::new(config.groups(), cores);

@@ -95,6 +95,18 @@ pub trait Source<T>: Clone + Send + 'static {
     fn describe(&self) -> String;
     /// What to do about a record that cannot be decoded. Readers only report it; the stage that polls them obeys.
     fn poison(&self) -> Poison;
+    /// Whether it ends by itself. Only such sources can be run as a [`batch`](crate::Config::batch). Unless it says so, it
+    /// does not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::source::Source;
+    /// assert!(topic::<u64>("readings").is_bounded(), "it ends where the topic ends now");
+    /// assert!(!topic::<u64>("readings").follow().is_bounded());
+    /// ```
+    fn is_bounded(&self) -> bool {
+        false
+    }
     /// Opens the splits that belong to the shard of `cx`.
     ///
     /// # Errors

@@ -127,6 +127,7 @@ impl<T> SourceStage<T> {
             Polled::Pending => return Ok(false),
             Polled::Split(i) => self.take(i, cx)?,
             Polled::Watermark(i, t) => self.tell(i, t, cx)?,
+            Polled::Idle(_) if self.is_silent() => {}
             Polled::Idle(i) => {
                 let merged = self.merge.set_idle(i);
                 self.apply(merged);
@@ -159,6 +160,9 @@ impl<T> SourceStage<T> {
     /// Moves the watermark on behind each record of the batch, all of a split, that raises it.
     fn advance(&mut self, i: usize) {
         let SourceStage { batch, splits, merge, generators, time: Some(time), .. } = self else { return };
+        if time.marks.at_end_only && !planted!(watermark_in_batch) {
+            return;
+        }
         let Batch { records, times, marks, .. } = batch;
         let split = &mut splits[i];
         let mut raise = |at: usize, t: Timestamp| {
@@ -202,6 +206,11 @@ impl<T> SourceStage<T> {
         }
     }
 
+    /// Whether nothing is told of watermarks before the end.
+    fn is_silent(&self) -> bool {
+        self.time.as_ref().is_some_and(|time| time.marks.at_end_only)
+    }
+
     /// The input itself tells a watermark of a split.
     fn tell(&mut self, i: usize, t: Timestamp, cx: &mut StepContext<'_>) -> Result<()> {
         cx.budget = cx.budget.saturating_sub(1);
@@ -210,6 +219,9 @@ impl<T> SourceStage<T> {
                 "the input tells a watermark, but its records have no times; give it an `event_time`";
             return Err(Error::new(ErrorKind::Source, message));
         };
+        if rule.at_end_only {
+            return Ok(());
+        }
         self.wake(i);
         // The greatest is the end's.
         let t = t.min(MAX_TIME - 1);

@@ -1,6 +1,7 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 mod async_map;
+pub(crate) mod batch;
 pub mod chain;
 pub(crate) mod changelog;
 mod connected;

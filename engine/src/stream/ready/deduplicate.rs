@@ -7,6 +7,7 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::{StateValue, Ttl, Value};
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
 use crate::stream::{Change, Keyed, Stream};
@@ -40,6 +41,7 @@ impl Keep {
 struct Deduplicate<K, T> {
     keep: Keep,
     ttl: Option<Ttl>,
+    mode: Mode,
     of: PhantomData<fn() -> (K, T)>,
 }
 
@@ -52,16 +54,17 @@ where
     type Key = K;
     type In = T;
     type Out = Change<T>;
-    type State = Value<(Timestamp, T)>;
+    type State = (Value<(Timestamp, T)>, Last);
 
     fn declare(&self, state: &mut Declare) -> Self::State {
-        expiring!(state.value("row"), self.ttl)
+        (expiring!(state.value("row"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, row: T, kept: &Self::State, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, row: T, (kept, last): &Self::State, cx: &mut Context<'_, Self>) {
         let at = cx.time();
         match kept.load(cx) {
             Some((before, _)) if !self.keep.replaces(at, before) => return,
+            _ if last.put_off(cx) => {}
             Some((_, before)) => {
                 cx.emit(Change::update_before(before));
                 cx.emit(Change::update_after(row.clone()));
@@ -69,6 +72,14 @@ where
             None => cx.emit(Change::insert(row.clone())),
         }
         kept.set(cx, &(at, row));
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (kept, last): &Self::State, cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        if let Some((at, row)) = kept.load(cx) {
+            cx.time = at;
+            cx.emit(Change::insert(row));
+        }
     }
 }
 
@@ -101,11 +112,12 @@ where
         (Timestamp, T): StateValue,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
+        let mode = self.stream.graph.borrow().mode.clone();
         let stream = self.process_as(
             name,
             "deduplicate",
             &[("keep", format!("{keep:?}"))],
-            Deduplicate { keep, ttl, of: PhantomData },
+            Deduplicate { keep, ttl, mode, of: PhantomData },
         );
         let last = keep == Keep::Last;
         let compute: Compute<Change<T>> =

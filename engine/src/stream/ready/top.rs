@@ -10,9 +10,11 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::{List, StateValue, Ttl};
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
 use crate::stream::{Change, Keyed, Stream};
+use crate::time::Timestamp;
 
 /// A row and its place among those of its key; see [`Keyed::top`].
 ///
@@ -33,6 +35,7 @@ struct Top<K, T, O> {
     n: usize,
     order: O,
     ttl: Option<Ttl>,
+    mode: Mode,
     of: PhantomData<fn() -> (K, T)>,
 }
 
@@ -46,18 +49,18 @@ where
     type Key = K;
     type In = T;
     type Out = Change<Ranked<T>>;
-    type State = List<T>;
+    type State = (List<T>, Last);
 
-    fn declare(&self, state: &mut Declare) -> List<T> {
-        expiring!(state.list("rows"), self.ttl)
+    fn declare(&self, state: &mut Declare) -> (List<T>, Last) {
+        (expiring!(state.list("rows"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, row: T, state: &List<T>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, row: T, (state, last): &(List<T>, Last), cx: &mut Context<'_, Self>) {
         let Top { n, order, .. } = self;
         let place = order(&row);
         // Most rows of a long stream are behind the last that counts.
-        let last = state.iter(cx).nth(*n - 1).map(T::thaw);
-        if last.is_some_and(|last| order(&last) <= place) {
+        let lowest = state.iter(cx).nth(*n - 1).map(T::thaw);
+        if lowest.is_some_and(|lowest| order(&lowest) <= place) {
             return;
         }
         let before = state.load(cx);
@@ -70,6 +73,9 @@ where
         after.insert(first, row);
         after.truncate(*n);
         state.replace(cx, &after);
+        if last.put_off(cx) {
+            return;
+        }
         for (i, row) in after.into_iter().enumerate().skip(first) {
             let rank = i as u64 + 1;
             let now = Ranked { rank, row };
@@ -80,6 +86,13 @@ where
                 }
                 None => cx.emit(Change::insert(now)),
             }
+        }
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (state, last): &(List<T>, Last), cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        for (i, row) in state.load(cx).into_iter().enumerate() {
+            cx.emit(Change::insert(Ranked { rank: i as u64 + 1, row }));
         }
     }
 }
@@ -120,11 +133,12 @@ where
     {
         assert!(n > 0, "the first 0 records are none: ask for at least one");
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
+        let mode = self.stream.graph.borrow().mode.clone();
         let stream = self.process_as(
             name,
             "top",
             &[("n", n.to_string())],
-            Top { n, order: order.clone(), ttl, of: PhantomData },
+            Top { n, order: order.clone(), ttl, mode, of: PhantomData },
         );
         let compute: Compute<Change<Ranked<T>>> = Rc::new(move |inputs| {
             reference::ready::top(up(inputs), &key, n, &order, &|rank, row| Ranked { rank, row })

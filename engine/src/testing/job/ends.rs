@@ -10,6 +10,44 @@ use crate::time::Timestamp;
 
 /// A source of a job in the hands of a [`JobKit`](super::JobKit); made by [`JobKit::input`](super::JobKit::input). What it is handed goes through the job at
 /// once, as far as it goes. The source reads it as one split.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream::source::DeadLetter;
+/// use millstream::testing::{Input, JobKit, Output};
+///
+/// /// Numbers of two files, each of which is in order.
+/// fn merged() -> Job {
+///     let job = Job::new("doc");
+///     let numbers = |name: &str| job.source(name, files::<i64>([name]));
+///     let (odd, even) = (numbers("odd"), numbers("even"));
+///     even.dead_letters().sink("dead", discard());
+///     let marks = Watermarks::monotonous();
+///     odd.event_time(|n| *n, marks).union("both", even.event_time(|n| *n, marks)).sink("out", discard());
+///     job
+/// }
+///
+/// let kit = JobKit::new(merged)?;
+/// let (odd, even): (Input<i64>, Input<i64>) = (kit.input("odd"), kit.input("even"));
+/// odd.push(7)?;
+/// even.push(4)?;
+/// assert_eq!(kit.watermark("both"), 3, "the one that is behind counts");
+/// even.idle()?;
+/// assert_eq!(kit.watermark("both"), 6);
+/// odd.watermark(10)?;
+/// even.undecodable("twelve")?;
+/// even.push(12)?;
+/// assert_eq!(kit.watermark("both"), 10, "it is back");
+///
+/// odd.end()?;
+/// assert!(odd.push(13).is_err());
+/// even.end()?;
+/// assert!(kit.is_finished(), "that was the last source");
+/// let out: Output<i64> = kit.output("out");
+/// assert_eq!(out.take_with_times(), [(7, 7), (4, 4), (12, 12)]);
+/// assert_eq!(kit.output::<DeadLetter>("dead").take()[0].record, "twelve");
+/// # Ok::<(), Error>(())
+/// ```
 pub struct Input<T> {
     pub(super) running: Rc<Running>,
     pub(super) name: String,
@@ -77,7 +115,8 @@ impl<T: Send + 'static> Input<T> {
     }
 }
 
-/// A sink of a job in the hands of a [`JobKit`](super::JobKit); made by [`JobKit::output`](super::JobKit::output).
+/// A sink of a job in the hands of a [`JobKit`](super::JobKit); made by [`JobKit::output`](super::JobKit::output). It shows
+/// what the sink is given at once, before a checkpoint commits it. See [`Input`] for an example.
 pub struct Output<T> {
     pub(super) captured: Captured<T>,
 }

@@ -152,6 +152,10 @@ impl<T: Send + 'static> Source<T> for Feed<T> {
         "what a test hands it".to_owned()
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn poison(&self) -> Poison {
         Poison::Fail
     }

@@ -128,6 +128,30 @@ impl JobKit {
     /// The wall clock jumps to this time, in milliseconds since the epoch, forwards or, as clocks do, backwards. Timers that
     /// are due now fire all at this time.
     ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::testing::JobKit;
+    ///
+    /// let kit = JobKit::with(Config::new().cores(2), || {
+    ///     let job = Job::new("doc");
+    ///     job.source("clicks", topic::<u64>("clicks"))
+    ///         .key_by(|_| 'k')
+    ///         .window(Tumbling::of(secs(10)).processing_time())
+    ///         .reduce("sum", |sum, n| *sum += n)
+    ///         .map(|w| (w.window.start, w.value))
+    ///         .sink("sums", discard());
+    ///     job
+    /// })?;
+    /// kit.set_clock(1_000_000_004_000)?;
+    /// kit.input("clicks").push_all([1_u64, 2])?;
+    /// kit.advance_clock(millis(5_999))?;
+    /// assert!(kit.output::<(i64, u64)>("sums").take().is_empty());
+    /// kit.set_clock(kit.clock() + 1)?;
+    /// assert_eq!(kit.output::<(i64, u64)>("sums").take(), [(1_000_000_000_000, 3)]);
+    /// assert_eq!(kit.metrics().sum(|shard| &shard.records_out), 1);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`JobKit::advance_clock`].
     pub fn set_clock(&self, now: Timestamp) -> Result<()> {
@@ -143,6 +167,44 @@ impl JobKit {
 
     /// Lets the job do what it can do now. Only needed when something else than the kit has given it something to do: the
     /// test has answered a request of [`async_map`](crate::Stream::async_map), say.
+    ///
+    /// ```
+    /// # use std::future::poll_fn;
+    /// # use std::io;
+    /// # use std::sync::{Arc, Mutex};
+    /// # use std::task::{Poll, Waker};
+    /// # use millstream::prelude::*;
+    /// use millstream::async_map::AsyncOptions;
+    /// use millstream::testing::JobKit;
+    ///
+    /// /// The answer of the test, and who waits for it.
+    /// type Answer = Arc<Mutex<(Option<u64>, Option<Waker>)>>;
+    /// let answer = Answer::default();
+    /// let given = answer.clone();
+    /// let kit = JobKit::new(move || {
+    ///     let (job, answer) = (Job::new("doc"), answer.clone());
+    ///     let ask = move |question: u64, _| {
+    ///         let answer = answer.clone();
+    ///         poll_fn(move |cx| {
+    ///             let mut answer = answer.lock().unwrap();
+    ///             answer.1 = Some(cx.waker().clone());
+    ///             answer.0.map_or(Poll::Pending, |n| Poll::Ready(Ok::<_, io::Error>(question + n)))
+    ///         })
+    ///     };
+    ///     job.source("questions", from_vec(vec![]))
+    ///         .async_map("ask", AsyncOptions::ordered(), ask)
+    ///         .sink("out", discard());
+    ///     job
+    /// })?;
+    /// kit.input("questions").push(40_u64)?;
+    /// assert!(kit.output::<u64>("out").take().is_empty());
+    ///
+    /// given.lock().unwrap().0 = Some(2);
+    /// given.lock().unwrap().1.take().unwrap().wake();
+    /// kit.settle()?;
+    /// assert_eq!(kit.output::<u64>("out").take(), [42]);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`JobKit::advance_clock`].
@@ -197,6 +259,29 @@ impl JobKit {
 
     /// As [`JobKit::restart`], with another version of the job: it is compared with the checkpoint, and states are upgraded
     /// where it says how. What was handed to a source and not yet read goes to the one of the same name and type.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::testing::JobKit;
+    ///
+    /// /// Counts letters, in steps.
+    /// fn letters(step: u64) -> Job {
+    ///     let job = Job::new("doc");
+    ///     job.source("letters", from_vec(Vec::<char>::new()))
+    ///         .map(move |c| (c, step))
+    ///         .key_by(|of| of.0)
+    ///         .reduce("count", |count, next| count.1 += next.1)
+    ///         .sink("out", discard());
+    ///     job
+    /// }
+    ///
+    /// let kit = JobKit::new(|| letters(1))?;
+    /// kit.input("letters").push_all(['a', 'a'])?;
+    /// kit.restart_as(|| letters(10), 2)?;
+    /// kit.input("letters").push('a')?;
+    /// assert_eq!(kit.output::<(char, u64)>("out").take(), [('a', 1), ('a', 2), ('a', 12)]);
+    /// # Ok::<(), Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`JobKit::restart`], and if the checkpoint is not one of such a job.

@@ -16,6 +16,42 @@ impl JobKit {
     /// from a checkpoint that is taken for it, and so what a restart would find; what has expired is left out. Entries are
     /// in an order of their own, by key.
     ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::testing::JobKit;
+    ///
+    /// /// Passes on what is greater than all before, and forgets that after a minute of event time.
+    /// #[derive(Clone)]
+    /// struct Records;
+    /// impl Process for Records {
+    ///     type Key = char;
+    ///     type In = i64;
+    ///     type Out = i64;
+    ///     type State = Value<i64>;
+    ///     fn declare(&self, state: &mut Declare) -> Value<i64> {
+    ///         state.value("greatest")
+    ///     }
+    ///     fn on_record(&mut self, n: i64, greatest: &Value<i64>, cx: &mut Context<'_, Self>) {
+    ///         if greatest.load(cx).is_none_or(|greatest| greatest < n) {
+    ///             greatest.set(cx, &n);
+    ///             cx.timer_at(n + 60_000);
+    ///         }
+    ///     }
+    /// }
+    ///
+    /// let kit = JobKit::new(|| {
+    ///     let job = Job::new("doc");
+    ///     let numbers = job.source("numbers", from_vec(vec![])).event_time(|n| *n, Watermarks::monotonous());
+    ///     numbers.key_by(|_| 'k').process("records", Records).sink("out", discard());
+    ///     job
+    /// })?;
+    /// kit.input("numbers").push_all([5, 3, 9_i64])?;
+    /// let all = kit.state::<char, Value<i64>>("records", "greatest")?;
+    /// assert_eq!((all[0].key, all[0].item), ('k', 9));
+    /// assert_eq!(kit.timers("records")?, [(60_005, 'k'), (60_009, 'k')]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
     /// # Errors
     /// As [`JobKit::advance_clock`], and if the step has no such state.
     pub fn state<K: Key, S: Kept>(&self, step: &str, state: &str) -> Result<Vec<StateEntry<K, S::Item>>> {
