@@ -65,6 +65,7 @@ pub struct Config {
     pub(crate) ring_depth: usize,
     pub(crate) step_budget: usize,
     pub(crate) memory: Option<u64>,
+    pub(crate) batch: bool,
 }
 
 impl Default for Config {
@@ -83,6 +84,7 @@ impl Default for Config {
             ring_depth: 16,
             step_budget: 16 * 1024,
             memory: None,
+            batch: false,
         }
     }
 }
@@ -275,6 +277,59 @@ impl Config {
     pub fn memory_per_core(mut self, bytes: u64) -> Config {
         self.memory = Some(bytes);
         self
+    }
+
+    /// Runs the job as a batch: over input that ends, for its final results alone. The job itself stays what it is.
+    ///
+    /// No watermark comes before the end of all input. So nothing is late, however out of order it is; a window that
+    /// follows event time puts out one result, at the end; so do temporal and interval joins. What otherwise puts out a
+    /// result with every record ([`reduce`](crate::stream::Keyed::reduce), [`aggregate`](crate::stream::Keyed::aggregate),
+    /// [`deduplicate`](crate::stream::Keyed::deduplicate), [`top`](crate::stream::Keyed::top),
+    /// [`table_aggregate`](crate::stream::Keyed::table_aggregate)) puts out the last one of each key, with the time of the
+    /// key's latest record; a changelog, the rows that are there in the end. State is kept as always, and may be larger than
+    /// [memory](Config::memory_per_core); but all of it stays until the end, and each open window and each key with a
+    /// result to come has a timer in memory; such a key has a time beside its state, indexed as that is.
+    ///
+    /// What does not wait for the end: a table join that is not an inner one takes rows back that it has put out, and so
+    /// does any table join whose inputs do; triggers on counts fire as they count; timers and windows of the clock, and
+    /// state that expires, follow the clock, and timers that are pending at the end are dropped. A trigger that fires
+    /// [every so often](crate::window::trigger::Every) in event time has its times all at once, at the end.
+    ///
+    /// A checkpoint is taken at the end only, and all output becomes visible with it: a batch that was killed begins anew.
+    /// One that is to go on where it was asks for [`checkpoint_every`](Config::checkpoint_every) behind this. A batch goes on
+    /// from checkpoints of a batch only, and a job that is none from those of one that was none.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let words = |config: Config| -> Result<Vec<(char, u64)>> {
+    ///     let job = Job::new("doc");
+    ///     let (sink, counts) = collect();
+    ///     job.source("words", from_vec(vec!["to", "be", "to", "two"]))
+    ///         .map(|word| (word.chars().next().unwrap(), 1))
+    ///         .key_by(|word| word.0)
+    ///         .reduce("count", |count, word| count.1 += word.1)
+    ///         .sink("out", sink);
+    ///     job.run(config.cores(1)).map(|_| counts.take())
+    /// };
+    /// assert_eq!(words(Config::new())?, [('t', 1), ('b', 1), ('t', 2), ('t', 3)]);
+    /// let mut last = words(Config::new().batch())?;
+    /// last.sort();
+    /// assert_eq!(last, [('b', 1), ('t', 3)]);
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// A source that does not end by itself is refused:
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("readings", topic::<u64>("readings").follow()).sink("nowhere", discard());
+    /// let refused = job.run(Config::new().batch()).unwrap_err();
+    /// assert!(refused.to_string().starts_with("job `doc`: source `readings`"), "{refused}");
+    /// ```
+    pub fn batch(mut self) -> Config {
+        self.batch = true;
+        self.checkpoint_at_end_only()
     }
 
     /// The number of key groups.

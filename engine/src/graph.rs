@@ -12,6 +12,8 @@ use crate::key_group::Placements;
 use crate::reference::Outputs;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
+use crate::stream::batch::Mode;
+use crate::testing::SharedHands;
 
 /// What a node needs to make its stages.
 pub(crate) struct Layout<'a> {
@@ -38,6 +40,12 @@ pub(crate) struct Node {
 pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub outputs: Outputs,
+    /// What takes the place of sources and sinks while a test holds the job.
+    pub hands: SharedHands,
+    /// Whether it is run as a batch; its steps know it by this.
+    pub mode: Mode,
+    /// The sources that do not end by themselves, and what they read.
+    pub unbounded: Vec<(String, String)>,
 }
 
 /// The graph that the streams of a job add to.
@@ -47,6 +55,24 @@ pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
 const UNMOVED: [&str; 7] = ["sink", "stage", "union", "global", "rescale", "lookup join", "async map"];
 
 impl Graph {
+    /// Lays it out as a batch, or not.
+    ///
+    /// # Errors
+    /// If a source of a batch does not end by itself. One that a test holds is ended by that.
+    pub(crate) fn set_mode(&self, batch: bool) -> Result<()> {
+        let held = self.hands.borrow().is_some();
+        if let Some((source, reads)) = self.unbounded.first().filter(|_| batch && !held) {
+            let message = format!(
+                "source `{source}` ({reads}) does not end by itself, and a batch needs sources that do; run the job \
+                 without `batch()`, or read what there is now: a topic without `follow()`, a source of your own whose \
+                 `is_bounded` says so"
+            );
+            return Err(Error::new(ErrorKind::Job, message));
+        }
+        self.mode.set(batch);
+        Ok(())
+    }
+
     /// # Errors
     /// If a step is given cores that the job does not have, or that cannot be given any.
     pub(crate) fn check_parallelism(&self, parallelism: &BTreeMap<String, usize>) -> Result<()> {

@@ -14,6 +14,8 @@ use crate::metrics::Metrics;
 /// What the coordinator shares with the outside.
 pub(crate) struct Shared {
     cancelled: AtomicBool,
+    /// A checkpoint is asked for now.
+    wanted: AtomicBool,
     coordinator: Arc<Bell>,
     ending: Mutex<Option<Result<Ending>>>,
     last_trouble: Mutex<Option<String>>,
@@ -23,6 +25,7 @@ impl Shared {
     pub(crate) fn new(coordinator: Arc<Bell>) -> Arc<Shared> {
         Arc::new(Shared {
             cancelled: AtomicBool::new(false),
+            wanted: AtomicBool::new(false),
             coordinator,
             ending: Mutex::new(None),
             last_trouble: Mutex::new(None),
@@ -36,6 +39,20 @@ impl Shared {
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.coordinator.ring();
+    }
+
+    /// Asks for a checkpoint before the next one is due.
+    pub(crate) fn want_checkpoint(&self) {
+        self.wanted.store(true, Ordering::Release);
+        self.coordinator.ring();
+    }
+
+    pub(crate) fn wants_checkpoint(&self) -> bool {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn take_wanted(&self) -> bool {
+        self.wanted.swap(false, Ordering::AcqRel)
     }
 
     pub(crate) fn end(&self, ending: Result<Ending>) {

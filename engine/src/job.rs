@@ -26,6 +26,7 @@ use crate::source::Source;
 use crate::source::alignment::Groups;
 use crate::stream::chain::Identity;
 use crate::stream::{FromSource, SourceSpec, Stream};
+use crate::testing::Hands;
 
 /// A stream processing job. Its methods add streams; [`Job::run`] runs it.
 ///
@@ -72,10 +73,16 @@ impl Job {
         T: Send + 'static,
         S: Source<T>,
     {
-        let spec = SourceSpec::new(name);
+        let spec = SourceSpec::new(name, self.graph.borrow().mode.clone());
+        if !source.is_bounded() {
+            self.graph.borrow_mut().unbounded.push((name.to_owned(), source.describe()));
+        }
         let schema = Schema::new("source", &[("of", std::any::type_name::<T>().to_owned())]);
-        let making = spec.clone();
-        let make = move |layout: &Layout<'_>| making.seed(source.clone(), layout);
+        let (making, hands) = (spec.clone(), self.graph.borrow().hands.clone());
+        let make = move |layout: &Layout<'_>| match &*hands.borrow() {
+            Some(hands) => making.seed(hands.input::<T>(making.name()), layout),
+            None => making.seed(source.clone(), layout),
+        };
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         self.graph.borrow_mut().nodes.push(node);
         let computing = spec.clone();
@@ -150,8 +157,14 @@ impl Job {
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
         config.check()?;
-        let schemas =
-            self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
+        let here = |error: Error| error.at(format_args!("job `{}`", self.name));
+        let mut schemas = self.graph.borrow().check().map_err(here)?;
+        self.graph.borrow().set_mode(config.batch).map_err(here)?;
+        if config.batch {
+            // What a batch has put off, nothing else would put out.
+            let mode = || ("mode".to_owned(), "batch".to_owned());
+            schemas.values_mut().for_each(|schema| schema.detail.extend([mode()]));
+        }
         self.graph.borrow().check_parallelism(&config.parallelism)?;
         let cores = config.cores;
         let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
@@ -189,6 +202,11 @@ impl Job {
         Ok((mains, control))
     }
 
+    /// Puts what a test holds in the place of the sources and sinks.
+    pub(crate) fn hold(&self, hands: Hands) {
+        *self.graph.borrow().hands.borrow_mut() = Some(hands);
+    }
+
     fn coordinator(
         &self,
         config: &Config,
@@ -198,7 +216,17 @@ impl Job {
         control: JobControl,
     ) -> CoordinatorSeed {
         let mut graph = self.graph.borrow_mut();
-        let sinks = graph.nodes.iter_mut().filter_map(|node| Some((node.name.clone(), node.recover.take()?)));
+        let held = graph.hands.borrow().is_some();
+        let sinks = graph.nodes.iter_mut().filter_map(|node| {
+            let recover = node.recover.take()?;
+            // Nothing is written to the sinks that a test has replaced.
+            let recover = if held {
+                Box::new(|_, _| -> LocalFuture<_> { Box::pin(async { Ok(()) }) })
+            } else {
+                recover
+            };
+            Some((node.name.clone(), recover))
+        });
         CoordinatorSeed {
             job: self.name.clone(),
             max_parallelism: config.groups(),

@@ -50,6 +50,10 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for Feed<T> {
         format!("a feed of {} splits", self.splits.len())
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn poison(&self) -> Poison {
         Poison::Fail
     }

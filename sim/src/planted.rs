@@ -86,6 +86,7 @@ pub const BUGS: &[Bug] = &[
         "a watermark leaves before the results of the records before it",
         "async",
     ),
+    bug("watermark_in_batch", "a watermark is told before the end of a batch", "batch"),
     bug("interval_cleaned_early", "an interval join forgets records that can still be met", "joins"),
     bug("newest_version_dropped", "a temporal join drops the version that is in force", "joins"),
     bug("match_count_lost", "an outer join counts only the first row that a row meets", "joins"),

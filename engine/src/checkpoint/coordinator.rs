@@ -202,7 +202,7 @@ impl Coordinator {
                     }
                 }
             }
-            match self.woken(due).await {
+            match self.woken_or_wanted(due).await {
                 Woken::Cancelled => return Ok(false),
                 Woken::Deadline => {
                     if self.checkpoint(false).await? == Checkpointed::Cancelled {
@@ -240,6 +240,15 @@ impl Coordinator {
 
     /// Waits for a reply, a cancellation or a point in time.
     async fn woken(&mut self, deadline: Option<Duration>) -> Woken {
+        self.wait(deadline, false).await
+    }
+
+    /// As [`Coordinator::woken`]; a checkpoint that is asked for is due.
+    async fn woken_or_wanted(&mut self, due: Option<Duration>) -> Woken {
+        self.wait(due, true).await
+    }
+
+    async fn wait(&mut self, deadline: Option<Duration>, obliging: bool) -> Woken {
         loop {
             if let Some(reply) = self.seed.lines.iter_mut().find_map(|line| line.next()) {
                 return Woken::Reply(reply);
@@ -248,11 +257,15 @@ impl Coordinator {
                 return Woken::Cancelled;
             }
             let now = self.host.monotonic();
-            if deadline.is_some_and(|at| at <= now) {
+            let wanted = obliging && self.seed.shared.take_wanted();
+            if wanted || deadline.is_some_and(|at| at <= now) {
                 return Woken::Deadline;
             }
             let CoordinatorSeed { lines, bell, shared, .. } = &mut self.seed;
-            let rung = bell.wait(|| lines.iter_mut().any(|line| line.is_ready()) || shared.is_cancelled());
+            let rung = bell.wait(|| {
+                let asked = shared.is_cancelled() || (obliging && shared.wants_checkpoint());
+                asked || lines.iter_mut().any(|line| line.is_ready())
+            });
             match deadline {
                 None => rung.await,
                 Some(at) => race(rung, self.host.sleep(at - now)).await,

@@ -98,6 +98,10 @@ impl<T: Clone + Send + Sync + 'static> Source<T> for VecSource<T> {
         format!("a vector of {} records", self.records.len())
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn poison(&self) -> Poison {
         Poison::Fail
     }
@@ -137,6 +141,10 @@ impl<F> fmt::Debug for Generator<F> {
 impl<T: 'static, F: Fn(u64) -> T + Clone + Send + 'static> Source<T> for Generator<F> {
     fn describe(&self) -> String {
         format!("a generator of {} records", self.total)
+    }
+
+    fn is_bounded(&self) -> bool {
+        true
     }
 
     fn poison(&self) -> Poison {

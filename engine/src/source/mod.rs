@@ -21,6 +21,7 @@ use serde_json::Value as Json;
 
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
+use crate::time::Timestamp;
 
 pub use file::{FileSource, file, files};
 pub use memory::{Generator, VecSource, from_vec, generator};
@@ -94,6 +95,18 @@ pub trait Source<T>: Clone + Send + 'static {
     fn describe(&self) -> String;
     /// What to do about a record that cannot be decoded. Readers only report it; the stage that polls them obeys.
     fn poison(&self) -> Poison;
+    /// Whether it ends by itself. Only such sources can be run as a [`batch`](crate::Config::batch). Unless it says so, it
+    /// does not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::source::Source;
+    /// assert!(topic::<u64>("readings").is_bounded(), "it ends where the topic ends now");
+    /// assert!(!topic::<u64>("readings").follow().is_bounded());
+    /// ```
+    fn is_bounded(&self) -> bool {
+        false
+    }
     /// Opens the splits that belong to the shard of `cx`.
     ///
     /// # Errors
@@ -167,6 +180,12 @@ pub enum Polled {
     Split(usize),
     /// Nothing now; the shard will be woken.
     Pending,
+    /// The input itself says that no more records with a timestamp up to this are to come from this split. It raises the
+    /// split's watermark beside the source's strategy; what is lower than before counts for nothing. Only a source that
+    /// is given an [`event_time`](crate::Stream::event_time) may answer so.
+    Watermark(usize, Timestamp),
+    /// This split is known to have nothing for some time: until its next record or watermark it does not hold back others.
+    Idle(usize),
     /// This split has ended: nothing will come from it any more.
     SplitEnd(usize),
     /// All splits have ended.

@@ -126,6 +126,12 @@ impl<T> SourceStage<T> {
         match polled {
             Polled::Pending => return Ok(false),
             Polled::Split(i) => self.take(i, cx)?,
+            Polled::Watermark(i, t) => self.tell(i, t, cx)?,
+            Polled::Idle(_) if self.is_silent() => {}
+            Polled::Idle(i) => {
+                let merged = self.merge.set_idle(i);
+                self.apply(merged);
+            }
             Polled::SplitEnd(i) => self.end_split(i),
             Polled::End => self.end(cx),
         }
@@ -154,6 +160,9 @@ impl<T> SourceStage<T> {
     /// Moves the watermark on behind each record of the batch, all of a split, that raises it.
     fn advance(&mut self, i: usize) {
         let SourceStage { batch, splits, merge, generators, time: Some(time), .. } = self else { return };
+        if time.marks.at_end_only && !planted!(watermark_in_batch) {
+            return;
+        }
         let Batch { records, times, marks, .. } = batch;
         let own = if planted!(watermark_after_merge) { 0..splits.len() } else { i..i + 1 };
         let mut raise = |at: usize, t: Timestamp| {
@@ -197,6 +206,34 @@ impl<T> SourceStage<T> {
         if self.merge.is_idle(i) && self.merge.set_active(i) == Merged::Active {
             self.mark(MarkKind::Active);
         }
+    }
+
+    /// Whether nothing is told of watermarks before the end.
+    fn is_silent(&self) -> bool {
+        self.time.as_ref().is_some_and(|time| time.marks.at_end_only)
+    }
+
+    /// The input itself tells a watermark of a split.
+    fn tell(&mut self, i: usize, t: Timestamp, cx: &mut StepContext<'_>) -> Result<()> {
+        cx.budget = cx.budget.saturating_sub(1);
+        let Some(rule) = self.time.as_ref().map(|time| time.marks) else {
+            let message =
+                "the input tells a watermark, but its records have no times; give it an `event_time`";
+            return Err(Error::new(ErrorKind::Source, message));
+        };
+        if rule.at_end_only {
+            return Ok(());
+        }
+        self.wake(i);
+        // The greatest is the end's.
+        let t = t.min(MAX_TIME - 1);
+        let split = &mut self.splits[i];
+        if t > split.watermark(&rule) {
+            split.seen = rule.seen_at(t);
+            let merged = self.merge.advance(i, t);
+            self.apply(merged);
+        }
+        Ok(())
     }
 
     fn end_split(&mut self, i: usize) {

@@ -30,13 +30,20 @@ pub struct Watermarks {
     bound: i64,
     pub(crate) idle_after: Option<Duration>,
     pub(crate) alignment: Option<Alignment>,
+    /// None is told before the end.
+    pub(crate) at_end_only: bool,
 }
 
 impl Watermarks {
     /// Records come at most `out_of_orderness` after a record with a later timestamp: the watermark is the
     /// greatest timestamp seen, less the bound, less one millisecond. A record beyond the bound may be late.
     pub fn bounded(out_of_orderness: Duration) -> Watermarks {
-        Watermarks { bound: as_millis(out_of_orderness), idle_after: None, alignment: None }
+        Watermarks {
+            bound: as_millis(out_of_orderness),
+            idle_after: None,
+            alignment: None,
+            at_end_only: false,
+        }
     }
 
     /// Timestamps never go back within a split.
@@ -129,6 +136,11 @@ impl Watermarks {
     #[inline]
     pub(crate) fn after(&self, seen: Timestamp) -> Timestamp {
         seen.saturating_sub(self.bound).saturating_sub(1)
+    }
+
+    /// The greatest timestamp of a split whose watermark is `watermark`.
+    pub(crate) fn seen_at(&self, watermark: Timestamp) -> Timestamp {
+        watermark.saturating_add(1).saturating_add(self.bound)
     }
 }
 
@@ -275,6 +287,14 @@ pub struct Marks<T> {
     /// What a watermark that was told means: a generator's are those of a timestamp one greater, without a bound.
     pub(crate) rule: Watermarks,
     pub(crate) generator: Option<MakeGenerator<T>>,
+}
+
+impl<T> Marks<T> {
+    /// The same for a batch: no watermark before the end, so that nothing is late, and nobody to wait for.
+    pub(crate) fn at_end_only(self) -> Marks<T> {
+        let rule = Watermarks { at_end_only: true, idle_after: None, alignment: None, ..self.rule };
+        Marks { rule, generator: None }
+    }
 }
 
 mod sealed {

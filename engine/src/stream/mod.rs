@@ -1,6 +1,7 @@
 //! The typed streams that a job is built of. They only build the graph; nothing runs before the job does.
 
 mod async_map;
+pub(crate) mod batch;
 pub mod chain;
 pub(crate) mod changelog;
 mod connected;
@@ -282,8 +283,11 @@ where
         let graph = self.graph.clone();
         graph.borrow_mut().outputs.add(name, self.compute.clone());
         let edge = self.forward();
-        let (step, target) = (name.to_owned(), sink.clone());
-        let make = move |layout: &Layout<'_>| SinkSeed::make(&step, target.clone(), &edge, layout);
+        let (step, target, hands) = (name.to_owned(), sink.clone(), graph.borrow().hands.clone());
+        let make = move |layout: &Layout<'_>| match &*hands.borrow() {
+            Some(hands) => SinkSeed::make(&step, hands.output::<T>(&step), &edge, layout),
+            None => SinkSeed::make(&step, target.clone(), &edge, layout),
+        };
         let schema = Schema::new("sink", &[("to", sink.describe())]);
         let recover = Box::new(move |cx, prepared| sink.recover(cx, prepared));
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: Some(recover) };

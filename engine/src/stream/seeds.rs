@@ -24,6 +24,7 @@ use crate::source::stage::{AssignTimes, EventTime, SourceParts, SourceStage};
 use crate::source::watermarks::{Marks, WatermarkStrategy};
 use crate::source::{DeadLetter, NoSplits, Poison, Reader, Source, SourceContext};
 use crate::stage::{OpenContext, Stage, StageSeed};
+use crate::stream::batch::Mode;
 use crate::time::Timestamp;
 
 /// Makes a copy of a time function for each core.
@@ -42,16 +43,22 @@ pub(crate) struct SourceSpec<T> {
     pub outlet: SharedOutlet<T>,
     time: RefCell<Option<TimeSpec<T>>>,
     dead: RefCell<Option<SharedOutlet<DeadLetter>>>,
+    mode: Mode,
 }
 
 impl<T: Send + 'static> SourceSpec<T> {
-    pub(crate) fn new(name: &str) -> Rc<SourceSpec<T>> {
+    pub(crate) fn new(name: &str, mode: Mode) -> Rc<SourceSpec<T>> {
         Rc::new(SourceSpec {
             name: name.to_owned(),
             outlet: OutletSpec::shared(),
             time: RefCell::new(None),
             dead: RefCell::new(None),
+            mode,
         })
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     pub(crate) fn set_time<F>(&self, time: F, strategy: impl WatermarkStrategy<T>)
@@ -88,7 +95,8 @@ impl<T: Send + 'static> SourceSpec<T> {
         let Layout { mesh, placements, core, alignments } = *layout;
         let time = self.time.borrow();
         let time = time.as_ref().map(|time| {
-            let Marks { rule, generator } = (time.marks)();
+            let told = (time.marks)();
+            let Marks { rule, generator } = if self.mode.is_batch() { told.at_end_only() } else { told };
             EventTime { assign: (time.make)(), marks: rule, generator }
         });
         let alignment = time.as_ref().and_then(|time| time.marks.alignment);

@@ -1,9 +1,112 @@
-//! Tests of one's own functions, without running a job's cores: records, watermarks and the clock are fed by hand.
+//! Tests of one's own functions and of whole jobs: records, watermarks and the clock are fed by hand.
 //!
-//! A [`TestKit`] drives one process function. What runs is the shipped operator on its shipped state: timers, side
-//! outputs, state with a TTL, states of cores and broadcast state do what they do in a job.
+//! A [`JobKit`] drives a whole job, whatever its steps: windows, joins, tables, requests. A [`TestKit`] drives one process
+//! function, and shows more of that. Both run in the thread of the test, without waiting for anything, and do the same each
+//! time.
 //!
-//! # Records, watermarks and the clock
+//! # A whole job
+//! The test takes the place of the sources and the sinks; all between them is the job's own, and what runs it is the shipped
+//! engine. The job gives records their times and makes watermarks of them as it always does.
+//! ```
+//! use millstream::prelude::*;
+//! use millstream::testing::JobKit;
+//!
+//! type Sale = (i64, String, u64);
+//!
+//! /// Revenue per shop and hour.
+//! fn revenue(sales: &str, out: &str) -> Job {
+//!     let job = Job::new("revenue");
+//!     let hourly = job
+//!         .source("sales", files::<Sale>([sales]))
+//!         .event_time(|sale| sale.0, Watermarks::bounded(minutes(5)))
+//!         .key_by(|sale| sale.1.clone())
+//!         .window(Tumbling::of(hours(1)))
+//!         .reduce("hourly", |sum, sale| sum.2 += sale.2);
+//!     hourly.late().sink("late", ndjson_dir(format!("{out}/late")));
+//!     hourly.map(|w| (w.key, w.value.2)).sink("revenue", ndjson_dir(format!("{out}/revenue")));
+//!     job
+//! }
+//!
+//! let sale = |minute: i64, cents| (minute * 60_000, "bakery".to_owned(), cents);
+//! let kit = JobKit::new(|| revenue("sales.ndjson", "out"))?;
+//! let sales = kit.input::<Sale>("sales");
+//! let revenue = kit.output::<(String, u64)>("revenue");
+//!
+//! sales.push_all([sale(10, 300), sale(50, 200), sale(61, 40)])?;
+//! assert!(revenue.take().is_empty(), "sales may come five minutes late");
+//! sales.push(sale(65, 2))?;
+//! assert_eq!(revenue.take(), [("bakery".to_owned(), 500)]);
+//!
+//! sales.push(sale(59, 1))?;
+//! assert_eq!(kit.output::<Sale>("late").take().len(), 1);
+//! sales.watermark(hours(2).as_millis() as i64)?;
+//! assert_eq!(revenue.take(), [("bakery".to_owned(), 42)]);
+//!
+//! assert_eq!(kit.end()?.records_in, 5);
+//! # Ok::<(), millstream::Error>(())
+//! ```
+//!
+//! What has no sink in the job can be given one by the test, where that builds the job. The clock moves when the test moves
+//! it; state, timers and watermarks can be looked at by the names of steps; and the job goes on from a checkpoint, on any
+//! number of cores and in another version:
+//! ```
+//! use millstream::prelude::*;
+//! use millstream::testing::JobKit;
+//!
+//! /// Counts the questions of each who asks, and reminds of them after a minute.
+//! #[derive(Clone)]
+//! struct Remind;
+//! impl Process for Remind {
+//!     type Key = char;
+//!     type In = char;
+//!     type Out = (char, u64);
+//!     type State = Value<u64>;
+//!     fn declare(&self, state: &mut Declare) -> Value<u64> {
+//!         state.value("asked")
+//!     }
+//!     fn on_record(&mut self, _: char, asked: &Value<u64>, cx: &mut Context<'_, Self>) {
+//!         asked.update(cx, |n| *n += 1);
+//!         cx.processing_timer_at(cx.processing_time() + 60_000);
+//!     }
+//!     fn on_processing_timer(&mut self, _: Timestamp, asked: &Value<u64>, cx: &mut Context<'_, Self>) {
+//!         let n = asked.load(cx).unwrap_or(0);
+//!         cx.emit((*cx.key(), n));
+//!     }
+//! }
+//!
+//! fn reminders(questions: Stream<char>) -> Stream<(char, u64)> {
+//!     questions.key_by(|c| *c).process("remind", Remind).stage("reminders")
+//! }
+//!
+//! let kit = JobKit::new(|| {
+//!     let job = Job::new("test");
+//!     let questions = job.source("questions", from_vec(vec![])).stage("plain");
+//!     reminders(questions).sink("reminders of", discard());
+//!     job
+//! })?;
+//! kit.input("questions").push_all(['a', 'b', 'a'])?;
+//! assert_eq!(kit.state_of::<char, Value<u64>>("remind", "asked", &'a')?, [2]);
+//! assert_eq!(kit.processing_timers("remind")?[0], (60_000, 'a'));
+//!
+//! kit.advance_clock(secs(59))?;
+//! kit.restart(3)?;
+//! let reminders = kit.output::<(char, u64)>("reminders of");
+//! assert!(reminders.take().is_empty());
+//! kit.advance_clock(secs(1))?;
+//! let mut reminders = reminders.take();
+//! reminders.sort();
+//! assert_eq!(reminders, [('a', 2), ('b', 1)]);
+//! # Ok::<(), millstream::Error>(())
+//! ```
+//!
+//! Requests of [`async_map`](crate::Stream::async_map) wait by the test's clock if they sleep by
+//! [`AsyncContext::sleep`](crate::async_map::AsyncContext::sleep), and otherwise for whoever wakes them: a test that has
+//! answered one calls [`JobKit::settle`]. What the job fails with, the call returns that made it fail.
+//!
+//! # One function: records, watermarks and the clock
+//! What runs is the shipped operator on its shipped state: timers, side outputs, state with a TTL, states of cores and
+//! broadcast state do what they do in a job.
+//!
 //! ```
 //! use millstream::prelude::*;
 //! use millstream::testing::TestKit;
@@ -121,14 +224,18 @@
 //! # Ok::<(), millstream::Error>(())
 //! ```
 //!
-//! # What it does not show
-//! The kit calls the operator as its stage does, without the stage: nothing is exchanged between cores, there is no
-//! back-pressure, and state is never evicted. What a job as a whole does, [`Job::run`](crate::Job::run) shows, with
-//! [`from_vec`](crate::source::from_vec) and [`collect`](crate::sink::collect) at its ends; what it should do,
-//! [`Job::expected`](crate::Job::expected).
+//! # What they do not show
+//! A [`TestKit`] calls the operator as its stage does, without the stage: nothing is exchanged between cores, there is no
+//! back-pressure, and state is never evicted. A [`JobKit`] has all of that, but always in the same order: cores never run at
+//! the same time, each source is one split, and the disk neither fails nor forgets. It shows output before a checkpoint
+//! commits it, and has no crashes, only restarts behind a checkpoint. The simulator has the rest; and what a job should put
+//! out says [`Job::expected`](crate::Job::expected).
 
 pub(crate) mod host;
+mod job;
 mod process;
 mod restart;
 
+pub(crate) use job::{Hands, SharedHands};
+pub use job::{Input, JobKit, Output};
 pub use process::TestKit;

@@ -2,4 +2,5 @@
 
 mod clock;
 mod fed;
+mod job;
 mod restart;

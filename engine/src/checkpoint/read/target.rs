@@ -13,8 +13,8 @@ use crate::state::timers::Domain;
 /// What the accumulators of a window are called among the states of its step.
 pub(crate) const WINDOWS: &str = "windows";
 /// What timers are called among the states of their step.
-const EVENT_TIMERS: &str = "event-time timers";
-const PROCESSING_TIMERS: &str = "processing-time timers";
+pub(crate) const EVENT_TIMERS: &str = "event-time timers";
+pub(crate) const PROCESSING_TIMERS: &str = "processing-time timers";
 
 /// A state in a checkpoint.
 ///

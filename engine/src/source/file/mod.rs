@@ -208,6 +208,10 @@ impl<T: DeserializeOwned + Send + 'static> Source<T> for FileSource<T> {
         format!("files {}", paths.join(", "))
     }
 
+    fn is_bounded(&self) -> bool {
+        true
+    }
+
     fn poison(&self) -> Poison {
         self.poison
     }

@@ -145,6 +145,10 @@ impl<T: 'static> Source<T> for TopicSource<T> {
         format!("topic {}", self.dir.display())
     }
 
+    fn is_bounded(&self) -> bool {
+        !self.options.follow
+    }
+
     fn poison(&self) -> Poison {
         self.poison
     }

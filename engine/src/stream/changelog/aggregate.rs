@@ -8,8 +8,10 @@ use crate::operator::join::row::unknown_row;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::Value;
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::{Change, Keyed, Stream};
+use crate::time::Timestamp;
 
 /// An aggregate of the rows of a table, from which rows can be taken back. There is [`count`](crate::table::count),
 /// [`sum`](crate::table::sum), [`avg`](crate::table::avg), [`min`](crate::table::min) and
@@ -81,12 +83,14 @@ pub trait TableAggregate: Clone + Send + 'static {
 #[derive(Clone)]
 struct Aggregation<K, A> {
     aggregate: A,
+    mode: Mode,
     of: PhantomData<fn() -> K>,
 }
 
 struct Kept<S> {
     rows: Value<u64>,
     aggregate: S,
+    last: Last,
 }
 
 impl<K: Key, A: TableAggregate> Process for Aggregation<K, A> {
@@ -96,7 +100,8 @@ impl<K: Key, A: TableAggregate> Process for Aggregation<K, A> {
     type State = Kept<A::State>;
 
     fn declare(&self, state: &mut Declare) -> Kept<A::State> {
-        Kept { rows: state.value("rows"), aggregate: self.aggregate.declare("aggregate", state) }
+        let (rows, last) = (state.value("rows"), self.mode.declare(state));
+        Kept { rows, aggregate: self.aggregate.declare("aggregate", state), last }
     }
 
     fn on_record(&mut self, change: Change<A::In>, state: &Kept<A::State>, cx: &mut Context<'_, Self>) {
@@ -106,9 +111,10 @@ impl<K: Key, A: TableAggregate> Process for Aggregation<K, A> {
         let Some(now) = rows.checked_add_signed(weight) else {
             return unknown_row(cx);
         };
-        let before = (rows > 0).then(|| aggregate.result(&state.aggregate, cx));
+        let now_due = !state.last.put_off(cx);
+        let before = (now_due && rows > 0).then(|| aggregate.result(&state.aggregate, cx));
         aggregate.change(&change.row, weight, &state.aggregate, cx);
-        let after = (now > 0).then(|| aggregate.result(&state.aggregate, cx));
+        let after = (now_due && now > 0).then(|| aggregate.result(&state.aggregate, cx));
         if now == 0 {
             state.rows.clear(cx);
             aggregate.clear(&state.aggregate, cx);
@@ -118,6 +124,14 @@ impl<K: Key, A: TableAggregate> Process for Aggregation<K, A> {
         let key = cx.key().clone();
         for change in changes(before, after) {
             cx.emit(change.map(|result| (key.clone(), result)));
+        }
+    }
+
+    fn on_timer(&mut self, _: Timestamp, state: &Kept<A::State>, cx: &mut Context<'_, Self>) {
+        state.last.recall(cx);
+        if state.rows.load(cx).is_some() {
+            let result = self.aggregate.result(&state.aggregate, cx);
+            cx.emit(Change::insert((cx.key().clone(), result)));
         }
     }
 }
@@ -182,7 +196,8 @@ where
         T: PartialEq,
     {
         let (up, key) = (self.stream.compute.clone(), self.key.clone());
-        let process = Aggregation { aggregate: aggregate.clone(), of: PhantomData };
+        let mode = self.stream.graph.borrow().mode.clone();
+        let process = Aggregation { aggregate: aggregate.clone(), mode, of: PhantomData };
         let stream = self.process(name, process);
         let compute: Compute<Change<(K, A::Out)>> = Rc::new(move |inputs| {
             reference::changelog::aggregate(up(inputs), &key, &|rows: &[&T]| aggregate.of(rows))

@@ -7,6 +7,7 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::{StateValue, Ttl, Value};
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
 use crate::stream::ready::remembered::Remembered;
@@ -42,18 +43,19 @@ struct Deduplicate<K, T> {
     ttl: Option<Ttl>,
     /// The times of the rows of keys that had a record which changed nothing.
     times: Remembered<Timestamp>,
+    mode: Mode,
     of: PhantomData<fn() -> (K, T)>,
 }
 
 impl<K, T> Deduplicate<K, T> {
-    fn new(keep: Keep, ttl: Option<Ttl>) -> Self {
-        Deduplicate { keep, ttl, times: Remembered::default(), of: PhantomData }
+    fn new(keep: Keep, ttl: Option<Ttl>, mode: Mode) -> Self {
+        Deduplicate { keep, ttl, times: Remembered::default(), mode, of: PhantomData }
     }
 }
 
 impl<K, T> Clone for Deduplicate<K, T> {
     fn clone(&self) -> Self {
-        Deduplicate::new(self.keep, self.ttl)
+        Deduplicate::new(self.keep, self.ttl, self.mode.clone())
     }
 }
 
@@ -66,13 +68,13 @@ where
     type Key = K;
     type In = T;
     type Out = Change<T>;
-    type State = Value<(Timestamp, T)>;
+    type State = (Value<(Timestamp, T)>, Last);
 
     fn declare(&self, state: &mut Declare) -> Self::State {
-        expiring!(state.value("row"), self.ttl)
+        (expiring!(state.value("row"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, row: T, kept: &Self::State, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, row: T, (kept, last): &Self::State, cx: &mut Context<'_, Self>) {
         let at = cx.time();
         let drops = |before: &Timestamp| !self.keep.replaces(at, *before);
         if self.times.get(cx.hash, cx.key_bytes).is_some_and(drops) {
@@ -86,6 +88,7 @@ where
                 }
                 return;
             }
+            _ if last.put_off(cx) => {}
             Some((_, before)) => {
                 cx.emit(Change::update_before(before));
                 cx.emit(Change::update_after(row.clone()));
@@ -93,6 +96,14 @@ where
             None => cx.emit(Change::insert(row.clone())),
         }
         kept.set(cx, &(at, row));
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (kept, last): &Self::State, cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        if let Some((at, row)) = kept.load(cx) {
+            cx.time = at;
+            cx.emit(Change::insert(row));
+        }
     }
 }
 
@@ -125,11 +136,12 @@ where
         (Timestamp, T): StateValue,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
+        let mode = self.stream.graph.borrow().mode.clone();
         let stream = self.process_as(
             name,
             "deduplicate",
             &[("keep", format!("{keep:?}"))],
-            Deduplicate::new(keep, ttl),
+            Deduplicate::new(keep, ttl, mode),
         );
         let last = keep == Keep::Last;
         let compute: Compute<Change<T>> =

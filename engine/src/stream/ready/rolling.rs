@@ -9,14 +9,17 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::{StateValue, Ttl, Value};
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
 use crate::stream::{Keyed, Stream};
+use crate::time::Timestamp;
 
 #[derive(Clone)]
 struct Reduce<K, T, R> {
     combine: R,
     ttl: Option<Ttl>,
+    mode: Mode,
     of: PhantomData<fn() -> (K, T)>,
 }
 
@@ -29,13 +32,13 @@ where
     type Key = K;
     type In = T;
     type Out = T;
-    type State = Value<T>;
+    type State = (Value<T>, Last);
 
-    fn declare(&self, state: &mut Declare) -> Value<T> {
-        expiring!(state.value("value"), self.ttl)
+    fn declare(&self, state: &mut Declare) -> (Value<T>, Last) {
+        (expiring!(state.value("value"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, record: T, value: &Value<T>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, record: T, (value, last): &(Value<T>, Last), cx: &mut Context<'_, Self>) {
         // The first of a key is the value, any other is combined with it.
         let record = Cell::new(Some(record));
         let take = || record.take().expect("the state is asked for a first value once");
@@ -45,7 +48,16 @@ where
             }
             now.clone()
         });
-        cx.emit(now);
+        if !last.put_off(cx) {
+            cx.emit(now);
+        }
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (value, last): &(Value<T>, Last), cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        if let Some(now) = value.load(cx) {
+            cx.emit(now);
+        }
     }
 }
 
@@ -53,6 +65,7 @@ where
 struct Rolling<K, A> {
     aggregate: A,
     ttl: Option<Ttl>,
+    mode: Mode,
     of: PhantomData<fn() -> K>,
 }
 
@@ -60,19 +73,29 @@ impl<K: Key, A: Aggregate> Process for Rolling<K, A> {
     type Key = K;
     type In = A::In;
     type Out = (K, A::Out);
-    type State = Value<A::Acc>;
+    type State = (Value<A::Acc>, Last);
 
-    fn declare(&self, state: &mut Declare) -> Value<A::Acc> {
-        expiring!(state.value("accumulator"), self.ttl)
+    fn declare(&self, state: &mut Declare) -> Self::State {
+        (expiring!(state.value("accumulator"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, record: A::In, acc: &Value<A::Acc>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, record: A::In, (acc, last): &Self::State, cx: &mut Context<'_, Self>) {
         let aggregate = &self.aggregate;
+        if last.put_off(cx) {
+            return acc.update(cx, |acc| aggregate.add(acc, &record));
+        }
         let result = acc.update(cx, |acc| {
             aggregate.add(acc, &record);
             aggregate.finish(acc)
         });
         cx.emit((cx.key().clone(), result));
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (acc, last): &Self::State, cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        if let Some(acc) = acc.load(cx) {
+            cx.emit((cx.key().clone(), self.aggregate.finish(&acc)));
+        }
     }
 }
 
@@ -104,7 +127,8 @@ where
         R: Fn(&mut T, &T) + Clone + Send + 'static,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let stream = self.process(name, Reduce { combine: combine.clone(), ttl, of: PhantomData });
+        let mode = self.stream.graph.borrow().mode.clone();
+        let stream = self.process(name, Reduce { combine: combine.clone(), ttl, mode, of: PhantomData });
         let compute: Compute<T> = Rc::new(move |inputs| reference::ready::reduce(up(inputs), &key, &combine));
         stream.expecting(compute)
     }
@@ -143,7 +167,8 @@ where
         A: Aggregate<In = T>,
     {
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
-        let stream = self.process(name, Rolling { aggregate: aggregate.clone(), ttl, of: PhantomData });
+        let mode = self.stream.graph.borrow().mode.clone();
+        let stream = self.process(name, Rolling { aggregate: aggregate.clone(), ttl, mode, of: PhantomData });
         let compute: Compute<(K, A::Out)> =
             Rc::new(move |inputs| reference::ready::aggregate(up(inputs), &key, &aggregate));
         stream.expecting(compute)

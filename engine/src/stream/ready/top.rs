@@ -10,10 +10,12 @@ use crate::key::Key;
 use crate::operator::process::{Context, Declare, Process};
 use crate::reference::{self, Compute};
 use crate::state::{List, StateValue, Ttl};
+use crate::stream::batch::{Last, Mode};
 use crate::stream::chain::Chain;
 use crate::stream::ready::expiring;
 use crate::stream::ready::remembered::Remembered;
 use crate::stream::{Change, Keyed, Stream};
+use crate::time::Timestamp;
 
 /// A row and its place among those of its key; see [`Keyed::top`].
 ///
@@ -35,13 +37,21 @@ struct Top<K, T, O, V> {
     ttl: Option<Ttl>,
     /// The place of the last row that counts in the order, of keys that have as many.
     lasts: Remembered<V>,
+    mode: Mode,
     of: PhantomData<fn() -> (K, T)>,
 }
 
 impl<K, T, O: Clone, V> Clone for Top<K, T, O, V> {
     fn clone(&self) -> Self {
         let Top { n, ttl, .. } = *self;
-        Top { n, order: self.order.clone(), ttl, lasts: Remembered::default(), of: PhantomData }
+        Top {
+            n,
+            order: self.order.clone(),
+            ttl,
+            mode: self.mode.clone(),
+            lasts: Remembered::default(),
+            of: PhantomData,
+        }
     }
 }
 
@@ -55,16 +65,16 @@ where
     type Key = K;
     type In = T;
     type Out = Change<Ranked<T>>;
-    type State = List<T>;
+    type State = (List<T>, Last);
 
-    fn declare(&self, state: &mut Declare) -> List<T> {
-        expiring!(state.list("rows"), self.ttl)
+    fn declare(&self, state: &mut Declare) -> (List<T>, Last) {
+        (expiring!(state.list("rows"), self.ttl), self.mode.declare(state))
     }
 
-    fn on_record(&mut self, row: T, state: &List<T>, cx: &mut Context<'_, Self>) {
+    fn on_record(&mut self, row: T, (state, last): &(List<T>, Last), cx: &mut Context<'_, Self>) {
         let Top { n, order, ttl, lasts, .. } = self;
         let place = order(&row);
-        if lasts.get(cx.hash, cx.key_bytes).is_some_and(|last| *last <= place) {
+        if lasts.get(cx.hash, cx.key_bytes).is_some_and(|lowest| *lowest <= place) {
             return;
         }
         let before = state.load(cx);
@@ -82,6 +92,9 @@ where
             return;
         }
         state.replace(cx, after);
+        if last.put_off(cx) {
+            return;
+        }
         let (mut kept, mut comes) = (before.into_iter().skip(first), Some(row));
         for rank in first as u64 + 1..=*n as u64 {
             let Some(row) = comes.take() else { break };
@@ -93,6 +106,13 @@ where
                 }
                 None => cx.emit(Change::insert(Ranked { rank, row })),
             }
+        }
+    }
+
+    fn on_timer(&mut self, _: Timestamp, (state, last): &(List<T>, Last), cx: &mut Context<'_, Self>) {
+        last.recall(cx);
+        for (i, row) in state.load(cx).into_iter().enumerate() {
+            cx.emit(Change::insert(Ranked { rank: i as u64 + 1, row }));
         }
     }
 }
@@ -133,11 +153,12 @@ where
     {
         assert!(n > 0, "the first 0 records are none: ask for at least one");
         let (up, key, ttl) = (self.stream.compute.clone(), self.key.clone(), self.ttl);
+        let mode = self.stream.graph.borrow().mode.clone();
         let stream = self.process_as(
             name,
             "top",
             &[("n", n.to_string())],
-            Top { n, order: order.clone(), ttl, lasts: Remembered::default(), of: PhantomData },
+            Top { n, order: order.clone(), ttl, mode, lasts: Remembered::default(), of: PhantomData },
         );
         let compute: Compute<Change<Ranked<T>>> = Rc::new(move |inputs| {
             reference::ready::top(up(inputs), &key, n, &order, &|rank, row| Ranked { rank, row })

@@ -210,7 +210,7 @@ impl Reader<Event> for WatchedReader {
         match polled {
             Polled::Split(i) => self.monitor.reached().read(self.splits[i], &out.records[before..]),
             Polled::SplitEnd(i) => self.monitor.reached().splits[self.splits[i]] = None,
-            Polled::Pending | Polled::End => {}
+            Polled::Pending | Polled::Watermark(..) | Polled::Idle(_) | Polled::End => {}
         }
         Ok(polled)
     }

@@ -4,6 +4,7 @@
 mod alarms;
 mod aligned;
 mod async_map;
+mod batch;
 mod beyond;
 mod checkpoints;
 mod connected;
@@ -54,6 +55,11 @@ trait Work {
     /// The memory that a core may take for state, if it is limited.
     fn memory(&self) -> Option<u64> {
         None
+    }
+
+    /// What it asks of the settings.
+    fn configure(&self, config: Config) -> Config {
+        config
     }
 
     /// Batches that a ring holds, if that is not to be drawn.
@@ -153,6 +159,7 @@ fn endure(
                 config = config.parallelism(step, places.range(1, 4) as usize);
             }
         }
+        config = work.configure(config);
         let (mains, of) = work.job().into_mains(&config).expect("the job is well formed");
         control.replace(Some(of));
         mains
@@ -312,6 +319,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("versions", "state that becomes another type in mid-life", |world| versions::Versions::new(world)),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         async_map::scenario(),
+        of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),
     ]
 }
