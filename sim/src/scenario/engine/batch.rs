@@ -102,7 +102,7 @@ impl Batch {
                 .map_rows(|event| event.value % 5)
                 .key_by(|change| change.row)
                 .table_aggregate("counts", count())
-                .map_rows(|(of, n)| (of, 0, [n as u64, 0, 0]))
+                .map_rows(|(of, n)| (of, 0, [n, 0, 0]))
                 .stage("told by counts"),
         }
     }
