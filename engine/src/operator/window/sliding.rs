@@ -141,7 +141,13 @@ impl Slices for Sliding {
     fn last_window(&self, slice: Timestamp) -> Option<Timestamp> {
         let first = self.window_from(slice, slice)?;
         let room = slice.saturating_add(self.size - self.grain) - first;
-        Some(first + room / self.slide * self.slide)
+        let last = first + room / self.slide * self.slide;
+        if last <= Timestamp::MAX - self.slide {
+            return Some(last);
+        }
+        // Behind it there may be one that is cut off where time ends.
+        let cut = last.checked_add(1).and_then(|least| self.window_from(slice, least));
+        Some(cut.unwrap_or(last))
     }
 
     #[inline]
