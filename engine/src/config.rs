@@ -1,5 +1,6 @@
 //! Settings of a run.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -58,6 +59,8 @@ pub struct Config {
     pub(crate) tolerated_failures: u32,
     pub(crate) retained: usize,
     pub(crate) max_parallelism: Option<u32>,
+    /// By step, where it is not all cores.
+    pub(crate) parallelism: BTreeMap<String, usize>,
     pub(crate) batch_size: usize,
     pub(crate) ring_depth: usize,
     pub(crate) step_budget: usize,
@@ -75,6 +78,7 @@ impl Default for Config {
             tolerated_failures: 10,
             retained: 2,
             max_parallelism: None,
+            parallelism: BTreeMap::new(),
             batch_size: 1024,
             ring_depth: 16,
             step_budget: 16 * 1024,
@@ -202,6 +206,30 @@ impl Config {
         self
     }
 
+    /// Gives a step fewer cores than the job has: the first `cores` of them. A source reads there, a step with keys has its
+    /// keys there, and to `rebalance`, `shuffle` or `partition` is to deal out to these. It may be another number
+    /// whenever the job is started again. More cores than the job has are all of them. Other steps stay on the cores of
+    /// the step before them; [`Stream::rescale`](crate::stream::Stream::rescale) takes records to fewer cores.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # let (sink, sums) = collect();
+    /// job.source("numbers", generator(100, |n| n))
+    ///     .event_time(|n| *n as Timestamp, Watermarks::monotonous())
+    ///     .key_by(|n| n % 5)
+    ///     .window(Tumbling::of(secs(1)))
+    ///     .reduce("sums", |sum, n| *sum += n)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(4).parallelism("numbers", 2).parallelism("sums", 1))?;
+    /// assert_eq!(sums.take().len(), 5);
+    /// # Ok::<(), Error>(())
+    /// ```
+    pub fn parallelism(mut self, step: &str, cores: usize) -> Config {
+        self.parallelism.insert(step.to_owned(), cores);
+        self
+    }
+
     /// The most records in a batch. A batch also ends with the step that fills it. Default: 1024.
     pub fn batch_size(mut self, records: usize) -> Config {
         self.batch_size = records;
@@ -264,6 +292,9 @@ impl Config {
         }
         if groups == 0 || groups > MAX_KEY_GROUPS {
             return refuse(format!("max_parallelism is {groups}; it must be from 1 to {MAX_KEY_GROUPS}"));
+        }
+        if let Some((step, _)) = self.parallelism.iter().find(|step| *step.1 == 0) {
+            return refuse(format!("step `{step}` is given 0 cores; a step needs at least one"));
         }
         if self.cores > groups as usize {
             let cores = self.cores;

@@ -23,7 +23,7 @@ use crate::checkpoint::directory::data_directory;
 use crate::checkpoint::manifest::Part;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::Metrics;
 use crate::shard::{Shard, StepLimits};
 use crate::stage::{Event, Now, OpenContext, Snapshot, StageSeed};
@@ -35,7 +35,7 @@ pub(crate) struct ShardSeed {
     pub link: CoreLink,
     pub bell: Arc<Bell>,
     pub stages: Vec<Box<dyn StageSeed>>,
-    pub placement: Placement,
+    pub placements: Placements,
     pub limits: StepLimits,
     pub checkpoints: Option<PathBuf>,
     pub metrics: Metrics,
@@ -175,7 +175,7 @@ async fn open(
         wake: Waker::from(signal.clone()),
         shard: seed.core,
         shards: seed.cores,
-        placement: seed.placement.clone(),
+        placements: seed.placements.clone(),
         restored: restored.steps.clone(),
         restored_epoch: restored.epoch,
         first_epoch: restored.first_epoch,

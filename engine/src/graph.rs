@@ -8,7 +8,7 @@ use crate::checkpoint::coordinator::RecoverSink;
 use crate::checkpoint::manifest::Schema;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::edge::Mesh;
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::reference::Outputs;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
@@ -16,7 +16,7 @@ use crate::stage::StageSeed;
 /// What a node needs to make its stages.
 pub(crate) struct Layout<'a> {
     pub mesh: &'a Mesh,
-    pub placement: &'a Placement,
+    pub placements: &'a Placements,
     pub core: usize,
     pub alignments: &'a Groups,
 }
@@ -43,7 +43,29 @@ pub(crate) struct Graph {
 /// The graph that the streams of a job add to.
 pub(crate) type SharedGraph = Rc<RefCell<Graph>>;
 
+/// The kinds of steps that take their records where they are, or say themselves where they go.
+const UNMOVED: [&str; 7] = ["sink", "stage", "union", "global", "rescale", "lookup join", "async map"];
+
 impl Graph {
+    /// # Errors
+    /// If a step is given cores that the job does not have, or that cannot be given any.
+    pub(crate) fn check_parallelism(&self, parallelism: &BTreeMap<String, usize>) -> Result<()> {
+        let refuse = |message: String| Err(Error::new(ErrorKind::Config, message));
+        for (step, cores) in parallelism {
+            let Some(node) = self.nodes.iter().find(|node| node.name == *step) else {
+                return refuse(format!("step `{step}` is given {cores} cores; the job has none so named"));
+            };
+            let kind = node.schema.kind.as_str();
+            if UNMOVED.contains(&kind) {
+                return refuse(format!(
+                    "step `{step}` ({kind}) is given {cores} cores, but stays on those that its records come from; put \
+                     `rescale` before it"
+                ));
+            }
+        }
+        Ok(())
+    }
+
     /// # Errors
     /// If a name is empty or taken, or there is nothing to run.
     pub(crate) fn check(&self) -> Result<BTreeMap<String, Schema>> {

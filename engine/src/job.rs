@@ -18,7 +18,7 @@ use crate::exchange::route::bells;
 use crate::graph::{Graph, Layout, Node, SharedGraph};
 use crate::handle::{JobControl, JobHandle, Report, Shared};
 use crate::host::{Class, CoreMain, Host, LocalFuture, launch};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::Metrics;
 use crate::reference::{Compute, Event, Inputs};
 use crate::shard::StepLimits;
@@ -152,9 +152,10 @@ impl Job {
         config.check()?;
         let schemas =
             self.graph.borrow().check().map_err(|error| error.at(format_args!("job `{}`", self.name)))?;
+        self.graph.borrow().check_parallelism(&config.parallelism)?;
         let cores = config.cores;
         let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
-        let placement = Placement::new(config.groups(), cores);
+        let placements = Placements::new(config.groups(), cores, &config.parallelism);
         let coordinator_bell = Arc::new(Bell::new());
         let (lines, links) = lines(&coordinator_bell, &mesh.bells);
         let shared = Shared::new(coordinator_bell.clone());
@@ -166,7 +167,7 @@ impl Job {
         let coordinator = self.coordinator(config, schemas, lines, coordinator_bell, control.clone());
         let mut coordinator = Some(coordinator);
         for (core, link) in links.into_iter().enumerate() {
-            let layout = Layout { mesh: &mesh, placement: &placement, core, alignments: &alignments };
+            let layout = Layout { mesh: &mesh, placements: &placements, core, alignments: &alignments };
             let graph = self.graph.borrow();
             let seed = ShardSeed {
                 core,
@@ -174,7 +175,7 @@ impl Job {
                 link,
                 bell: mesh.bells[core].clone(),
                 stages: graph.nodes.iter().map(|node| (node.make)(&layout)).collect(),
-                placement: placement.clone(),
+                placements: placements.clone(),
                 limits: StepLimits {
                     budget: config.step_budget,
                     batch_size: config.batch_size,
@@ -202,6 +203,7 @@ impl Job {
             job: self.name.clone(),
             max_parallelism: config.groups(),
             schemas,
+            narrow: config.parallelism.clone(),
             sinks: sinks.collect(),
             lines,
             bell,

@@ -1,5 +1,7 @@
 //! Key groups: the unit by which keyed state moves between cores.
 
+use std::collections::BTreeMap;
+
 use millstream_storage::hash::stable_hash;
 
 /// The greatest possible maximum parallelism.
@@ -23,6 +25,49 @@ pub fn default_max_parallelism(cores: usize) -> u32 {
     u32::try_from(wanted).unwrap_or(MAX_KEY_GROUPS).clamp(128, MAX_KEY_GROUPS)
 }
 
+/// Where the steps of a job run: each on all cores, but those that were given fewer.
+#[derive(Clone, Debug)]
+pub(crate) struct Placements {
+    cores: usize,
+    everywhere: Placement,
+    narrow: std::sync::Arc<BTreeMap<String, Placement>>,
+}
+
+impl Placements {
+    /// `narrow` names steps and their numbers of cores, of which there are `cores` at most.
+    ///
+    /// # Panics
+    /// As [`Placement::new`].
+    pub(crate) fn new(groups: u32, cores: usize, narrow: &BTreeMap<String, usize>) -> Placements {
+        let placed = |(step, &on): (&String, &usize)| (step.clone(), Placement::new(groups, on.min(cores)));
+        Placements {
+            cores,
+            everywhere: Placement::new(groups, cores),
+            narrow: std::sync::Arc::new(narrow.iter().map(placed).collect()),
+        }
+    }
+
+    /// Every step on all cores.
+    pub(crate) fn everywhere(groups: u32, cores: usize) -> Placements {
+        Placements::new(groups, cores, &BTreeMap::new())
+    }
+
+    /// The number of key groups.
+    pub(crate) fn groups(&self) -> u32 {
+        self.everywhere.groups()
+    }
+
+    /// The placement of the keys of a step.
+    pub(crate) fn of(&self, step: &str) -> &Placement {
+        self.narrow.get(step).unwrap_or(&self.everywhere)
+    }
+
+    /// The number of cores that a step has work on: the first ones.
+    pub(crate) fn cores(&self, step: &str) -> usize {
+        self.narrow.get(step).map_or(self.cores, |placement| placement.cores)
+    }
+}
+
 /// Places keys: hash → key group → core.
 ///
 /// ```
@@ -37,6 +82,7 @@ pub fn default_max_parallelism(cores: usize) -> u32 {
 #[derive(Clone, Debug)]
 pub struct Placement {
     groups: u32,
+    cores: usize,
     /// `groups − 1` when that is a mask.
     mask: Option<u64>,
     /// The core of each group.
@@ -55,6 +101,7 @@ impl Placement {
         };
         Placement {
             groups,
+            cores,
             mask: groups.is_power_of_two().then(|| u64::from(groups) - 1),
             owners: (0..groups).map(owner).collect(),
         }

@@ -17,7 +17,7 @@ use serde_json::Value as Json;
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
 use crate::record::Barrier;
 use crate::time::Timestamp;
@@ -143,7 +143,7 @@ pub(crate) struct OpenContext {
     pub wake: Waker,
     pub shard: usize,
     pub shards: usize,
-    pub placement: Placement,
+    pub placements: Placements,
     /// The restored checkpoint's steps, by name.
     pub restored: Arc<BTreeMap<String, StepManifest>>,
     pub restored_epoch: Option<u64>,
@@ -160,6 +160,19 @@ impl OpenContext {
     /// What the restored checkpoint holds of a step, by the shard that wrote it.
     pub(crate) fn parts(&self, step: &str) -> &[Part] {
         self.restored.get(step).map_or(&[], |manifest| manifest.parts.as_slice())
+    }
+
+    /// The number of cores that had the keys of a step in the restored checkpoint; none if that has no such step.
+    pub(crate) fn cores_before(&self, step: &str) -> usize {
+        self.restored.get(step).map_or(0, StepManifest::cores)
+    }
+
+    /// The shard that wrote what this core alone goes on from: its own, if each core has the keys of a step that it had in
+    /// the restored checkpoint.
+    pub(crate) fn own_part(&self, step: &str) -> Option<usize> {
+        let same =
+            (self.parts(step).len(), self.cores_before(step)) == (self.shards, self.placements.cores(step));
+        same.then_some(self.shard)
     }
 }
 

@@ -41,6 +41,7 @@ pub const BUGS: &[Bug] = &[
     bug("full_disk_skips", "what a full disk refused is not written again", "files"),
     bug("position_of_next_epoch", "the positions are those of a later record", "windows"),
     bug("timers_not_restored", "timers are left out of the checkpoint", "process"),
+    bug("narrow_forgotten", "it is forgotten which cores had a step's keys", "narrow"),
     bug("group_off_by_one", "keys are restored on the core of the next key group", "rescale"),
     bug("retire_names_newest", "files that an older checkpoint names are removed", "process"),
     bug("seal_line_stays", "sealed records are updated in place", "windows"),

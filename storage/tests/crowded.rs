@@ -15,7 +15,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use tempfile::TempDir;
 
-const BUDGET: u64 = 256 << 10;
+const BUDGET: u64 = 320 << 10;
 const KINDS: [Kind; 3] = [Kind::List, Kind::Map, Kind::Timeline];
 
 /// What one key should have.

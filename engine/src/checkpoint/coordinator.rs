@@ -31,6 +31,8 @@ pub(crate) struct CoordinatorSeed {
     pub job: String,
     pub max_parallelism: u32,
     pub schemas: BTreeMap<String, Schema>,
+    /// The steps that are on fewer cores than all.
+    pub narrow: BTreeMap<String, usize>,
     pub sinks: Vec<(String, RecoverSink)>,
     pub lines: Vec<Line>,
     pub bell: Arc<Bell>,
@@ -331,7 +333,8 @@ impl Coordinator {
         let mut steps: BTreeMap<String, StepManifest> = BTreeMap::new();
         for (name, part) in shares {
             let schema = self.seed.schemas[&name].clone();
-            let step = steps.entry(name).or_insert_with(|| StepManifest { schema, parts: Vec::new() });
+            let cores = self.seed.narrow.get(&name).map(|&cores| cores.min(self.seed.lines.len()));
+            let step = steps.entry(name).or_insert_with(|| StepManifest { schema, cores, parts: Vec::new() });
             step.parts.push(part);
         }
         steps.values_mut().for_each(|step| step.parts.sort_by_key(|part| part.shard));

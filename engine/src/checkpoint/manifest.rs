@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use millstream_storage::planted;
 use millstream_storage::snapshot::StoreSnapshot;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
@@ -29,7 +30,7 @@ pub const FORMAT: u32 = 1;
 /// let bytes = block_on(read_verified(&StdDisk, &dir.path().join("manifest-0000000001")))?;
 /// let manifest: Manifest = serde_json::from_slice(&bytes)?;
 /// assert_eq!((manifest.format, manifest.epoch, manifest.finished), (FORMAT, 1, true));
-/// let StepManifest { schema: Schema { kind, .. }, parts } = &manifest.steps["numbers"];
+/// let StepManifest { schema: Schema { kind, .. }, parts, .. } = &manifest.steps["numbers"];
 /// assert_eq!((kind.as_str(), parts.len()), ("source", manifest.shards));
 /// let Part { shard, store, .. } = &parts[1];
 /// assert_eq!((*shard, store), (1, &None));
@@ -60,8 +61,18 @@ pub struct Manifest {
 pub struct StepManifest {
     /// What kind of step, and what its state consists of; must be equal on restore.
     pub schema: Schema,
+    /// How many of the cores, the first ones, had its keys, unless all had.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<usize>,
     /// What each core contributed, by core.
     pub parts: Vec<Part>,
+}
+
+impl StepManifest {
+    /// How many of the cores, the first ones, had its keys.
+    pub(crate) fn cores(&self) -> usize {
+        self.cores.filter(|_| !planted!(narrow_forgotten)).unwrap_or(self.parts.len())
+    }
 }
 
 /// The description of a step that its state depends on.

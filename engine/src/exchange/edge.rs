@@ -1,6 +1,6 @@
 //! An edge between two stages: its rings, made before the cores start and handed out to them.
 
-use std::cell::RefCell;
+use std::cell::{OnceCell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -60,12 +60,24 @@ struct Rings<T> {
 /// An edge of the graph. Both ends hold it while the plan is made; each takes its own.
 pub(crate) struct Edge<T> {
     pattern: Pattern,
+    /// The step that it leads to, once that is made.
+    target: OnceCell<String>,
     rings: RefCell<Option<Rings<T>>>,
 }
 
 impl<T> Edge<T> {
     pub(crate) fn new(pattern: Pattern) -> Rc<Edge<T>> {
-        Rc::new(Edge { pattern, rings: RefCell::new(None) })
+        Rc::new(Edge { pattern, target: OnceCell::new(), rings: RefCell::new(None) })
+    }
+
+    /// Tells which step it leads to.
+    pub(crate) fn lead_to(&self, step: &str) {
+        self.target.set(step.to_owned()).expect("an edge leads to one step");
+    }
+
+    /// The step that it leads to; nothing if that has no cores of its own choice.
+    pub(crate) fn target(&self) -> &str {
+        self.target.get().map_or("", String::as_str)
     }
 
     /// The sending ends of `core`, by receiving core.

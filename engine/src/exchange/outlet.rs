@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use crate::exchange::edge::{Edge, Mesh};
 use crate::exchange::route::{Route, RouteSpec};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::record::{Batch, Tail};
 use crate::stream::chain::Chain;
 
@@ -66,7 +66,7 @@ where
 
 /// A chain with its route before it has its rings.
 trait ConsumerSpec<T> {
-    fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> Box<dyn Consumer<T>>;
+    fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> Box<dyn Consumer<T>>;
 }
 
 struct ChainedSpec<C: Chain, S> {
@@ -80,8 +80,8 @@ where
     C: Chain,
     S: RouteSpec<C::Out>,
 {
-    fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> Box<dyn Consumer<C::In>> {
-        let route = self.route.build(&self.edge, mesh, placement, core);
+    fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> Box<dyn Consumer<C::In>> {
+        let route = self.route.build(&self.edge, mesh, placements, core);
         Box::new(Chained { chain: self.chain.clone(), route })
     }
 }
@@ -122,10 +122,10 @@ impl<T: 'static> OutletSpec<T> {
         self.consumers.len()
     }
 
-    pub(crate) fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> Outlet<T> {
+    pub(crate) fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> Outlet<T> {
         assert!(self.consumers.len() <= 1 || self.clone.is_some(), "a stream is shared by cloning it only");
         Outlet {
-            consumers: self.consumers.iter().map(|spec| spec.build(mesh, placement, core)).collect(),
+            consumers: self.consumers.iter().map(|spec| spec.build(mesh, placements, core)).collect(),
             clone: self.clone,
             copy: Batch::default(),
         }

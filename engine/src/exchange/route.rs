@@ -7,7 +7,7 @@ use millstream_storage::hash::stable_hash;
 use crate::exchange::edge::{Edge, Mesh};
 use crate::exchange::port::Port;
 use crate::key::Key;
-use crate::key_group::Placement;
+use crate::key_group::{Placement, Placements};
 use crate::record::{MarkKind, Tail};
 use crate::time::Timestamp;
 
@@ -27,7 +27,7 @@ pub(crate) trait Route<T> {
 /// A partitioner before it has its rings: made once per edge, then once per core.
 pub(crate) trait RouteSpec<T>: 'static {
     type Route: Route<T> + Send + 'static;
-    fn build(&self, edge: &Edge<T>, mesh: &Mesh, placement: &Placement, core: usize) -> Self::Route;
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, placements: &Placements, core: usize) -> Self::Route;
 }
 
 /// To the same core.
@@ -39,7 +39,7 @@ pub(crate) struct ForwardRoute<T> {
 
 impl<T: Send + 'static> RouteSpec<T> for Forward {
     type Route = ForwardRoute<T>;
-    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placement, core: usize) -> ForwardRoute<T> {
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placements, core: usize) -> ForwardRoute<T> {
         ForwardRoute { ports: ports(edge, mesh, core, false) }
     }
 }
@@ -72,9 +72,10 @@ where
     F: Fn(&T) -> K + Clone + Send + 'static,
 {
     type Route = KeyRoute<T, F>;
-    fn build(&self, edge: &Edge<T>, mesh: &Mesh, placement: &Placement, core: usize) -> KeyRoute<T, F> {
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, placements: &Placements, core: usize) -> KeyRoute<T, F> {
         let ports = ports(edge, mesh, core, true);
-        KeyRoute { key: self.key.clone(), placement: placement.clone(), ports }
+        let placement = placements.of(edge.target()).clone();
+        KeyRoute { key: self.key.clone(), placement, ports }
     }
 }
 
@@ -94,7 +95,7 @@ where
 }
 
 /// To the core that a function tells of the sending core, the record, a number that counts the records, and the number
-/// of cores.
+/// of the receiving step's cores.
 pub(crate) struct Spread<F> {
     pub pick: F,
 }
@@ -102,6 +103,7 @@ pub(crate) struct Spread<F> {
 pub(crate) struct SpreadRoute<T, F> {
     pick: F,
     core: usize,
+    cores: usize,
     /// Counts from the core's number on, so that cores begin at different places.
     nth: u64,
     ports: Vec<Port<T>>,
@@ -113,9 +115,9 @@ where
     F: Fn(usize, &T, u64, usize) -> usize + Clone + Send + 'static,
 {
     type Route = SpreadRoute<T, F>;
-    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placement, core: usize) -> SpreadRoute<T, F> {
-        let ports = ports(edge, mesh, core, false);
-        SpreadRoute { pick: self.pick.clone(), core, nth: core as u64, ports }
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, placements: &Placements, core: usize) -> SpreadRoute<T, F> {
+        let (ports, cores) = (ports(edge, mesh, core, false), placements.cores(edge.target()));
+        SpreadRoute { pick: self.pick.clone(), core, cores, nth: core as u64, ports }
     }
 }
 
@@ -125,7 +127,7 @@ where
 {
     #[inline(always)]
     fn record(&mut self, time: Timestamp, record: T) {
-        let to = (self.pick)(self.core, &record, self.nth, self.ports.len());
+        let to = (self.pick)(self.core, &record, self.nth, self.cores);
         self.nth = self.nth.wrapping_add(1);
         self.ports[to].push(time, record);
     }
@@ -146,7 +148,7 @@ pub(crate) struct ToAllRoute<T> {
 
 impl<T: Send + 'static> RouteSpec<T> for ToAll<T> {
     type Route = ToAllRoute<T>;
-    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placement, core: usize) -> ToAllRoute<T> {
+    fn build(&self, edge: &Edge<T>, mesh: &Mesh, _: &Placements, core: usize) -> ToAllRoute<T> {
         ToAllRoute { copy: self.copy, ports: ports(edge, mesh, core, false) }
     }
 }

@@ -7,7 +7,7 @@ use millstream_storage::planted;
 
 use crate::exchange::edge::Mesh;
 use crate::exchange::outlet::{Outlet, SharedOutlet};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::record::{Batch, MarkKind, Tail};
 use crate::time::Timestamp;
 
@@ -156,13 +156,13 @@ impl SideOutlets {
 
 /// A side output in the graph.
 trait AnySpec {
-    fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> (Box<dyn AnyOutlet>, bool);
+    fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> (Box<dyn AnyOutlet>, bool);
 }
 
 impl<T: Send + 'static> AnySpec for SharedOutlet<T> {
-    fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> (Box<dyn AnyOutlet>, bool) {
+    fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> (Box<dyn AnyOutlet>, bool) {
         let spec = self.borrow();
-        (Box::new(spec.build(mesh, placement, core)), spec.len() > 0)
+        (Box::new(spec.build(mesh, placements, core)), spec.len() > 0)
     }
 }
 
@@ -183,7 +183,7 @@ impl SideSpecs {
         self.0.push(Rc::new(outlet));
     }
 
-    pub(crate) fn build(&self, mesh: &Mesh, placement: &Placement, core: usize) -> SideOutlets {
-        SideOutlets(self.0.iter().map(|spec| spec.build(mesh, placement, core)).collect())
+    pub(crate) fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> SideOutlets {
+        SideOutlets(self.0.iter().map(|spec| spec.build(mesh, placements, core)).collect())
     }
 }

@@ -310,11 +310,11 @@ pub(crate) struct StageSettings {
 /// The watermark and the end of a stage in a restored checkpoint: what its own part has reached if there are as many
 /// cores as then, or else what all of the parts have. Silent inputs can make the watermarks of the parts differ: what
 /// a core has told those behind it, and what it has fired, follows from its own.
-pub(crate) fn restored_progress(parts: &[Part], shard: usize, shards: usize) -> (i64, bool) {
+pub(crate) fn restored_progress(parts: &[Part], own: Option<usize>) -> (i64, bool) {
     if planted!(watermark_regresses) {
         return (i64::MIN, false);
     }
-    let mine = |part: &&Part| parts.len() != shards || part.shard == shard;
+    let mine = |part: &&Part| own.is_none_or(|own| part.shard == own);
     let watermarks = parts.iter().filter(mine).map(|part| part.meta["watermark"].as_i64());
     let watermark = watermarks.map(|watermark| watermark.unwrap_or(i64::MIN)).min();
     let finished = !parts.is_empty() && parts.iter().all(|part| part.meta["finished"] == Json::Bool(true));

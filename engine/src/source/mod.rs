@@ -215,6 +215,27 @@ pub struct Fetched<T> {
     pub poison: Vec<DeadLetter>,
 }
 
+/// What a core reads that a source is not given.
+pub(crate) struct NoSplits;
+
+impl<T> Reader<T> for NoSplits {
+    fn splits(&self) -> &[String] {
+        &[]
+    }
+    fn poll(&mut self, _: usize, _: &mut Fetched<T>) -> Result<Polled> {
+        Ok(Polled::End)
+    }
+    fn is_silent(&self, _: usize) -> bool {
+        false
+    }
+    fn set_paused(&mut self, _: usize, _: bool) -> bool {
+        true
+    }
+    fn positions(&self) -> BTreeMap<String, Json> {
+        BTreeMap::new()
+    }
+}
+
 /// The splits of one shard, being read.
 pub trait Reader<T> {
     /// The names of this shard's splits.

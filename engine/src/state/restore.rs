@@ -30,9 +30,9 @@ pub(crate) async fn open_store(cx: &OpenContext, step: &str) -> Result<Store> {
     let (Some(directory), false) = (&cx.directory, parts.is_empty()) else {
         return Ok(Store::new(config));
     };
-    let (placement, shard) = (cx.placement.clone(), cx.shard);
+    let (placement, shard) = (cx.placements.of(step).clone(), cx.shard);
     // What this core wrote when there were as many of them is its own: keys need not be hashed to know that.
-    let unchanged = parts.len() == 1 && cx.parts(step).len() == cx.shards;
+    let unchanged = parts.len() == 1 && cx.own_part(step).is_some();
     let owns = move |state: u32, key: &[u8]| {
         let key = if is_timer_state(state) { key_of_timer(key).map_or(key, |(_, key)| key) } else { key };
         if planted!(group_off_by_one) {
@@ -150,17 +150,21 @@ pub(crate) async fn open_state(
 /// The parts of the restored checkpoint that hold key groups of this core: on as many cores as before its own alone,
 /// which the store then adopts with its files.
 fn parts_to_read(cx: &OpenContext, step: &str) -> Result<Vec<StoreSnapshot>> {
-    let (parts, groups) = (cx.parts(step), cx.placement.groups());
+    let (parts, groups) = (cx.parts(step), cx.placements.groups());
     if parts.is_empty() {
         return Ok(Vec::new());
     }
-    if parts.len() > groups as usize || !parts.iter().map(|part| part.shard).eq(0..parts.len()) {
+    let before = cx.cores_before(step);
+    if parts.len() > groups as usize
+        || !(1..=parts.len()).contains(&before)
+        || !parts.iter().map(|part| part.shard).eq(0..parts.len())
+    {
         let message =
             format!("the checkpoint does not hold one part of step `{step}` from each core that wrote it");
         return Err(Error::new(ErrorKind::Restore, message));
     }
-    let before = Placement::new(groups, parts.len());
-    let is_here = |group: &u32| cx.placement.owner_of_group(*group) == cx.shard;
+    let (before, now) = (Placement::new(groups, before), cx.placements.of(step));
+    let is_here = |group: &u32| now.owner_of_group(*group) == cx.shard;
     let wanted: BTreeSet<usize> =
         (0..groups).filter(is_here).map(|group| before.owner_of_group(group)).collect();
     let parts = parts.iter().filter(|part| wanted.contains(&part.shard));

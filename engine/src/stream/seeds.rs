@@ -22,7 +22,7 @@ use crate::sink::{Sink, SinkContext};
 use crate::source::alignment::Joined;
 use crate::source::stage::{AssignTimes, EventTime, SourceParts, SourceStage};
 use crate::source::watermarks::{Marks, WatermarkStrategy};
-use crate::source::{DeadLetter, Poison, Source, SourceContext};
+use crate::source::{DeadLetter, NoSplits, Poison, Reader, Source, SourceContext};
 use crate::stage::{OpenContext, Stage, StageSeed};
 use crate::time::Timestamp;
 
@@ -85,7 +85,7 @@ impl<T: Send + 'static> SourceSpec<T> {
     }
 
     pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
-        let Layout { mesh, placement, core, alignments } = *layout;
+        let Layout { mesh, placements, core, alignments } = *layout;
         let time = self.time.borrow();
         let time = time.as_ref().map(|time| {
             let Marks { rule, generator } = (time.marks)();
@@ -94,8 +94,8 @@ impl<T: Send + 'static> SourceSpec<T> {
         let alignment = time.as_ref().and_then(|time| time.marks.alignment);
         let joined = alignment.map(|alignment| alignments.join(alignment));
         let dead = self.dead.borrow();
-        let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placement, core));
-        let main = self.outlet.borrow().build(mesh, placement, core);
+        let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placements, core));
+        let main = self.outlet.borrow().build(mesh, placements, core);
         Box::new(SourceSeed { name: self.name.clone(), source, time, joined, main, dead })
     }
 }
@@ -124,10 +124,13 @@ impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
                 host: cx.host.clone(),
                 wake: cx.wake.clone(),
                 shard: cx.shard,
-                shards: cx.shards,
+                shards: cx.placements.cores(&name),
                 restored,
             };
-            let reader = source.open(context).await;
+            let reader = match context.shard < context.shards {
+                true => source.open(context).await,
+                false => Ok(Box::new(NoSplits) as Box<dyn Reader<T>>),
+            };
             let reader = reader.map_err(|error| error.at(format_args!("source `{name}`")))?;
             let member = joined.map(|joined| joined.open(cx.wake));
             let parts = SourceParts { name, reader, time, member, poison, main, dead, seen };
@@ -172,6 +175,7 @@ where
         main: SharedOutlet<Out>,
         sides: SideSpecs,
     ) -> OperatorSpec<In, Out> {
+        edges.iter().for_each(|edge| edge.lead_to(name));
         OperatorSpec { name: name.to_owned(), edges, main, sides }
     }
 
@@ -184,13 +188,13 @@ where
     where
         O: Operator<In = In, Out = Out>,
     {
-        let Layout { mesh, placement, core, .. } = *layout;
+        let Layout { mesh, placements, core, .. } = *layout;
         let receivers = self.edges.iter().flat_map(|edge| edge.take_receivers(mesh, core)).collect();
         Box::new(OperatorSeed {
             name: self.name.clone(),
             receivers,
-            main: self.main.borrow().build(mesh, placement, core),
-            sides: self.sides.build(mesh, placement, core),
+            main: self.main.borrow().build(mesh, placements, core),
+            sides: self.sides.build(mesh, placements, core),
             batch_size: mesh.batch_size,
             open: Box::new(open),
         })
@@ -205,7 +209,7 @@ impl<O: Operator> StageSeed for OperatorSeed<O> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let OperatorSeed { name, receivers, main, sides, batch_size, open } = *self;
-            let (watermark, finished) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
+            let (watermark, finished) = restored_progress(cx.parts(&name), cx.own_part(&name));
             let durable = cx.directory.is_some();
             let operator = open(cx, watermark).await;
             let operator = operator.map_err(|error| error.at(format_args!("step `{name}`")))?;
@@ -235,7 +239,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let SinkSeed { name, sink, receivers } = *self;
-            let (watermark, _) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
+            let (watermark, _) = restored_progress(cx.parts(&name), cx.own_part(&name));
             let context = SinkContext {
                 host: cx.host.clone(),
                 wake: cx.wake.clone(),

@@ -75,7 +75,7 @@ where
         for core in 0..cores {
             let cx = from.context(core, &placement, cores, clock, &directory);
             let parts = cx.parts(Checkpoint::STEP);
-            let (restored, _) = restored_progress(parts, core, cores);
+            let (restored, _) = restored_progress(parts, (parts.len() == cores).then_some(core));
             let mut declare = Declare::default();
             let state = process.declare(&mut declare);
             let (backend, states) = block_on(open_state(&cx, Checkpoint::STEP, &declare))?;

@@ -14,7 +14,7 @@ use serde_json::{Value as Json, json};
 use super::host::StillHost;
 use crate::checkpoint::manifest::{FORMAT, Manifest, Part, Schema, StepManifest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::key_group::{Placement, default_max_parallelism};
+use crate::key_group::{Placement, Placements, default_max_parallelism};
 use crate::operator::process::{Declare, Process};
 use crate::stage::OpenContext;
 use crate::time::Timestamp;
@@ -91,7 +91,10 @@ impl Checkpoint {
             max_parallelism: default_max_parallelism(1),
             shards: parts.len(),
             finished,
-            steps: BTreeMap::from([(Self::STEP.to_owned(), StepManifest { schema: schema(process), parts })]),
+            steps: BTreeMap::from([(
+                Self::STEP.to_owned(),
+                StepManifest { schema: schema(process), cores: None, parts },
+            )]),
         };
         // Through its form on disk: what is not kept there is not restored.
         let kept = serde_json::to_value(&manifest).and_then(serde_json::from_value);
@@ -129,7 +132,7 @@ impl Checkpoint {
             wake: Waker::noop().clone(),
             shard: core,
             shards: cores,
-            placement: placement.clone(),
+            placements: Placements::everywhere(placement.groups(), cores),
             restored: Arc::new(steps.unwrap_or_default()),
             restored_epoch: epoch,
             first_epoch: directory.epoch + 1,

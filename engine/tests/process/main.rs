@@ -2,5 +2,6 @@
 
 mod broadcast;
 mod life;
+mod parallelism;
 mod partitions;
 mod sides;

@@ -48,6 +48,12 @@ struct Ban {
     instead: &'static str,
 }
 
+/// Files that may use a word nevertheless.
+const EXCEPT: [(&str, &str); 1] = [
+    // A key for hashes that nobody is to foresee; nothing but the finding of damage depends on it.
+    ("storage/src/file_index/check.rs", concat!("Random", "State")),
+];
+
 const ORDERED: &[&str] = &["engine/src", "storage/src", "sim/src"];
 
 /// The parts of each word are apart here, so that this file does not break its own rules.
@@ -139,7 +145,8 @@ fn every_file_says_what_it_is_for() {
 fn banned_words_have_replacements() {
     let mut found = Vec::new();
     for (name, text) in sources() {
-        for ban in BANS.iter().filter(|ban| ban.folders.iter().any(|folder| name.starts_with(folder))) {
+        let is_banned = |ban: &&Ban| ban.folders.iter().any(|folder| name.starts_with(folder));
+        for ban in BANS.iter().filter(is_banned).filter(|ban| !EXCEPT.contains(&(name.as_str(), ban.word))) {
             let lines = text.lines().enumerate().filter(|(_, line)| line.contains(ban.word));
             found.extend(
                 lines.map(|(at, _)| format!("{name}:{}: {}; write {}", at + 1, ban.word, ban.instead)),

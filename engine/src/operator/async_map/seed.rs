@@ -73,11 +73,11 @@ where
     A: Future<Output = Result<U, E>> + 'static,
 {
     pub(crate) fn seed(&self, layout: &Layout<'_>) -> Box<dyn StageSeed> {
-        let Layout { mesh, placement, core, .. } = *layout;
+        let Layout { mesh, placements, core, .. } = *layout;
         Box::new(AsyncSeed {
             name: self.name.clone(),
             receivers: self.edge.take_receivers(mesh, core),
-            main: self.main.borrow().build(mesh, placement, core),
+            main: self.main.borrow().build(mesh, placements, core),
             options: self.options.clone(),
             limit: mesh.batch_size,
             function: self.function.clone(),
@@ -106,7 +106,7 @@ where
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let AsyncSeed { name, receivers, main, options, limit, function } = *self;
-            let (watermark, _) = restored_progress(cx.parts(&name), cx.shard, cx.shards);
+            let (watermark, _) = restored_progress(cx.parts(&name), cx.own_part(&name));
             let mut queue = Queue::new(options.ordered, options.capacity);
             restore(&mut queue, &cx, &name, watermark)
                 .map_err(|error| error.at(format_args!("step `{name}`")))?;

@@ -119,7 +119,7 @@ impl Opened {
         let OpenContext { shard, shards, restored_epoch, .. } = *cx;
         let ahead = match planted!(level_forgotten) {
             true => Ahead::default(),
-            false => Ahead::restore(cx.parts(step), cx.placement.groups()),
+            false => Ahead::restore(cx, step),
         };
         Opened { shard, shards, restored: restored_epoch.is_some(), watermark, ahead }
     }

@@ -11,7 +11,7 @@ use crate::exchange::intake::{Aligned, Intake};
 use crate::exchange::outlet::OutletSpec;
 use crate::exchange::port::Port;
 use crate::exchange::route::{Forward, bells};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
 use crate::operator::sides::SideOutlets;
 use crate::operator::{Operator, Output, Progress};
@@ -67,7 +67,7 @@ fn overdue_processing_time_timers_wait_for_the_start() {
     let (input, output) = (Edge::new(Pattern::Forward), Edge::new(Pattern::Forward));
     let outlet = OutletSpec::<&'static str>::shared();
     outlet.borrow_mut().attach(Identity::<_>::new(), Forward, output.clone());
-    let build = outlet.borrow().build(&mesh, &Placement::new(1, 1), 0);
+    let build = outlet.borrow().build(&mesh, &Placements::everywhere(1, 1), 0);
     let settings = StageSettings { batch_size: 1, finished: false, durable: false };
     let intake = Intake::new(input.take_receivers(&mesh, 0), MIN_TIME);
     let overdue = Overdue { timer: Some(500) };
@@ -100,7 +100,7 @@ fn a_core_goes_on_from_its_own_watermark_and_others_from_the_least() {
         prepared: None,
     };
     let parts = [(0, 50), (1, 100)].map(part);
-    assert_eq!(restored_progress(&parts, 1, 2), (100, true));
-    assert_eq!(restored_progress(&parts, 1, 3), (50, true));
-    assert_eq!(restored_progress(&[], 0, 1), (MIN_TIME, false));
+    assert_eq!(restored_progress(&parts, Some(1)), (100, true));
+    assert_eq!(restored_progress(&parts, None), (50, true));
+    assert_eq!(restored_progress(&[], None), (MIN_TIME, false));
 }

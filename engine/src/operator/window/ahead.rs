@@ -10,6 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::checkpoint::manifest::Part;
 use crate::key_group::Placement;
+use crate::stage::OpenContext;
 use crate::time::{MIN_TIME, Timestamp};
 
 /// The watermarks that the cores had reached in one checkpoint.
@@ -27,18 +28,24 @@ pub(crate) struct Ahead {
 }
 
 impl Ahead {
-    /// From the parts of a step in the restored checkpoint, with `groups` key groups.
-    pub(crate) fn restore(parts: &[Part], groups: u32) -> Ahead {
+    /// From what the restored checkpoint holds of a step.
+    pub(crate) fn restore(cx: &OpenContext, step: &str) -> Ahead {
+        Ahead::of(cx.parts(step), cx.cores_before(step), cx.placements.groups())
+    }
+
+    /// From the parts of a step, the first `cores` of which had its keys.
+    fn of(parts: &[Part], cores: usize, groups: u32) -> Ahead {
         if planted!(ahead_forgotten) {
             return Ahead::default();
         }
-        let reached = parts.iter().map(|part| part.meta["watermark"].as_i64().unwrap_or(MIN_TIME)).collect();
+        let reached = || parts.iter().map(|part| part.meta["watermark"].as_i64().unwrap_or(MIN_TIME));
+        let slowest = reached().min().unwrap_or(MIN_TIME);
         let earlier = parts.iter().flat_map(|part| part.meta["operator"]["ahead"].as_array()).flatten();
         let earlier = earlier.filter_map(|level| serde_json::from_value(level.clone()).ok());
-        let mut all: Vec<Vec<Timestamp>> = earlier.chain([reached]).collect();
+        let mut all: Vec<Vec<Timestamp>> = earlier.chain([reached().take(cores).collect()]).collect();
         all.sort_unstable();
         all.dedup();
-        let lowest = all.iter().flatten().min().copied().unwrap_or(MIN_TIME);
+        let lowest = all.iter().flatten().min().map_or(slowest, |&lowest| lowest.min(slowest));
         let levels = all.into_iter().filter(|level| !level.is_empty());
         let levels = levels
             .map(|watermarks| Level { placement: Placement::new(groups, watermarks.len()), watermarks });

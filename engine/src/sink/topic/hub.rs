@@ -13,6 +13,7 @@ use millstream_storage::error::StoreError;
 use millstream_storage::topic::{Batch, Signal, TopicError, TopicWriter, Transaction};
 
 use super::failed;
+use crate::driver::race;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
 
@@ -189,6 +190,16 @@ impl Server {
     async fn serve(&mut self) -> Result<Infallible> {
         let mut gathered = Vec::new();
         loop {
+            if !self.writer.is_clean() {
+                // A full disk has kept it from telling readers. That is made up for, whether there is more to do or not.
+                race(self.news(), self.host.sleep(PATIENCE)).await;
+                if lock(&self.hub.0).requests.is_empty() {
+                    if let Err(error) = self.flush(false).await {
+                        return Err(self.give_up(error, Vec::new()));
+                    }
+                    continue;
+                }
+            }
             gathered.extend(self.requests().await);
             let bytes: usize = gathered.iter().map(Request::bytes).sum();
             if replies(&gathered).next().is_none() && bytes < GATHER {
@@ -221,15 +232,21 @@ impl Server {
 
     /// Waits for requests.
     async fn requests(&self) -> Vec<Request> {
+        self.news().await;
+        mem::take(&mut lock(&self.hub.0).requests)
+    }
+
+    /// Waits until there are requests.
+    async fn news(&self) {
         poll_fn(|cx| {
             let mut state = lock(&self.hub.0);
             if state.requests.is_empty() {
                 state.server = Some(cx.waker().clone());
                 return Poll::Pending;
             }
-            Poll::Ready(mem::take(&mut state.requests))
+            Poll::Ready(())
         })
-        .await
+        .await;
     }
 
     fn apply(&mut self, Request { producer, what, .. }: Request) -> Result<(), TopicError> {

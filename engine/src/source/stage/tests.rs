@@ -11,7 +11,7 @@ use crate::error::Result;
 use crate::exchange::edge::{Edge, Mesh, Pattern, Receiver};
 use crate::exchange::outlet::OutletSpec;
 use crate::exchange::route::{Forward, bells};
-use crate::key_group::Placement;
+use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
 use crate::record::MarkKind;
 use crate::source::alignment::{Alignment, Groups};
@@ -64,7 +64,7 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
         time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
         member: None,
         poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
     })
@@ -151,7 +151,7 @@ fn becomes_idle(other: Timestamp) -> bool {
         time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
         member: Some(own.open(Waker::noop().clone())),
         poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placement::new(128, 1), 0),
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
     })

@@ -1,4 +1,5 @@
-//! What a writer that died may have left at the ends of the partitions: somebody must say whether it counts.
+//! What a writer that died may have left: records whole but not known to be durable, decisions that readers were not told
+//! of, open transactions that nobody has aborted. Somebody must say whether it counts.
 
 use std::future::poll_fn;
 use std::path::Path;
@@ -12,8 +13,8 @@ use millstream_storage::topic::{Isolation, TopicError, TopicReader, TopicWriter}
 use super::failed;
 use crate::error::Result;
 
-/// Done once by the shards of a source together: a topic whose last records are whole but not known to be durable, as
-/// its writer has died, is opened by a writer, which makes them so. If another writer lives, it tells them by itself.
+/// Done once by the shards of a source together: a topic that its writer has left like that is opened by a writer, which
+/// brings it in order. If another writer lives, it does so by itself.
 #[derive(Clone, Default)]
 pub(super) struct Settle(Arc<Mutex<State>>);
 
@@ -58,7 +59,7 @@ impl Settle {
             return Ok(());
         }
         let _turn = Turn(self);
-        settle(disk, dir).await.map(drop)
+        settle(disk, dir).await.map(drop).map_err(failed)
     }
 }
 
@@ -71,22 +72,22 @@ pub(super) enum Told {
     ByWriter,
 }
 
-/// Has it told what is durable. That may take a writer, which fails on a full disk: then it would be wrong to take
-/// what can be read for all there is.
-pub(super) async fn settle(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told> {
-    tell(disk, dir).await.map_err(failed)
-}
-
-async fn tell(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told, TopicError> {
+/// Has it told what is durable, if that may not be known. That may take a writer, which fails on a full disk: then it
+/// would be wrong to take what can be read for all there is.
+async fn settle(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told, TopicError> {
     let mut durable = TopicReader::open(disk.clone(), dir, Isolation::Committed).await?;
     let mut whole = TopicReader::open(disk.clone(), dir, Isolation::Uncommitted).await?;
+    let mut is_settled = durable.is_settled().await?;
     for partition in 0..durable.partitions() {
-        if durable.range(partition).await?.end < whole.range(partition).await?.end {
-            return match TopicWriter::open(disk, dir).await {
-                Err(TopicError::Held { .. }) => Ok(Told::ByWriter),
-                opened => opened?.close().await.map(|()| Told::All),
-            };
-        }
+        is_settled &= durable.range(partition).await?.end >= whole.range(partition).await?.end;
     }
-    Ok(Told::All)
+    if is_settled { Ok(Told::All) } else { tell(disk, dir).await }
+}
+
+/// Has it told what is durable, and open transactions aborted that nobody goes on with.
+pub(super) async fn tell(disk: Rc<dyn Disk>, dir: &Path) -> Result<Told, TopicError> {
+    match TopicWriter::open(disk, dir).await {
+        Err(TopicError::Held { .. }) => Ok(Told::ByWriter),
+        opened => opened?.close().await.map(|()| Told::All),
+    }
 }

@@ -7,10 +7,10 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::task::{Poll, Waker};
 
-use millstream_storage::topic::{Cursor, Records, Signal, TopicReader};
+use millstream_storage::topic::{Cursor, Isolation, Records, Signal, TopicReader};
 
 use super::position::{Position, name};
-use super::settle::{Told, settle};
+use super::settle::{Told, tell};
 use super::{Options, failed};
 use crate::driver::race;
 use crate::error::{Error, ErrorKind, Result};
@@ -159,19 +159,23 @@ impl Task {
         Ok(())
     }
 
-    /// Whether it is known what is durable up to the end of this job. What is still held back then is part of an
-    /// open transaction, and not there for a job that ends. But a crash may have taken what told the job's first
-    /// process where the partition ends, and a writer that lives has not told it again.
+    /// Nothing came, and the end of this job is not reached: whether it is known that nothing will. A writer that lives
+    /// decides its transactions in its own time. One that died may have left decisions that nobody was told of, and a
+    /// crash may have taken what told the job's first process where the partition ends: another writer brings that in
+    /// order. What is held back then is part of a transaction that is prepared, or behind one, and not there for a job
+    /// that ends.
     async fn is_told(&mut self, end: u64) -> Result<bool> {
         let partition = self.cursor.partition();
-        if self.reader.range(partition).await.map_err(failed)?.end >= end {
+        let is_committed = self.options.isolation == Isolation::Committed;
+        if !is_committed && self.reader.range(partition).await.map_err(failed)?.end >= end {
             return Ok(true);
         }
-        if settle(self.host.disk(), &self.dir).await? == Told::ByWriter {
+        if tell(self.host.disk(), &self.dir).await.map_err(failed)? == Told::ByWriter {
             return Ok(false);
         }
         let found = self.reader.range(partition).await.map_err(failed)?.end;
-        if found >= end {
+        // What was read without being known to be durable may be lost.
+        if found >= end || !is_committed {
             return Ok(true);
         }
         let (dir, name) = (self.dir.display(), name(partition));

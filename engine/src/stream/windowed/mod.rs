@@ -213,7 +213,7 @@ where
                 Box::pin(async move {
                     let mut store = open_store(&cx, &step).await?;
                     let queued = adopt::<W, A, K>(&cx, &mut store).await?;
-                    let ahead = Ahead::restore(cx.parts(&step), cx.placement.groups());
+                    let ahead = Ahead::restore(&cx, &step);
                     let begin = Begin { store, watermark, ahead, parts: cx.parts(&step).to_vec(), queued };
                     Ok(windows.operator(key, aggregate, begin))
                 })

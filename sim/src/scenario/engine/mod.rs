@@ -60,6 +60,11 @@ trait Work {
         None
     }
 
+    /// The steps that may be on fewer cores than the job.
+    fn movable(&self) -> &[&str] {
+        &[]
+    }
+
     /// Whether the counts of a run from the very beginning to the very end are right.
     fn account(&self, _report: &Report) -> Result<(), Finding> {
         Ok(())
@@ -130,6 +135,7 @@ fn endure(
     tolerance: Tolerance,
 ) -> Result<(), Finding> {
     let mut knobs = Knobs::new(world, options);
+    let mut places = world.streams().stream("places");
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let mut mains = || {
@@ -140,6 +146,11 @@ fn endure(
         }
         if let Some(memory) = work.memory() {
             config = config.memory_per_core(memory);
+        }
+        for step in work.movable() {
+            if places.below(3) > 0 {
+                config = config.parallelism(step, places.range(1, 4) as usize);
+            }
         }
         let (mains, of) = work.job().into_mains(&config).expect("the job is well formed");
         control.replace(Some(of));
@@ -268,6 +279,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("union", "two sources of several splits that pause", |world| union::Union::new(world)),
         union::idle_scenario(),
         levels::scenario(),
+        union::narrow_scenario(),
         of("aligned", "sources of uneven pace that wait for each other", |world| {
             aligned::Aligned::new(world)
         }),
@@ -284,6 +296,9 @@ pub fn scenarios() -> Vec<Scenario> {
         of("crowded", "all kinds of state, larger than memory", |world| kinds::Kinds::crowded(world)),
         of("rescale", "a window and a process, on another number of cores each time", |world| {
             rescale::Both::new(world)
+        }),
+        of("narrow", "a window and a process, each on other cores each time", |world| {
+            rescale::Both::narrow(world)
         }),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)

@@ -16,6 +16,7 @@ use crate::world::World;
 
 pub(super) struct Both {
     shape: Shape,
+    movable: &'static [&'static str],
     feed: Feed<Event>,
     rows: Collected<Row<[u64; 3]>>,
     told: Collected<Told>,
@@ -30,6 +31,7 @@ impl Both {
         let events = events(&mut random, shape.disorder);
         let mut work = Both {
             shape,
+            movable: &[],
             feed: feed(&mut random, vec![events.clone()]),
             rows: Collected::new(outside(&mut random)),
             told: Collected::new(outside(&mut random)),
@@ -41,6 +43,11 @@ impl Both {
         work.expected_rows = Expected::new("rows", Row::name, job.expected("rows", &inputs));
         work.expected_told = Expected::new("told", name_of, job.expected("told", &inputs));
         work
+    }
+
+    /// The same, each step on fewer cores than the job at times.
+    pub(super) fn narrow(world: &World) -> Both {
+        Both { movable: &["events", "memory", "totals"], ..Both::new(world) }
     }
 }
 
@@ -55,6 +62,10 @@ impl Work for Both {
         let totals = events.key_by(|event| event.key).window(self.shape.window).aggregate("totals", Total);
         totals.map(Row::new).sink("rows", self.rows.clone());
         job
+    }
+
+    fn movable(&self) -> &[&str] {
+        self.movable
     }
 
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {

@@ -27,6 +27,7 @@ pub(super) struct Union {
     feeds: [Feed<Event>; 2],
     /// Without splits that are called idle nothing is late.
     exact: bool,
+    movable: &'static [&'static str],
     ids: BTreeSet<u64>,
     rows: Collected<Row<Vec<u64>>>,
     late: Collected<Event>,
@@ -72,6 +73,7 @@ impl Union {
                 Feed::new(splits[side].clone()).pausing(one_in, longest)
             }),
             exact,
+            movable: &[],
             ids: splits.iter().flatten().flatten().map(|event| event.id).collect(),
             rows: Collected::new(outside(&mut random)),
             late: Collected::new(outside(&mut random)),
@@ -123,19 +125,22 @@ pub(super) fn with_stalls(streams: Streams) -> WorldConfig {
 
 /// Sources that fall silent for longer than they may, mostly on several cores.
 pub(super) fn idle_scenario() -> Scenario {
-    let body = |world: &mut World, options: &Options| {
-        let work = Union::idle(world);
+    idle("idle", "sources that fall silent for longer than they may", &[])
+}
+
+/// The same, where keys are on other cores after each crash, although the number of cores stays.
+pub(super) fn narrow_scenario() -> Scenario {
+    idle("narrow_idle", "silent sources, and a window on other cores each time", &["left", "ids"])
+}
+
+fn idle(name: &'static str, about: &'static str, movable: &'static [&'static str]) -> Scenario {
+    let body = move |world: &mut World, options: &Options| {
+        let work = Union { movable, ..Union::idle(world) };
         let cores = world.streams().stream("cores").range(1, 4) as usize;
         let cores = options.cores.or(Some(cores).filter(|cores| *cores > 1));
         endure(world, &Options { cores, ..*options }, &work, Tolerance::Faults)
     };
-    Scenario {
-        name: "idle",
-        about: "sources that fall silent for longer than they may",
-        planted: false,
-        config: with_stalls,
-        body: Box::new(body),
-    }
+    Scenario { name, about, planted: false, config: with_stalls, body: Box::new(body) }
 }
 
 /// Up to four splits with ids of their own, which begin about the same time.
@@ -165,6 +170,10 @@ impl Work for Union {
     fn ring_depth(&self) -> Option<usize> {
         // What is late to be looked at is not held back at its source.
         (!self.exact).then_some(64)
+    }
+
+    fn movable(&self) -> &[&str] {
+        self.movable
     }
 
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {

@@ -12,7 +12,7 @@ use serde_json::{Value as Json, json};
 use super::{Opened, ProcessOperator};
 use crate::checkpoint::manifest::{Part, Schema, StepManifest};
 use crate::key::Key;
-use crate::key_group::Placement;
+use crate::key_group::{Placement, Placements};
 use crate::operator::process::{Context, Declare, Process};
 use crate::operator::sides::Sides;
 use crate::operator::stage::restored_progress;
@@ -55,14 +55,16 @@ fn open((shard, shards): (usize, usize), cores: Vec<(Timestamp, Json)>) -> Telle
         prepared: None,
     };
     let parts: Vec<Part> = cores.into_iter().enumerate().map(part).collect();
-    let steps =
-        BTreeMap::from([(STEP.to_owned(), StepManifest { schema: Schema::new("process", &[]), parts })]);
+    let steps = BTreeMap::from([(
+        STEP.to_owned(),
+        StepManifest { schema: Schema::new("process", &[]), cores: None, parts },
+    )]);
     let cx = OpenContext {
         host: Rc::new(StillHost { core: shard, now: 0 }),
         wake: Waker::noop().clone(),
         shard,
         shards,
-        placement: Placement::new(GROUPS, shards),
+        placements: Placements::everywhere(GROUPS, shards),
         restored: Arc::new(steps),
         restored_epoch: Some(1),
         first_epoch: 2,
@@ -70,7 +72,7 @@ fn open((shard, shards): (usize, usize), cores: Vec<(Timestamp, Json)>) -> Telle
         memory: None,
         run_id: 1,
     };
-    let (watermark, _) = restored_progress(cx.parts(STEP), shard, shards);
+    let (watermark, _) = restored_progress(cx.parts(STEP), cx.own_part(STEP));
     let (backend, states) = block_on(open_state(&cx, STEP, &Declare::default())).expect("there is no state");
     let opened = Opened::new(&cx, STEP, watermark);
     ProcessOperator::new(Tell, (), |n| *n, backend, states, opened)
