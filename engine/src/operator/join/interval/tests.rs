@@ -48,6 +48,8 @@ fn rule_22_both_ends_of_the_interval_are_in_it() {
 fn rule_22_a_pair_carries_the_greater_time() {
     let ran = joined(Within::millis(-5..=5), vec![left(10), right(12), right(7)]);
     assert_eq!(ran.out, [(12, (10, 12)), (10, (10, 7))]);
+    let ran = joined(Within::millis(-5..=5), vec![right(12), right(7), left(10)]);
+    assert_eq!(ran.out, [(10, (10, 7)), (12, (10, 12))], "whichever side comes first");
 }
 
 #[test]
