@@ -15,7 +15,7 @@ use millstream_storage::planted;
 
 use crate::checkpoint::control::{Line, Order, Reply, Restored};
 use crate::checkpoint::directory::{Directory, Unpublished};
-use crate::checkpoint::manifest::{FORMAT, Manifest, Part, Schema, StepManifest};
+use crate::checkpoint::manifest::{Manifest, Part, Schema, StepManifest, form_of};
 use crate::driver::race;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::Shared;
@@ -355,7 +355,7 @@ impl Coordinator {
         }
         steps.values_mut().for_each(|step| step.parts.sort_by_key(|part| part.shard));
         Manifest {
-            format: FORMAT,
+            format: form_of(&steps),
             job: self.seed.job.clone(),
             epoch,
             parent: self.last_complete,

@@ -14,11 +14,20 @@ use crate::state::{StateSchema, StateTypes};
 /// The version of the manifest's form.
 pub const FORMAT: u32 = 1;
 
+/// The version of one with a step on fewer cores than all, which a reader of the first would take for on all.
+pub const FORMAT_NARROW: u32 = 2;
+
+/// The lowest version that says all there is to say of some steps.
+pub(crate) fn form_of(steps: &BTreeMap<String, StepManifest>) -> u32 {
+    let is_narrow = steps.values().any(|step| step.cores.is_some());
+    if is_narrow { FORMAT_NARROW } else { FORMAT }
+}
+
 /// A complete checkpoint, by reference to the files that hold the state.
 ///
 /// ```
 /// # use millstream::prelude::*;
-/// use millstream::checkpoint::manifest::{FORMAT, Manifest, Part, Schema, StepManifest};
+/// use millstream::checkpoint::manifest::{FORMAT, FORMAT_NARROW, Manifest, Part, Schema, StepManifest};
 /// use millstream_storage::disk::{StdDisk, block_on};
 /// use millstream_storage::manifest::read_verified;
 /// # let dir = tempfile::tempdir()?;
@@ -30,6 +39,7 @@ pub const FORMAT: u32 = 1;
 /// let bytes = block_on(read_verified(&StdDisk, &dir.path().join("manifest-0000000001")))?;
 /// let manifest: Manifest = serde_json::from_slice(&bytes)?;
 /// assert_eq!((manifest.format, manifest.epoch, manifest.finished), (FORMAT, 1, true));
+/// assert!(manifest.format < FORMAT_NARROW, "all steps are on all cores");
 /// let StepManifest { schema: Schema { kind, .. }, parts, .. } = &manifest.steps["numbers"];
 /// assert_eq!((kind.as_str(), parts.len()), ("source", manifest.shards));
 /// let Part { shard, store, .. } = &parts[1];

@@ -107,8 +107,13 @@ impl<O: Operator> OperatorStage<O> {
                 Next::End => return Ok(Progress::Done),
                 Next::Records(n) => {
                     if prefetched == 0 {
-                        // Whatever marks there are in between: they may be close together.
-                        prefetched = self.operator.prefetch(cursor.view(TOGETHER));
+                        // Whatever marks there are in between: they may be close together. What is evicted is not there to
+                        // be prefetched.
+                        let is_resident = self.operator.store_ref().is_none_or(|store| store.is_resident());
+                        prefetched = match is_resident {
+                            true => self.operator.prefetch(cursor.view(TOGETHER)),
+                            false => usize::MAX,
+                        };
                     }
                     let n = n.min(prefetched);
                     let n = match self.memory.limited {

@@ -258,7 +258,7 @@ impl OperatorStates {
         (!self.specs.is_empty()).then(|| Json::Object(entries.collect::<Object<String, Json>>()))
     }
 
-    /// What `shard` of `shards` has of the states that these parts hold: what it had on as many cores, or what it is dealt.
+    /// What a core has of the states that these parts hold: what it had on as many cores, or what it is dealt.
     ///
     /// # Errors
     /// If what is there cannot be read, or if a broadcast state is not the same in all parts.
@@ -266,7 +266,7 @@ impl OperatorStates {
         specs: &[Rc<Spec>],
         parts: &[Part],
         saved: &BTreeMap<String, StateSchema>,
-        (shard, shards): (usize, usize),
+        place: Place,
     ) -> Result<OperatorStates> {
         let mut states = OperatorStates::new(specs);
         for (spec, held) in specs.iter().zip(&mut states.held) {
@@ -279,10 +279,10 @@ impl OperatorStates {
                 "broadcast" => same_everywhere(copies).map_err(|error| at(spec, error))?,
                 "union list" => {
                     let seen = all(&copies);
-                    let own = deal(copies, shard, shards);
+                    let own = deal(copies, place);
                     Held { all: if planted!(union_not_to_all) { own.own.clone() } else { seen }, ..own }
                 }
-                _ => deal(copies, shard, shards),
+                _ => deal(copies, place),
             };
             for bytes in held.own.iter_mut().chain(&mut held.all).chain(held.map.values_mut()) {
                 if let Some(upgrade) = &upgrade {
@@ -297,6 +297,16 @@ impl OperatorStates {
     }
 }
 
+/// A core among those of a step.
+#[derive(Clone, Copy)]
+pub(crate) struct Place {
+    pub shard: usize,
+    /// The cores that the step has records on: the first ones.
+    pub cores: usize,
+    /// How many these were in the restored checkpoint.
+    pub before: usize,
+}
+
 fn at(spec: &Spec, error: Error) -> Error {
     error.at(format_args!("state `{}`", spec.name))
 }
@@ -305,12 +315,17 @@ fn all(copies: &[Held]) -> Vec<Vec<u8>> {
     copies.iter().flat_map(|held| &held.own).cloned().collect()
 }
 
-/// A core's own list if there are as many cores as there were, or else every so-manieth element of all.
-fn deal(mut copies: Vec<Held>, shard: usize, shards: usize) -> Held {
-    if copies.len() == shards {
+/// A core's own list if the step is on as many cores as it was, or else every so-manieth element of all; nothing for a
+/// core that the step has no records on.
+fn deal(mut copies: Vec<Held>, Place { shard, cores, before }: Place) -> Held {
+    let is_own = before == cores && copies.iter().skip(before).all(|held| held.own.is_empty());
+    if shard >= cores {
+        return Held::default();
+    }
+    if is_own && shard < copies.len() {
         return copies.swap_remove(shard);
     }
-    let (first, every) = if planted!(list_not_dealt) { (0, 1) } else { (shard, shards) };
+    let (first, every) = if planted!(list_not_dealt) { (0, 1) } else { (shard, cores) };
     let own = all(&copies).into_iter().skip(first).step_by(every).collect();
     Held { own, ..Held::default() }
 }

@@ -14,7 +14,7 @@ use crate::key_group::Placement;
 use crate::stage::OpenContext;
 use crate::state::declare::Declare;
 use crate::state::log::LogBackend;
-use crate::state::operator::OperatorStates;
+use crate::state::operator::{OperatorStates, Place};
 use crate::state::timers::{Domain, Timers, is_timer_state, key_of_timer};
 
 /// The store of `step` on the core of `cx`, with the keys that are its own.
@@ -140,7 +140,7 @@ pub(crate) async fn open_state(
     };
     let of_step = |error: Error| error.at(format_args!("step `{step}`"));
     declare.adopt(cx, &mut store, saved).await.map_err(of_step)?;
-    let place = (cx.shard, cx.shards);
+    let place = Place { shard: cx.shard, cores: cx.placements.cores(step), before: cx.cores_before(step) };
     let operator = OperatorStates::restore(declare.operator(), parts, saved, place).map_err(of_step)?;
     let clock = parts.iter().filter_map(|part| part.meta["operator"]["clock"].as_i64()).max();
     let timers = Timers::restore(&store)?;

@@ -164,7 +164,12 @@ impl<T: Clone, U> Queue<T, U> {
 
     /// The watermarks that are here, each with the number of records before it.
     pub(super) fn watermarks(&self) -> impl Iterator<Item = (usize, Timestamp)> {
-        let place = |at: u64| self.requests.range(..at).count();
-        self.marks.iter().filter_map(move |(at, marks)| Some((place(*at), marks.watermark?)))
+        let (mut requests, mut before) = (self.requests.keys().peekable(), 0);
+        self.marks.iter().filter_map(move |(at, marks)| {
+            while requests.next_if(|number| *number < at).is_some() {
+                before += 1;
+            }
+            Some((before, marks.watermark?))
+        })
     }
 }

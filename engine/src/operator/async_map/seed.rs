@@ -23,7 +23,7 @@ use crate::operator::stage::restored_progress;
 use crate::record::MarkKind;
 use crate::stage::{OpenContext, Stage, StageSeed};
 use crate::state::codec::StateValue;
-use crate::state::operator::{OperatorList, OperatorStates};
+use crate::state::operator::{OperatorList, OperatorStates, Place};
 use crate::time::{MIN_TIME, Timestamp};
 
 /// The records in flight, as the step's state: their times are dealt out as they are.
@@ -155,7 +155,8 @@ fn restore<T: StateValue + Clone, U>(
     watermark: Timestamp,
 ) -> Result<()> {
     let ((declare, in_flight), none) = (declared::<T>(), BTreeMap::new());
-    let (parts, place) = (cx.parts(name), (cx.shard, cx.shards));
+    let parts = cx.parts(name);
+    let place = Place { shard: cx.shard, cores: cx.shards, before: parts.len() };
     let saved = cx.restored.get(name).map_or(&none, |manifest| &manifest.schema.states);
     let lists = Lists(OperatorStates::restore(declare.operator(), parts, saved, place)?);
     let (records, times) = (in_flight.records.load(&lists), in_flight.times.load(&lists));

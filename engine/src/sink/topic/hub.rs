@@ -206,10 +206,11 @@ impl Server {
                 continue;
             }
             let commits = gathered.iter().any(|request| matches!(request.what, What::Commit(..)));
-            let (mut answers, mut done) = (Vec::new(), BTreeMap::new());
+            // Of all: who asked behind a request that fails is to hear of it, too.
+            let answers: Vec<Reply> = replies(&gathered).cloned().collect();
+            let mut done = BTreeMap::new();
             for request in mem::take(&mut gathered) {
                 *done.entry(request.shard).or_insert(0) += request.bytes();
-                answers.extend(replies(std::slice::from_ref(&request)).cloned());
                 if let Err(error) = self.apply(request) {
                     return Err(self.give_up(error, answers));
                 }
@@ -294,10 +295,14 @@ impl Server {
                 flushed => break flushed?,
             }
         }
-        if commits && self.retains {
-            self.writer.retain(self.host.wall_millis()).await?;
+        if !(commits && self.retains) {
+            return Ok(());
         }
-        Ok(())
+        match self.writer.retain(self.host.wall_millis()).await {
+            // Tried again with the next commit.
+            Err(TopicError::Store(StoreError::Io { source, .. })) if is_passing(&source) => Ok(()),
+            retained => retained.map(drop),
+        }
     }
 
     /// Makes room for the shards.

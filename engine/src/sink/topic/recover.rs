@@ -1,6 +1,7 @@
 //! Finishes or undoes what an earlier run left in the topic.
 
 use std::path::Path;
+use std::time::Duration;
 
 use millstream_storage::topic::{TopicConfig, TopicError, TopicWriter};
 use serde::Deserialize;
@@ -15,8 +16,7 @@ pub(super) async fn recover(cx: &SinkContext, shape: &Shape, prepared: Vec<Prepa
         .partitions(shape.partitions)
         .segment_bytes(shape.segment_bytes)
         .retention(shape.retention);
-    let opened = TopicWriter::open_or_create(cx.host.disk(), &shape.dir, config).await;
-    let mut writer = opened.map_err(failed)?;
+    let mut writer = open(cx, shape, config).await.map_err(failed)?;
     for part in &prepared {
         let pending = parse(&shape.dir, part)?;
         for epoch in pending.epochs {
@@ -36,6 +36,20 @@ pub(super) async fn recover(cx: &SinkContext, shape: &Shape, prepared: Vec<Prepa
     }
     writer.flush().await.map_err(failed)?;
     Ok(writer)
+}
+
+/// How often a topic is tried that another holds, and how long to wait in between.
+const TRIES: (u32, Duration) = (100, Duration::from_millis(50));
+
+/// A reader that brings in order what an earlier run left holds the topic for a moment.
+async fn open(cx: &SinkContext, shape: &Shape, config: TopicConfig) -> Result<TopicWriter, TopicError> {
+    for _ in 1..TRIES.0 {
+        match TopicWriter::open_or_create(cx.host.disk(), &shape.dir, config).await {
+            Err(TopicError::Held { .. }) => cx.host.sleep(TRIES.1).await,
+            opened => return opened,
+        }
+    }
+    TopicWriter::open_or_create(cx.host.disk(), &shape.dir, config).await
 }
 
 /// Output that this run would write a second time.

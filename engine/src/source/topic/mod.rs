@@ -155,10 +155,9 @@ impl<T: 'static> Source<T> for TopicSource<T> {
 
     fn open(self, cx: SourceContext) -> LocalFuture<Result<Box<dyn Reader<T>>>> {
         Box::pin(async move {
-            let disk = cx.host.disk();
-            self.settle.run(disk.clone(), &self.dir).await?;
+            self.settle.run(&cx.host, &self.dir).await?;
             let mut reader =
-                TopicReader::open(disk, &self.dir, self.options.isolation).await.map_err(failed)?;
+                TopicReader::open(cx.host.disk(), &self.dir, self.options.isolation).await.map_err(failed)?;
             let positions = position::positions(&mut reader, &self.dir, self.options, &cx).await?;
             let mut splits = Vec::new();
             for (partition, position) in positions {

@@ -6,12 +6,18 @@ use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Poll, Waker};
+use std::time::Duration;
 
 use millstream_storage::disk::Disk;
 use millstream_storage::topic::{Isolation, TopicError, TopicReader, TopicWriter};
 
 use super::failed;
 use crate::error::Result;
+use crate::host::Host;
+
+/// Who holds a topic may be another reader that brings it in order, and that for a moment only.
+const LOOKS: u32 = 5;
+const BETWEEN_LOOKS: Duration = Duration::from_millis(10);
 
 /// Done once by the shards of a source together: a topic that its writer has left like that is opened by a writer, which
 /// brings it in order. If another writer lives, it does so by itself.
@@ -26,12 +32,15 @@ enum State {
     Done,
 }
 
-/// Lets the others go on, whatever came of it.
-struct Turn<'a>(&'a Settle);
+/// Lets the others go on: to do it themselves, if it came to nothing.
+struct Turn<'a> {
+    settle: &'a Settle,
+    after: State,
+}
 
 impl Drop for Turn<'_> {
     fn drop(&mut self) {
-        let before = std::mem::replace(&mut *self.0.state(), State::Done);
+        let before = std::mem::replace(&mut *self.settle.state(), std::mem::take(&mut self.after));
         if let State::Running(waiting) = before {
             waiting.into_iter().for_each(Waker::wake);
         }
@@ -43,7 +52,7 @@ impl Settle {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(super) async fn run(&self, disk: Rc<dyn Disk>, dir: &Path) -> Result<()> {
+    pub(super) async fn run(&self, host: &Rc<dyn Host>, dir: &Path) -> Result<()> {
         let first = poll_fn(|cx| match &mut *self.state() {
             state @ State::Idle => {
                 *state = State::Running(Vec::new());
@@ -58,8 +67,15 @@ impl Settle {
         if !first.await {
             return Ok(());
         }
-        let _turn = Turn(self);
-        settle(disk, dir).await.map(drop).map_err(failed)
+        let mut turn = Turn { settle: self, after: State::Idle };
+        for _ in 0..LOOKS {
+            if settle(host.disk(), dir).await.map_err(failed)? == Told::All {
+                break;
+            }
+            host.sleep(BETWEEN_LOOKS).await;
+        }
+        turn.after = State::Done;
+        Ok(())
     }
 }
 

@@ -106,7 +106,12 @@ impl Split {
         }
         let reached = shared.reached.min(self.position.end.unwrap_or(u64::MAX));
         self.position.offset = self.position.offset.max(reached);
-        Ok(if shared.ended { Fetched::Ended } else { Fetched::Pending })
+        if !shared.ended {
+            return Ok(Fetched::Pending);
+        }
+        // What was not there then, but is decided later, is not this job's, after a restore either.
+        self.position.end = self.position.end.map(|_| self.position.offset);
+        Ok(Fetched::Ended)
     }
 
     pub(super) fn is_silent(&self) -> bool {

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use serde_json::json;
 
-use super::{Held, OperatorStates};
+use super::{Held, OperatorStates, Place};
 use crate::checkpoint::manifest::Part;
 use crate::state::declare::Declare;
 use crate::state::spec::Spec;
@@ -36,8 +36,13 @@ fn parts(cores: u8) -> Vec<Part> {
     (0..cores).map(part).collect()
 }
 
+fn place(shard: usize, cores: usize, before: usize) -> Place {
+    Place { shard, cores, before }
+}
+
 fn restore(parts: &[Part], cores: usize) -> Vec<Vec<Held>> {
-    let core = |core| OperatorStates::restore(&specs(), parts, &BTreeMap::new(), (core, cores));
+    let core =
+        |core| OperatorStates::restore(&specs(), parts, &BTreeMap::new(), place(core, cores, parts.len()));
     (0..cores).map(|i| core(i).expect("the parts are sound").held).collect()
 }
 
@@ -71,10 +76,26 @@ fn rule_19_on_as_many_cores_each_keeps_its_own() {
 }
 
 #[test]
+fn rule_19_cores_that_a_step_has_no_records_on_are_dealt_nothing() {
+    let parts = parts(4);
+    let core = |shard, cores, before| {
+        let restored =
+            OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), place(shard, cores, before));
+        restored.expect("the parts are sound").held[0].own.clone()
+    };
+    // From four cores to one of four.
+    assert_eq!(core(0, 1, 4).len(), 6);
+    assert!((1..4).all(|shard| core(shard, 1, 4).is_empty()));
+    // On as many of them as before, but what others had is dealt out, too.
+    assert_eq!((0..2).map(|shard| core(shard, 2, 2).len()).sum::<usize>(), 6);
+    assert!((2..4).all(|shard| core(shard, 2, 2).is_empty()));
+}
+
+#[test]
 fn rule_20_copies_of_broadcast_state_that_differ_are_refused() {
     let mut parts = parts(3);
     parts[2].meta["operator"]["states"]["rules"] = json!([["01", "03"]]);
-    let refused = OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), (0, 2));
+    let refused = OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), place(0, 2, 2));
     let message = refused.err().expect("it differs").to_string();
     assert!(
         message.contains("state `rules`: broadcast state was not the same on cores 0 and 2"),
@@ -86,7 +107,7 @@ fn rule_20_copies_of_broadcast_state_that_differ_are_refused() {
 fn what_cannot_be_read_is_refused() {
     let mut parts = parts(1);
     parts[0].meta["operator"]["states"]["list"] = json!(["0g"]);
-    assert!(OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), (0, 1)).is_err());
+    assert!(OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), place(0, 1, 1)).is_err());
     parts[0].meta["operator"]["states"]["list"] = json!(["0000"]);
-    assert!(OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), (0, 1)).is_err());
+    assert!(OperatorStates::restore(&specs(), &parts, &BTreeMap::new(), place(0, 1, 1)).is_err());
 }

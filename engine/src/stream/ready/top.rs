@@ -74,6 +74,8 @@ where
     fn on_record(&mut self, row: T, (state, last): &(List<T>, Last), cx: &mut Context<'_, Self>) {
         let Top { n, order, ttl, lasts, .. } = self;
         let place = order(&row);
+        // Before it is known whether the row counts: the time of what comes at the end is that of the latest of all.
+        let put_off = last.put_off(cx);
         if lasts.get(cx.hash, cx.key_bytes).is_some_and(|lowest| *lowest <= place) {
             return;
         }
@@ -92,7 +94,7 @@ where
             return;
         }
         state.replace(cx, after);
-        if last.put_off(cx) {
+        if put_off {
             return;
         }
         let (mut kept, mut comes) = (before.into_iter().skip(first), Some(row));
