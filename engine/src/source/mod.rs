@@ -182,7 +182,7 @@ pub enum Polled {
     Pending,
     /// The input itself says that no more records with a timestamp up to this are to come from this split. It raises the
     /// split's watermark beside the source's strategy; what is lower than before counts for nothing. Only a source that
-    /// is given an [`event_time`](crate::Stream::event_time) may answer so.
+    /// is given an [`event_time`](crate::stream::Stream::event_time) may answer so.
     Watermark(usize, Timestamp),
     /// This split is known to have nothing for some time: until its next record or watermark it does not hold back others.
     Idle(usize),

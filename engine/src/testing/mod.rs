@@ -99,7 +99,7 @@
 //! # Ok::<(), millstream::Error>(())
 //! ```
 //!
-//! Requests of [`async_map`](crate::Stream::async_map) wait by the test's clock if they sleep by
+//! Requests of [`async_map`](crate::stream::Stream::async_map) wait by the test's clock if they sleep by
 //! [`AsyncContext::sleep`](crate::async_map::AsyncContext::sleep), and otherwise for whoever wakes them: a test that has
 //! answered one calls [`JobKit::settle`]. What the job fails with, the call returns that made it fail.
 //!

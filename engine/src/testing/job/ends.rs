@@ -90,7 +90,7 @@ impl<T: Send + 'static> Input<T> {
     }
 
     /// A record that cannot be decoded. It ends the job, unless that takes its
-    /// [`dead_letters`](crate::Stream::dead_letters).
+    /// [`dead_letters`](crate::stream::Stream::dead_letters).
     ///
     /// # Errors
     /// As [`Input::push`].

@@ -18,7 +18,7 @@ use crate::time::Timestamp;
 pub(super) const CHECKPOINTS: &str = "kit";
 
 /// Drives a whole job: a test takes the place of its sources, moves its clock, takes what its sinks are given, and looks
-/// at everything. The [module](super) has examples.
+/// at everything. The [module](crate::testing) has examples.
 ///
 /// What runs is the shipped engine, shards, exchange, checkpoints and all, on cores that are no threads: in one thread,
 /// without a disk, and the same each time. It begins with the clock at 0.
@@ -166,7 +166,7 @@ impl JobKit {
     }
 
     /// Lets the job do what it can do now. Only needed when something else than the kit has given it something to do: the
-    /// test has answered a request of [`async_map`](crate::Stream::async_map), say.
+    /// test has answered a request of [`async_map`](crate::stream::Stream::async_map), say.
     ///
     /// ```
     /// # use std::future::poll_fn;
