@@ -162,8 +162,8 @@ impl Csv {
         let dropped = self.too_long.take();
         let is_long = dropped.is_some() || raw.len() > self.max_record;
         if self.header.is_none() {
-            self.take_header(text, is_long, cursor)?;
-            cursor.skip(raw.len(), lines);
+            let header = self.take_header(text, is_long, cursor)?;
+            cursor.skip_header(header, raw.len(), lines);
         } else if is_long {
             let record = dropped.unwrap_or_else(|| TooLong::new(text, self.max_record));
             out.poison.push(record.dead_letter(cursor, self.max_record));
@@ -192,16 +192,15 @@ impl Csv {
         })
     }
 
-    fn take_header(&mut self, text: &[u8], is_long: bool, cursor: &mut Cursor) -> Result<()> {
+    fn take_header(&mut self, text: &[u8], is_long: bool, cursor: &Cursor) -> Result<String> {
         let Some(header) = std::str::from_utf8(text).ok().filter(|_| !is_long) else {
             let message =
                 format!("{}: the header row is not UTF-8 or too long; is it a CSV file?", cursor.name);
             return Err(Error::new(ErrorKind::Source, message));
         };
-        cursor.position.header = Some(header.to_owned());
         self.fields.copy_to(&mut self.record);
         self.header = Some(std::mem::take(&mut self.record));
-        Ok(())
+        Ok(header.to_owned())
     }
 }
 

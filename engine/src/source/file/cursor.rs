@@ -33,12 +33,15 @@ pub(super) struct Cursor {
     pub position: Position,
     skipped_bytes: u64,
     skipped_lines: u64,
+    /// The header row, if it is among what was skipped: a position before it must not know it, or it would be read as a
+    /// record after it.
+    skipped_header: Option<String>,
 }
 
 impl Cursor {
     /// At a restored position.
     pub(super) fn new(name: String, position: Position) -> Cursor {
-        Cursor { name, position, skipped_bytes: 0, skipped_lines: 0 }
+        Cursor { name, position, skipped_bytes: 0, skipped_lines: 0, skipped_header: None }
     }
 
     /// Passes over bytes that are no record.
@@ -47,11 +50,20 @@ impl Cursor {
         self.skipped_lines += lines as u64;
     }
 
+    /// Passes over the header row.
+    pub(super) fn skip_header(&mut self, header: String, bytes: usize, lines: usize) {
+        self.skipped_header = Some(header);
+        self.skip(bytes, lines);
+    }
+
     /// Passes over a record, and what was skipped before it.
     pub(super) fn advance(&mut self, bytes: usize, lines: usize) {
         self.skip(bytes, lines);
         self.position.offset += std::mem::take(&mut self.skipped_bytes);
         self.position.line += std::mem::take(&mut self.skipped_lines);
+        if self.skipped_header.is_some() {
+            self.position.header = self.skipped_header.take();
+        }
     }
 
     /// A record that begins `bytes` and `lines` after what was skipped and cannot be decoded.

@@ -8,8 +8,8 @@ use super::kit::Running;
 use crate::error::Result;
 use crate::time::Timestamp;
 
-/// A source of a job in the hands of a [`JobKit`](super::JobKit); made by [`JobKit::input`](super::JobKit::input). What it is handed goes through the job at
-/// once, as far as it goes. The source reads it as one split.
+/// A source of a job in the hands of a [`JobKit`](super::JobKit); made by [`JobKit::input`](super::JobKit::input). What it is
+/// handed goes through the job at once, as far as it goes. The source reads it as one split.
 ///
 /// ```
 /// use millstream::prelude::*;
