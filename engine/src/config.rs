@@ -56,6 +56,7 @@ pub struct Config {
     pub(crate) checkpoints: Option<PathBuf>,
     pub(crate) checkpoint_every: Option<Duration>,
     pub(crate) checkpoint_timeout: Duration,
+    pub(crate) unaligned_after: Option<Duration>,
     pub(crate) tolerated_failures: u32,
     pub(crate) retained: usize,
     pub(crate) max_parallelism: Option<u32>,
@@ -76,6 +77,7 @@ impl Default for Config {
             checkpoints: None,
             checkpoint_every: Some(Duration::from_secs(1)),
             checkpoint_timeout: Duration::from_secs(600),
+            unaligned_after: None,
             tolerated_failures: 10,
             retained: 2,
             max_parallelism: None,
@@ -180,6 +182,28 @@ impl Config {
     /// A checkpoint that takes longer than this is aborted. Default: 10 minutes.
     pub fn checkpoint_timeout(mut self, timeout: Duration) -> Config {
         self.checkpoint_timeout = timeout;
+        self
+    }
+
+    /// How long the barriers of a checkpoint may wait behind records before they overtake them, where that is
+    /// [allowed](crate::stream::Keyed::unaligned); with `Duration::ZERO` they do at once. Default: they never do, and a
+    /// checkpoint takes as long as all that waits when it starts.
+    ///
+    /// A step is passed between two records, never in the middle of what a watermark makes it put out. Barriers wait behind
+    /// the records before sinks, whose output is part of the checkpoint, on the way to every core, and on the way to a step
+    /// on the same core. What is overtaken takes memory beside the limit of
+    /// [`memory_per_core`](Config::memory_per_core): as much as the rings hold.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let refused = job.run(Config::new().checkpoints(dir.path()).unaligned_after(secs(1))).unwrap_err();
+    /// assert!(refused.to_string().contains("`unaligned()`"));
+    /// ```
+    pub fn unaligned_after(mut self, patience: Duration) -> Config {
+        self.unaligned_after = Some(patience);
         self
     }
 

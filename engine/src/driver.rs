@@ -20,7 +20,7 @@ use serde_json::Value as Json;
 
 use crate::checkpoint::control::{CoreLink, Order, Reply, Restored};
 use crate::checkpoint::directory::data_directory;
-use crate::checkpoint::manifest::Part;
+use crate::checkpoint::manifest::{Overtaken, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
 use crate::key_group::Placements;
@@ -62,6 +62,7 @@ enum Done {
         meta: Json,
         store: Option<Result<StoreSnapshot, StoreError>>,
         prepared: Option<Result<Json>>,
+        overtaken: Option<Result<Overtaken, StoreError>>,
     },
     Committed {
         epoch: u64,
@@ -224,6 +225,7 @@ impl Driver {
                     self.shares.insert(epoch, Share::default());
                     self.shard.start_checkpoint(epoch);
                 }
+                Order::Overtake(epoch) => self.shard.overtake(epoch),
                 Order::Commit(epoch) => self.commit(epoch),
                 Order::Stop => return true,
             }
@@ -260,11 +262,18 @@ impl Driver {
 
     /// Writes a stage's share of a checkpoint in the background, from the memory that it lives in.
     fn write(&mut self, snapshot: Snapshot) {
-        let Snapshot { step, epoch, meta, sealed, prepare } = snapshot;
+        let Snapshot { step, epoch, meta, sealed, prepare, overtaken } = snapshot;
+        let core = self.core;
         let (disk, done, signal) = (self.host.disk(), self.done.clone(), self.signal.clone());
         let directory = self.checkpoints.as_deref().map(data_directory);
         let class = if prepare.is_some() { Class::Records } else { Class::Background };
         let task = async move {
+            let overtaken = match (overtaken, &directory) {
+                (Some(overtaken), Some(directory)) => {
+                    Some(overtaken.write(&*disk, directory, (&step, core, epoch)).await)
+                }
+                _ => None,
+            };
             let store = match (sealed, directory) {
                 (Some(sealed), Some(directory)) => Some(sealed.write(disk, directory).await),
                 _ => None,
@@ -273,7 +282,7 @@ impl Driver {
                 Some(prepare) => Some(prepare.await),
                 None => None,
             };
-            done.borrow_mut().push_back(Done::Written { step, epoch, meta, store, prepared });
+            done.borrow_mut().push_back(Done::Written { step, epoch, meta, store, prepared, overtaken });
             signal.wake();
         };
         self.host.spawn(class, Box::pin(task));
@@ -334,11 +343,29 @@ impl Driver {
                     })?;
                 }
                 Done::Spilled { step, written } => self.shard.spilled(&step, written),
-                Done::Written { step, epoch, meta, store, prepared } => {
-                    self.account(step, epoch, meta, store, prepared)?;
+                Done::Written { step, epoch, meta, store, prepared, overtaken } => {
+                    let overtaken = self.overtaken(&step, epoch, overtaken);
+                    self.account(step, epoch, meta, store, prepared, overtaken)?;
                 }
             }
         }
+    }
+
+    /// The records that a barrier has overtaken, if they were written.
+    fn overtaken(
+        &mut self,
+        step: &str,
+        epoch: u64,
+        written: Option<Result<Overtaken, StoreError>>,
+    ) -> Option<Overtaken> {
+        written?
+            .map_err(|error| {
+                let message =
+                    format!("what waits before step `{step}` on core {} was not written", self.core);
+                let error = Error::new(ErrorKind::Checkpoint, message).caused_by(error);
+                self.shares.entry(epoch).or_default().failed = Some(error);
+            })
+            .ok()
     }
 
     /// Adds a stage's share to the core's; the last one completes it.
@@ -349,6 +376,7 @@ impl Driver {
         meta: Json,
         store: Option<Result<StoreSnapshot, StoreError>>,
         prepared: Option<Result<Json>>,
+        overtaken: Option<Overtaken>,
     ) -> Result<()> {
         let share = self.shares.entry(epoch).or_default();
         share.done += 1;
@@ -373,7 +401,7 @@ impl Driver {
                 None
             }
         };
-        share.parts.push((step, Part { shard: self.core, meta, store, prepared }));
+        share.parts.push((step, Part { shard: self.core, meta, store, prepared, overtaken }));
         if share.done == self.shard.len() {
             let share = self.shares.remove(&epoch).expect("it was there a moment ago");
             self.link.say(match share.failed {

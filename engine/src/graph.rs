@@ -46,6 +46,8 @@ pub(crate) struct Graph {
     pub mode: Mode,
     /// The sources that do not end by themselves, and what they read.
     pub unbounded: Vec<(String, String)>,
+    /// Whether barriers may overtake the records of some stream.
+    pub unaligned: bool,
 }
 
 /// The graph that the streams of a job add to.
@@ -71,6 +73,17 @@ impl Graph {
         }
         self.mode.set(batch);
         Ok(())
+    }
+
+    /// # Errors
+    /// If barriers are to overtake records, and no stream allows it.
+    pub(crate) fn check_unaligned(&self, wanted: bool) -> Result<()> {
+        if self.unaligned || !wanted {
+            return Ok(());
+        }
+        let message = "`unaligned_after` is set, but no stream of the job is `unaligned()`: put it behind the `key_by` \
+                       of steps before which records wait";
+        Err(Error::new(ErrorKind::Job, message))
     }
 
     /// # Errors

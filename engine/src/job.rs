@@ -166,6 +166,7 @@ impl Job {
             schemas.values_mut().for_each(|schema| schema.detail.extend([mode()]));
         }
         self.graph.borrow().check_parallelism(&config.parallelism)?;
+        self.graph.borrow().check_unaligned(config.unaligned_after.is_some()).map_err(here)?;
         let cores = config.cores;
         let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
         let placements = Placements::new(config.groups(), cores, &config.parallelism);
@@ -240,6 +241,7 @@ impl Job {
             checkpoints: config.checkpoints.clone(),
             every: config.checkpoint_every,
             timeout: config.checkpoint_timeout,
+            unaligned_after: config.unaligned_after,
             tolerated_failures: config.tolerated_failures,
             retained: config.retained,
         }

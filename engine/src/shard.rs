@@ -136,6 +136,11 @@ impl Shard {
         self.barriers.push(Barrier { epoch });
     }
 
+    /// Lets the barrier of a checkpoint overtake what waits.
+    pub(crate) fn overtake(&mut self, epoch: u64) {
+        self.stages.iter_mut().for_each(|stage| stage.overtake(epoch));
+    }
+
     /// Shows how far its stages are in event time.
     pub(crate) fn post(&self, board: &Board) {
         board.post(&self.stages);

@@ -16,6 +16,7 @@ use serde_json::Value as Json;
 
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Result;
+use crate::exchange::overtaken::Waiting;
 use crate::host::{Host, LocalFuture};
 use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
@@ -62,6 +63,8 @@ pub(crate) struct Snapshot {
     pub sealed: Option<Sealed>,
     /// The pre-commit of a sink.
     pub prepare: Option<LocalFuture<Result<Json>>>,
+    /// The records that the barrier has overtaken.
+    pub overtaken: Option<Waiting>,
 }
 
 /// One core's part of one step of the job.
@@ -90,6 +93,9 @@ pub(crate) trait Stage {
 
     /// Starts a checkpoint here: sources only.
     fn inject(&mut self, _barrier: Barrier, _cx: &mut StepContext<'_>) {}
+
+    /// Lets the barrier of this checkpoint overtake what waits, where it may.
+    fn overtake(&mut self, _epoch: u64) {}
 
     /// The background has written the sealed state of an epoch, or failed to.
     fn flushed(&mut self, _epoch: u64, _written: Option<&StoreSnapshot>) {}

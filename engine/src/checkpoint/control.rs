@@ -16,6 +16,8 @@ pub(crate) enum Order {
     Open(Arc<Restored>),
     /// Start a checkpoint at the sources.
     Checkpoint(u64),
+    /// Let the barrier of the checkpoint overtake what waits before a step, where it may.
+    Overtake(u64),
     /// The checkpoint is complete: commit.
     Commit(u64),
     /// Leave everything as it is and end.

@@ -41,6 +41,8 @@ pub(crate) struct CoordinatorSeed {
     pub checkpoints: Option<PathBuf>,
     pub every: Option<Duration>,
     pub timeout: Duration,
+    /// How long barriers wait behind records.
+    pub unaligned_after: Option<Duration>,
     pub tolerated_failures: u32,
     pub retained: usize,
 }
@@ -319,10 +321,17 @@ impl Coordinator {
     /// an aborted checkpoint is under way when the next one starts.
     async fn gather(&mut self, epoch: u64, deadline: Duration) -> Result<Gathered> {
         let (mut shares, mut failed, mut deadline) = (Vec::new(), None, Some(deadline));
+        let patience = self.seed.unaligned_after;
+        let mut overtake = patience.map(|patience| self.host.monotonic().saturating_add(patience));
         let mut waiting = self.seed.lines.len();
         while waiting > 0 {
-            match self.woken(deadline).await {
+            let first = overtake.into_iter().chain(deadline).min();
+            match self.woken(first).await {
                 Woken::Cancelled => return Ok(Gathered::Cancelled),
+                Woken::Deadline if overtake.is_some_and(|at| Some(at) == first) => {
+                    overtake = None;
+                    self.order(&Order::Overtake(epoch));
+                }
                 Woken::Deadline => {
                     deadline = None;
                     let message = format!("checkpoint {epoch} took longer than {:?}", self.seed.timeout);

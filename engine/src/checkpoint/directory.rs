@@ -15,7 +15,7 @@ use millstream_storage::disk::{Disk, Lease};
 use millstream_storage::manifest;
 use millstream_storage::planted;
 
-use crate::checkpoint::manifest::{FORMAT, FORMAT_NARROW, Manifest};
+use crate::checkpoint::manifest::{FORMAT, FORMAT_OVERTAKEN, Manifest};
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const MANIFEST: &str = "manifest-";
@@ -255,7 +255,7 @@ pub(super) async fn read_manifest(disk: &dyn Disk, path: &Path, epoch: u64) -> R
     let bytes = manifest::read_verified(disk, path).await.map_err(|error| error.to_string())?;
     let manifest: Manifest = serde_json::from_slice(&bytes)
         .map_err(|error| format!("it is not a manifest of form {FORMAT}: {error}"))?;
-    if !(FORMAT..=FORMAT_NARROW).contains(&manifest.format) || manifest.epoch != epoch {
+    if !(FORMAT..=FORMAT_OVERTAKEN).contains(&manifest.format) || manifest.epoch != epoch {
         let Manifest { format, epoch: found, .. } = manifest;
         return Err(format!("it holds checkpoint {found} in form {format}"));
     }

@@ -17,10 +17,18 @@ pub const FORMAT: u32 = 1;
 /// The version of one with a step on fewer cores than all, which a reader of the first would take for on all.
 pub const FORMAT_NARROW: u32 = 2;
 
+/// The version of one with records that a barrier has overtaken, which a reader of the others would lose.
+pub const FORMAT_OVERTAKEN: u32 = 3;
+
 /// The lowest version that says all there is to say of some steps.
 pub(crate) fn form_of(steps: &BTreeMap<String, StepManifest>) -> u32 {
     let is_narrow = steps.values().any(|step| step.cores.is_some());
-    if is_narrow { FORMAT_NARROW } else { FORMAT }
+    let has_overtaken = steps.values().flat_map(|step| &step.parts).any(|part| part.overtaken.is_some());
+    match (has_overtaken, is_narrow) {
+        (true, _) => FORMAT_OVERTAKEN,
+        (false, true) => FORMAT_NARROW,
+        (false, false) => FORMAT,
+    }
 }
 
 /// A complete checkpoint, by reference to the files that hold the state.
@@ -117,6 +125,28 @@ pub struct Part {
     pub store: Option<StoreSnapshot>,
     /// The output that it pre-committed.
     pub prepared: Option<Json>,
+    /// The records that waited before it, if the barrier has overtaken any.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overtaken: Option<Overtaken>,
+}
+
+/// A file of records that were on their way to a step when the barrier overtook them.
+///
+/// ```
+/// use millstream::checkpoint::manifest::Overtaken;
+///
+/// let file: Overtaken = serde_json::from_str(r#"{"file": "overtaken-1-0-3", "records": 7, "bytes": 400}"#)?;
+/// assert_eq!((file.file.as_str(), file.records, file.bytes), ("overtaken-1-0-3", 7, 400));
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overtaken {
+    /// Its name, in the directory of the state files.
+    pub file: String,
+    /// The records that it holds.
+    pub records: u64,
+    /// Its length, in bytes, without the envelope.
+    pub bytes: u64,
 }
 
 impl Schema {
@@ -156,11 +186,13 @@ impl std::fmt::Display for Schema {
 }
 
 impl Manifest {
-    /// The state files that it names.
+    /// The files of state and of overtaken records that it names.
     pub(crate) fn files(&self) -> BTreeSet<&str> {
         let parts = self.steps.values().flat_map(|step| &step.parts);
-        let stores = parts.filter_map(|part| part.store.as_ref());
-        stores.flat_map(|store| store.files.iter().map(|file| file.name.as_str())).collect()
+        let stores = parts.clone().filter_map(|part| part.store.as_ref());
+        let of_stores = stores.flat_map(|store| store.files.iter().map(|file| file.name.as_str()));
+        let overtaken = parts.filter_map(|part| part.overtaken.as_ref());
+        of_stores.chain(overtaken.map(|overtaken| overtaken.file.as_str())).collect()
     }
 
     /// Whether a job may go on from this checkpoint.

@@ -3,7 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::ptr;
 
-use crate::record::{Batch, MarkKind};
+use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::time::Timestamp;
 
 /// A batch being consumed. Records are moved out one by one; the buffers stay, to be used again.
@@ -57,6 +57,13 @@ impl<T> Cursor<T> {
         // SAFETY: `next .. len` are initialised records that the cursor owns.
         let records = unsafe { std::slice::from_raw_parts(records.as_ptr().add(start), end - start) };
         View { records, times: &times[start..end], hashes: hashes.get(start..end).unwrap_or(&[]) }
+    }
+
+    /// Its barrier has overtaken it.
+    pub(crate) fn pass_barrier(&mut self, barrier: Barrier) {
+        if self.batch.tail == Tail::Barrier(barrier) {
+            self.batch.tail = Tail::None;
+        }
     }
 
     pub(crate) fn pass_mark(&mut self) {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use millstream_ring::{Bell, Consumer, Producer, ring};
 
+use crate::exchange::codec::SharedCodec;
 use crate::record::Batch;
 
 /// What the rings of all edges have in common.
@@ -39,6 +40,8 @@ pub(crate) struct Receiver<T> {
     pub empty: Producer<Box<Batch<T>>>,
     /// Wakes the sending core when there is room again, if it is another one.
     pub bell: Option<Arc<Bell>>,
+    /// Writes what waits here into a checkpoint, if barriers may overtake it.
+    pub codec: Option<SharedCodec<T>>,
 }
 
 /// Who sends to whom.
@@ -62,12 +65,19 @@ pub(crate) struct Edge<T> {
     pattern: Pattern,
     /// The step that it leads to, once that is made.
     target: OnceCell<String>,
+    /// Of the records, if barriers may overtake them.
+    codec: Option<SharedCodec<T>>,
     rings: RefCell<Option<Rings<T>>>,
 }
 
 impl<T> Edge<T> {
     pub(crate) fn new(pattern: Pattern) -> Rc<Edge<T>> {
-        Rc::new(Edge { pattern, target: OnceCell::new(), rings: RefCell::new(None) })
+        Edge::with_codec(pattern, None)
+    }
+
+    /// An edge on which barriers may overtake records, if there is a codec.
+    pub(crate) fn with_codec(pattern: Pattern, codec: Option<SharedCodec<T>>) -> Rc<Edge<T>> {
+        Rc::new(Edge { pattern, target: OnceCell::new(), codec, rings: RefCell::new(None) })
     }
 
     /// Tells which step it leads to.
@@ -83,20 +93,20 @@ impl<T> Edge<T> {
     /// The sending ends of `core`, by receiving core.
     pub(crate) fn take_senders(&self, mesh: &Mesh, core: usize) -> Vec<Sender<T>> {
         let mut rings = self.rings.borrow_mut();
-        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, mesh));
+        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, self.codec.as_ref(), mesh));
         rings.senders[core].take().expect("each core takes its end of an edge once")
     }
 
     /// The receiving ends of `core`, by sending core.
     pub(crate) fn take_receivers(&self, mesh: &Mesh, core: usize) -> Vec<Receiver<T>> {
         let mut rings = self.rings.borrow_mut();
-        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, mesh));
+        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, self.codec.as_ref(), mesh));
         rings.receivers[core].take().expect("each core takes its end of an edge once")
     }
 }
 
 impl<T> Rings<T> {
-    fn new(pattern: Pattern, mesh: &Mesh) -> Rings<T> {
+    fn new(pattern: Pattern, codec: Option<&SharedCodec<T>>, mesh: &Mesh) -> Rings<T> {
         let cores = mesh.cores();
         let mut senders: Vec<Vec<Sender<T>>> = (0..cores).map(|_| Vec::new()).collect();
         let mut receivers: Vec<Vec<Receiver<T>>> = (0..cores).map(|_| Vec::new()).collect();
@@ -105,7 +115,12 @@ impl<T> Rings<T> {
             let (empty_in, empty_out) = ring(mesh.depth);
             let other = |core: usize| (from != to).then(|| mesh.bells[core].clone());
             senders[from].push(Sender { full: full_in, empty: empty_out, bell: other(to) });
-            receivers[to].push(Receiver { full: full_out, empty: empty_in, bell: other(from) });
+            receivers[to].push(Receiver {
+                full: full_out,
+                empty: empty_in,
+                bell: other(from),
+                codec: codec.cloned(),
+            });
         }
         Rings {
             senders: senders.into_iter().map(Some).collect(),

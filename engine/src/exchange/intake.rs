@@ -1,8 +1,16 @@
 //! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
+//!
+//! A barrier that may overtake records is looked for behind them: what stands before it is taken out of the rings and put
+//! aside, so that the senders have room for theirs, however slow this stage is. Once the barrier has come on every channel,
+//! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been.
+
+use std::collections::VecDeque;
 
 use millstream_storage::planted;
 
+use crate::exchange::codec::SharedCodec;
 use crate::exchange::edge::Receiver;
+use crate::exchange::overtaken::Waiting;
 use crate::record::{Barrier, Batch, Mark, MarkKind, Tail};
 use crate::time::{MAX_TIME, Timestamp};
 use crate::watermark::{Merged, WatermarkMerge};
@@ -11,8 +19,12 @@ struct Channel<T> {
     receiver: Receiver<T>,
     /// Delivered the barrier of this epoch; not read until the others have.
     blocked: Option<u64>,
-    /// Its last batch ends with something that is settled before the next is read: batches may be read ahead.
-    held: bool,
+    /// What its last batch ends with, if that is settled before the next is read: batches may be read ahead.
+    held: Tail,
+    /// Batches that were taken out of the ring to look behind them.
+    aside: VecDeque<Box<Batch<T>>>,
+    /// The barrier that was looked for is at the end of them.
+    seen: bool,
     /// Delivered its end of data.
     ended: bool,
     /// Delivered its start, or its end.
@@ -21,12 +33,36 @@ struct Channel<T> {
 
 impl<T> Channel<T> {
     fn new(receiver: Receiver<T>) -> Channel<T> {
-        Channel { receiver, blocked: None, held: false, ended: false, heard: false }
+        let (held, aside) = (Tail::None, VecDeque::new());
+        Channel { receiver, blocked: None, held, aside, seen: false, ended: false, heard: false }
     }
 
     /// Whether its next batch may be read.
     fn is_open(&self, started: bool) -> bool {
-        (self.blocked.is_none() || planted!(no_alignment)) && (started || !self.heard) && !self.held
+        (self.blocked.is_none() || planted!(no_alignment))
+            && (started || !self.heard)
+            && self.held == Tail::None
+    }
+
+    fn has_batch(&mut self) -> bool {
+        !self.aside.is_empty() || self.receiver.full.slots() > 0
+    }
+
+    fn pop(&mut self) -> Option<Box<Batch<T>>> {
+        let batch = self.aside.pop_front().or_else(|| self.receiver.full.pop().ok())?;
+        self.held = batch.tail;
+        self.seen &= !matches!(batch.tail, Tail::Barrier(_));
+        Some(batch)
+    }
+
+    /// Whether the barrier of `epoch` has come, or can be seen behind records that it may overtake.
+    fn has_barrier(&self, epoch: u64) -> bool {
+        let at_hand = self.seen || self.held == Tail::Barrier(Barrier { epoch });
+        self.blocked == Some(epoch) || (at_hand && self.receiver.codec.is_some())
+    }
+
+    fn ring(&self) {
+        self.receiver.bell.iter().for_each(|bell| bell.ring());
     }
 }
 
@@ -54,14 +90,43 @@ pub(crate) struct Intake<T> {
     /// the watermark's minimum by then, or what is late would depend on which core starts first.
     started: bool,
     scratch: Vec<Mark>,
+    /// What was overtaken before the restored checkpoint: it comes before all channels.
+    restored: VecDeque<Box<Batch<T>>>,
+    /// Whoever is behind has heard of a start, by that.
+    preceded: bool,
+    /// The checkpoint whose barrier is looked for behind what waits.
+    overtaking: Option<u64>,
 }
+
+/// In place of a channel's number, for what was overtaken before the restored checkpoint.
+const RESTORED: usize = usize::MAX;
 
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
     pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
         let channels: Vec<_> = receivers.into_iter().map(Channel::new).collect();
         let merge = WatermarkMerge::new(channels.len(), restored);
-        Intake { channels, merge, turn: 0, aligning: None, started: false, scratch: Vec::new() }
+        Intake {
+            channels,
+            merge,
+            turn: 0,
+            aligning: None,
+            started: false,
+            scratch: Vec::new(),
+            restored: VecDeque::new(),
+            preceded: false,
+            overtaking: None,
+        }
+    }
+
+    /// Puts batches before all that comes.
+    pub(crate) fn precede(&mut self, batches: Vec<Box<Batch<T>>>) {
+        if batches.is_empty() {
+            return;
+        }
+        // Whoever is behind has to hear a start before the first record.
+        let start = Batch { tail: Tail::Start, ..Batch::default() };
+        self.restored = std::iter::once(Box::new(start)).chain(batches).collect();
     }
 
     /// Whether every channel has been heard: before that nothing may be emitted, as the start goes ahead of records.
@@ -76,14 +141,16 @@ impl<T> Intake<T> {
 
     /// The next batch of a channel that may be read, with the stage's own marks in place of the channel's.
     pub(crate) fn next(&mut self) -> Option<(usize, Box<Batch<T>>)> {
+        if let Some(batch) = self.restored.pop_front() {
+            return Some((RESTORED, batch));
+        }
         for _ in 0..self.channels.len() {
             let i = self.turn;
             self.turn = (self.turn + 1) % self.channels.len();
             let channel = &mut self.channels[i];
             if channel.is_open(self.started)
-                && let Ok(mut batch) = channel.receiver.full.pop()
+                && let Some(mut batch) = channel.pop()
             {
-                channel.held = batch.tail != Tail::None;
                 self.translate(i, &mut batch);
                 return Some((i, batch));
             }
@@ -94,20 +161,25 @@ impl<T> Intake<T> {
     /// Whether there is a batch that may be read.
     pub(crate) fn is_ready(&mut self) -> bool {
         let started = self.started;
-        self.channels.iter_mut().any(|channel| channel.is_open(started) && channel.receiver.full.slots() > 0)
+        let mut channels = self.channels.iter_mut();
+        !self.restored.is_empty() || channels.any(|channel| channel.is_open(started) && channel.has_batch())
     }
 
     /// Gives the emptied batch back, and settles what its tail meant.
     pub(crate) fn finish(&mut self, i: usize, mut batch: Box<Batch<T>>) -> Aligned {
         let tail = batch.tail;
         batch.clear();
+        if i == RESTORED {
+            self.preceded = true;
+            return if tail == Tail::Start { Aligned::Start } else { Aligned::No };
+        }
         let channel = &mut self.channels[i];
         // With no room on the way back, or nobody there any more, the buffers are freed.
         let _ = channel.receiver.empty.push(batch);
-        if let Some(bell) = &channel.receiver.bell {
-            bell.ring();
+        channel.ring();
+        if tail != Tail::None {
+            channel.held = Tail::None;
         }
-        channel.held &= tail == Tail::None;
         channel.heard = true;
         match tail {
             Tail::None => Aligned::No,
@@ -142,9 +214,81 @@ impl<T> Intake<T> {
         if self.channels.iter().any(|channel| channel.blocked.is_none()) {
             return Aligned::No;
         }
+        self.aligned();
+        Aligned::Barrier(barrier)
+    }
+
+    /// The channels are read on.
+    fn aligned(&mut self) {
         self.channels.iter_mut().for_each(|channel| channel.blocked = None);
         self.aligning = None;
-        Aligned::Barrier(barrier)
+        self.overtaking = None;
+    }
+
+    /// From now on looks for the barrier of a checkpoint behind what waits, where it may overtake that.
+    pub(crate) fn overtake(&mut self, epoch: u64) {
+        if self.codec().is_some() {
+            self.overtaking = Some(epoch);
+        }
+    }
+
+    /// Writes the records of an edge on which they may be overtaken: all such edges of a stage have the same type.
+    pub(crate) fn codec(&self) -> Option<SharedCodec<T>> {
+        self.channels.iter().find_map(|channel| channel.receiver.codec.clone())
+    }
+
+    /// Whether looking behind what waits would find something new.
+    pub(crate) fn can_look(&mut self) -> bool {
+        let Some(epoch) = self.overtaking else { return false };
+        let hidden =
+            |channel: &mut Channel<T>| channel.receiver.codec.is_some() && !channel.has_barrier(epoch);
+        self.channels.iter_mut().any(|channel| hidden(channel) && channel.receiver.full.slots() > 0)
+    }
+
+    /// Puts aside what waits, up to the barrier.
+    pub(crate) fn look(&mut self) {
+        let Some(epoch) = self.overtaking else { return };
+        let barrier = Tail::Barrier(Barrier { epoch });
+        for channel in self.channels.iter_mut().filter(|channel| channel.receiver.codec.is_some()) {
+            let before = channel.aside.len();
+            while !channel.has_barrier(epoch)
+                && let Ok(batch) = channel.receiver.full.pop()
+            {
+                channel.seen = batch.tail == barrier;
+                channel.aside.push_back(batch);
+            }
+            if channel.aside.len() > before {
+                channel.ring();
+            }
+        }
+    }
+
+    /// The barrier that has come, or can be seen, on every channel.
+    pub(crate) fn overtaking(&self) -> Option<Barrier> {
+        let epoch = self.overtaking.filter(|_| self.started || self.preceded)?;
+        let all = self.channels.iter().all(|channel| channel.has_barrier(epoch));
+        all.then_some(Barrier { epoch })
+    }
+
+    /// Has the barrier overtake what waits before it, which is added to `waiting`. What was taken by `next` and is not
+    /// finished is not among it.
+    pub(crate) fn pass(&mut self, barrier: Barrier, waiting: &mut Waiting) {
+        let Some(codec) = self.codec() else { return };
+        self.restored.iter().for_each(|batch| waiting.add_batch(&*codec, batch));
+        let tail = Tail::Barrier(barrier);
+        for channel in &mut self.channels {
+            if channel.held == tail {
+                channel.held = Tail::None;
+            }
+            let before = if std::mem::take(&mut channel.seen) { channel.aside.len() } else { 0 };
+            for batch in channel.aside.iter_mut().take(before) {
+                waiting.add_batch(&*codec, batch);
+                if batch.tail == tail {
+                    batch.tail = Tail::None;
+                }
+            }
+        }
+        self.aligned();
     }
 
     /// Replaces the channel's marks by what they change for the stage, in place.

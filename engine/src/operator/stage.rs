@@ -14,12 +14,13 @@ use crate::error::Result;
 use crate::exchange::cursor::{Cursor, Next};
 use crate::exchange::intake::{Aligned, Intake};
 use crate::exchange::outlet::Outlet;
+use crate::exchange::overtaken::Waiting as Overtaken;
 use crate::operator::residence::{Residence, Waiting};
 use crate::operator::sides::SideOutlets;
 use crate::operator::{Operator, Output, Progress};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::stage::{Event, Memory, Now, Snapshot, Stage, StepContext};
-use crate::time::Timestamp;
+use crate::time::{MIN_TIME, Timestamp};
 
 /// How many pieces are worked on at a time where memory has no limit.
 const UNLIMITED_PIECE: usize = 8;
@@ -41,6 +42,12 @@ pub(crate) struct OperatorStage<O: Operator> {
     main: Outlet<O::Out>,
     sides: SideOutlets,
     finished: bool,
+    /// The last watermark that it was through with.
+    reached: Timestamp,
+    /// It is in the middle of firing what the next mark makes due.
+    firing: bool,
+    /// See [`StageSettings::announced`].
+    announced: Option<Timestamp>,
     /// When last asked, processing-time timers could not fire, due or not.
     held: bool,
     /// Without checkpoints, state is never sealed.
@@ -58,8 +65,9 @@ impl<O: Operator> OperatorStage<O> {
     ) -> OperatorStage<O> {
         let output =
             Output { main: Batch::default(), sides: sides.sides(), late: 0, limit: settings.batch_size };
-        let StageSettings { finished, durable, .. } = settings;
+        let StageSettings { finished, durable, announced, .. } = settings;
         let (current, held, ahead, memory) = (None, true, VecDeque::new(), Residence::default());
+        let (reached, firing) = (intake.watermark(), false);
         OperatorStage {
             name,
             operator,
@@ -71,6 +79,9 @@ impl<O: Operator> OperatorStage<O> {
             main,
             sides,
             finished,
+            reached,
+            firing,
+            announced,
             held,
             durable,
         }
@@ -137,13 +148,17 @@ impl<O: Operator> OperatorStage<O> {
                         MarkKind::Watermark(t) => self.operator.on_watermark(t, &mut self.output)?,
                         _ => Progress::Done,
                     };
-                    if progress != Progress::Done {
+                    self.firing = progress != Progress::Done;
+                    if self.firing {
                         // Also if what fired has emitted nothing: a step ends.
                         cx.budget = cx.budget.saturating_sub(self.output.emitted().max(self.output.limit));
                         if progress == Progress::Fetch {
                             self.wait_for_state(Waiting::Firing, cx);
                         }
                         return Ok(progress);
+                    }
+                    if let MarkKind::Watermark(t) = kind {
+                        self.reached = t;
                     }
                     self.output.main.mark(kind);
                     self.output.sides.mark(kind);
@@ -160,7 +175,11 @@ impl<O: Operator> OperatorStage<O> {
     fn settle(&mut self, aligned: Aligned, cx: &mut StepContext<'_>) {
         match aligned {
             Aligned::No => {}
-            Aligned::Start => self.set_tail(Tail::Start),
+            Aligned::Start => {
+                self.set_tail(Tail::Start);
+                self.send(cx);
+                self.announce();
+            }
             Aligned::EndOfData => {
                 if !std::mem::replace(&mut self.finished, true) {
                     self.operator.finish(&mut self.output);
@@ -169,9 +188,17 @@ impl<O: Operator> OperatorStage<O> {
                 cx.events.push(Event::Drained);
             }
             Aligned::Barrier(barrier) => {
-                cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier))));
+                cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier, None))));
                 self.set_tail(Tail::Barrier(barrier));
             }
+        }
+    }
+
+    /// Once, behind the start.
+    fn announce(&mut self) {
+        if let Some(t) = self.announced.take().filter(|&t| t > MIN_TIME && !self.finished) {
+            self.output.main.mark(MarkKind::Watermark(t));
+            self.output.sides.mark(MarkKind::Watermark(t));
         }
     }
 
@@ -180,9 +207,9 @@ impl<O: Operator> OperatorStage<O> {
         self.output.sides.set_tail(tail);
     }
 
-    fn snapshot(&mut self, barrier: Barrier) -> Snapshot {
+    fn snapshot(&mut self, barrier: Barrier, overtaken: Option<Overtaken>) -> Snapshot {
         let meta = json!({
-            "watermark": self.intake.watermark(),
+            "watermark": self.reached,
             "finished": self.finished,
             "operator": self.operator.meta(),
         });
@@ -193,7 +220,39 @@ impl<O: Operator> OperatorStage<O> {
             meta,
             sealed: store.map(|store| store.seal(barrier.epoch)),
             prepare: None,
+            overtaken,
         }
+    }
+
+    /// Looks for a barrier behind what waits, and lets it by if it is there and can. Returns whether it did.
+    fn let_pass(&mut self, cx: &mut StepContext<'_>) -> bool {
+        self.intake.look();
+        let Some(barrier) = self.intake.overtaking().filter(|_| self.can_let_pass()) else { return false };
+        let codec = self.intake.codec().expect("barriers overtake where there is a codec");
+        let mut waiting = Overtaken::new(&*codec);
+        for (_, cursor) in self.current.iter_mut().chain(&mut self.ahead) {
+            waiting.add(&*codec, cursor.view(usize::MAX >> 1));
+            cursor.pass_barrier(barrier);
+        }
+        self.intake.pass(barrier, &mut waiting);
+        let waiting = Some(waiting).filter(|waiting| !waiting.is_empty() && !planted!(overtaken_dropped));
+        cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier, waiting))));
+        self.set_tail(Tail::Barrier(barrier));
+        self.send(cx);
+        true
+    }
+
+    /// Not in the middle of firing, which the state does not show, nor while state is being read.
+    fn can_let_pass(&self) -> bool {
+        !self.firing
+            && !self.operator.holds_input()
+            && !self.operator.is_visiting()
+            && self.memory.outstanding == 0
+    }
+
+    /// Whether a barrier has been seen that goes by as soon as what was asked for has come.
+    fn holds_barrier(&self) -> bool {
+        self.memory.outstanding > 0 && self.intake.overtaking().is_some()
     }
 
     /// Hands the output to its consumers.
@@ -238,12 +297,17 @@ impl<O: Operator> Stage for OperatorStage<O> {
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
+        let passed = self.let_pass(cx);
+        if self.holds_barrier() {
+            return Ok(passed);
+        }
         if self.memory.is_waiting() {
             self.look_ahead(cx);
-            return Ok(false);
+            return Ok(passed);
         }
         self.memory.waiting = None;
-        let mut busy = !self.memory.short && self.fire_processing_time(cx)?;
+        let mut busy = passed;
+        busy |= !self.memory.short && self.fire_processing_time(cx)?;
         let held = self.operator.holds_input();
         if held && self.memory.limited {
             self.has_memory(cx)?;
@@ -266,7 +330,10 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn is_ready(&mut self) -> bool {
-        let blocked = self.memory.is_waiting() || self.memory.short;
+        if self.intake.can_look() || (self.intake.overtaking().is_some() && self.can_let_pass()) {
+            return true;
+        }
+        let blocked = self.memory.is_waiting() || self.memory.short || self.holds_barrier();
         let input = !blocked && (self.current.is_some() || !self.ahead.is_empty() || self.intake.is_ready());
         (input && self.has_room()) || self.main.can_flush() || self.sides.can_flush()
     }
@@ -279,6 +346,10 @@ impl<O: Operator> Stage for OperatorStage<O> {
             timer.map(|at| Duration::from_millis(u64::try_from(at.saturating_sub(now.wall)).unwrap_or(0)));
         let again = self.memory.retry_at.map(|at| at.saturating_sub(now.monotonic));
         timer.into_iter().chain(again).min()
+    }
+
+    fn overtake(&mut self, epoch: u64) {
+        self.intake.overtake(epoch);
     }
 
     fn admit(&mut self, read: &Read, fetched: Result<Fetched, StoreError>) -> Result<(), StoreError> {
@@ -323,6 +394,8 @@ pub(crate) struct StageSettings {
     /// `finish` was called before the restored checkpoint.
     pub finished: bool,
     pub durable: bool,
+    /// The watermark that those behind are told at the start, as what told them before may have been overtaken.
+    pub announced: Option<Timestamp>,
 }
 
 /// The watermark and the end of a stage in a restored checkpoint: what its own part has reached if there are as many

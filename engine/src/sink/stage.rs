@@ -27,6 +27,7 @@ impl<T> SinkStage<T> {
                     meta: json!({ "watermark": self.intake.watermark() }),
                     sealed: None,
                     prepare: Some(self.writer.pre_commit(barrier.epoch)),
+                    overtaken: None,
                 };
                 cx.events.push(Event::Snapshot(Box::new(snapshot)));
             }

@@ -426,6 +426,7 @@ impl<T> Stage for SourceStage<T> {
             meta: self.meta(),
             sealed: None,
             prepare: None,
+            overtaken: None,
         };
         cx.events.push(Event::Snapshot(Box::new(snapshot)));
         self.batch.tail = Tail::Barrier(barrier);

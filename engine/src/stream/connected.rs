@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::exchange::codec::sides;
 use crate::exchange::edge::Edge;
 use crate::key::Key;
 use crate::operator::process::{BroadcastProcess, Process};
@@ -205,7 +206,7 @@ where
     where
         P: BroadcastProcess<Key = K, In = L, Broadcast = B>,
     {
-        let BesideBroadcast { keyed: Keyed { stream, key, .. }, other } = self;
+        let BesideBroadcast { keyed: Keyed { stream, key, codec, .. }, other } = self;
         let graph = stream.graph.clone();
         let (left, right): (Compute<L>, Compute<B>) = (stream.compute.clone(), other.stream.compute.clone());
         let of = key.clone();
@@ -213,8 +214,9 @@ where
             Either::Left(record) => of(record),
             Either::Right(_) => unreachable!("what is broadcast goes along an edge of its own"),
         };
+        let [of_left, _] = sides(codec, None);
         let edges: Vec<Rc<Edge<Either<L, B>>>> = vec![
-            stream.map(Either::Left).by_key(of_either),
+            stream.map(Either::Left).by_key(of_either, of_left),
             other.stream.map(Either::Right).into_all(copy_broadcast),
         ];
         let (function, of) = (process.clone(), key.clone());

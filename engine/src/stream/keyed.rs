@@ -1,12 +1,13 @@
 //! Streams partitioned by key.
 
+use crate::exchange::codec::{SharedCodec, archives};
 use crate::key::Key;
 use crate::operator::process::Process;
 use crate::operator::window::Global;
 use crate::operator::window::evict::KeepLast;
 use crate::operator::window::trigger::{Count, Purging, Trigger};
 use crate::reference;
-use crate::state::Ttl;
+use crate::state::{StateValue, Ttl};
 use crate::stream::chain::Chain;
 use crate::stream::process::{ProcessResults, ProcessStep};
 use crate::stream::{Stream, TriggeredStream, WindowedStream};
@@ -61,6 +62,8 @@ where
     pub(crate) key: F,
     /// How long the ready steps keep what they know of a key.
     pub(crate) ttl: Option<Ttl>,
+    /// Of the records, if barriers may overtake them.
+    pub(crate) codec: Option<SharedCodec<T>>,
     of: std::marker::PhantomData<fn() -> K>,
 }
 
@@ -72,7 +75,38 @@ where
     F: Fn(&T) -> K + Clone + Send + 'static,
 {
     pub(crate) fn new(stream: Stream<T, C>, key: F) -> Self {
-        Keyed { stream, key, ttl: None, of: std::marker::PhantomData }
+        Keyed { stream, key, ttl: None, codec: None, of: std::marker::PhantomData }
+    }
+
+    /// Lets the barriers of checkpoints overtake the records that wait before the next step. What is overtaken becomes part
+    /// of the checkpoint, and is worked on first when that is restored. So a checkpoint is quick also when the steps behind
+    /// are slow and everything before them is full; see
+    /// [`Config::unaligned_after`](crate::Config::unaligned_after), without which this does nothing.
+    ///
+    /// Event time of what was overtaken starts from where its step was: marks between the records are not kept, so that of
+    /// records that are late, fewer may be after a restore.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let job = Job::new("doc");
+    /// let (sink, sums) = collect();
+    /// job.source("numbers", generator(1_000, |n| (n % 3, n)))
+    ///     .key_by(|n| n.0)
+    ///     .unaligned()
+    ///     .reduce("sum", |sum, n| sum.1 += n.1)
+    ///     .sink("out", sink);
+    /// job.run(Config::new().cores(2).checkpoints(dir.path()).unaligned_after(secs(5)))?;
+    /// assert_eq!(sums.take().len(), 1_000);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn unaligned(mut self) -> Self
+    where
+        T: StateValue,
+    {
+        self.stream.graph.borrow_mut().unaligned = true;
+        self.codec = Some(archives());
+        self
     }
 
     /// Groups each key's records by windows of event time; [`WindowedStream::aggregate`] shows a whole job.
@@ -184,9 +218,9 @@ where
     where
         P: Process<Key = K, In = T>,
     {
-        let Keyed { stream, key, .. } = self;
+        let Keyed { stream, key, codec, .. } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
-        let edges = vec![stream.by_key(key.clone())];
+        let edges = vec![stream.by_key(key.clone(), codec)];
         let (function, of) = (process.clone(), key.clone());
         let step = ProcessStep { graph, name, kind, settings, edges };
         step.run(process, key, move |inputs| reference::process(up(inputs), &function, &of))

@@ -17,6 +17,7 @@ mod windowed;
 use std::rc::Rc;
 
 use crate::checkpoint::manifest::Schema;
+use crate::exchange::codec::SharedCodec;
 use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
@@ -311,12 +312,13 @@ where
     }
 
     /// An edge on which every core sends to the owner of the key.
-    pub(crate) fn by_key<K, F>(self, key: F) -> Rc<Edge<T>>
+    /// Barriers may overtake what waits behind it, if there is a codec.
+    pub(crate) fn by_key<K, F>(self, key: F, codec: Option<SharedCodec<T>>) -> Rc<Edge<T>>
     where
         K: crate::key::Key,
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
-        let edge = Edge::new(Pattern::AllToAll);
+        let edge = Edge::with_codec(Pattern::AllToAll, codec);
         self.outlet.borrow_mut().attach(self.chain, ByKey { key }, edge.clone());
         edge
     }

@@ -7,10 +7,11 @@ use std::rc::Rc;
 use millstream_storage::planted;
 use serde_json::Value as Json;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::exchange::edge::{Edge, Receiver};
 use crate::exchange::intake::Intake;
 use crate::exchange::outlet::{Outlet, OutletSpec, SharedOutlet};
+use crate::exchange::overtaken;
 use crate::graph::Layout;
 use crate::host::LocalFuture;
 use crate::operator::Operator;
@@ -219,10 +220,13 @@ impl<O: Operator> StageSeed for OperatorSeed<O> {
             let OperatorSeed { name, receivers, main, sides, batch_size, open } = *self;
             let (watermark, finished) = restored_progress(cx.parts(&name), cx.own_part(&name));
             let durable = cx.directory.is_some();
-            let operator = open(cx, watermark).await;
-            let operator = operator.map_err(|error| error.at(format_args!("step `{name}`")))?;
-            let intake = Intake::new(receivers, watermark);
-            let settings = StageSettings { batch_size, finished, durable };
+            let mut intake = Intake::new(receivers, watermark);
+            let here = |error: Error| error.at(format_args!("step `{name}`"));
+            let waiting = overtaken::restore(&cx, &name, intake.codec(), batch_size).await.map_err(here)?;
+            intake.precede(waiting);
+            let announced = overtaken::is_in(&cx.restored).then_some(watermark);
+            let operator = open(cx, watermark).await.map_err(here)?;
+            let settings = StageSettings { batch_size, finished, durable, announced };
             let stage = OperatorStage::new(name, operator, intake, main, sides, settings);
             Ok(Box::new(stage) as Box<dyn Stage>)
         })

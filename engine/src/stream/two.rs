@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use crate::exchange::codec::sides;
 use crate::exchange::edge::Edge;
 use crate::graph::SharedGraph;
 use crate::key::Key;
@@ -67,8 +68,9 @@ where
     };
     let graph = left.stream.graph.clone();
     let computes = (left.stream.compute.clone(), right.stream.compute.clone());
-    let left = left.stream.map(Either::Left).by_key(key.clone());
-    let right = right.stream.map(Either::Right).by_key(key.clone());
+    let [of_left, of_right] = sides(left.codec, right.codec);
+    let left = left.stream.map(Either::Left).by_key(key.clone(), of_left);
+    let right = right.stream.map(Either::Right).by_key(key.clone(), of_right);
     TwoInputs { graph, edges: vec![left, right], key, left: computes.0, right: computes.1 }
 }
 

@@ -81,7 +81,7 @@ impl Checkpoint {
             let store = written.map_err(|error| {
                 Error::new(ErrorKind::Checkpoint, "the kit's state cannot be written").caused_by(error)
             })?;
-            parts.push(Part { shard, meta, store: Some(store), prepared: None });
+            parts.push(Part { shard, meta, store: Some(store), prepared: None, overtaken: None });
         }
         let manifest = Manifest {
             format: FORMAT,

@@ -208,7 +208,14 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> AsyncStage<T, U> {
             "finished": self.told,
             "operator": { "states": lists.0.meta(), "marks": marks },
         });
-        Snapshot { step: self.name.clone(), epoch: barrier.epoch, meta, sealed: None, prepare: None }
+        Snapshot {
+            step: self.name.clone(),
+            epoch: barrier.epoch,
+            meta,
+            sealed: None,
+            prepare: None,
+            overtaken: None,
+        }
     }
 }
 

@@ -68,7 +68,7 @@ fn rule_16_overdue_timers_fire_at_once_behind_the_start() {
     let outlet = OutletSpec::<&'static str>::shared();
     outlet.borrow_mut().attach(Identity::<_>::new(), Forward, output.clone());
     let build = outlet.borrow().build(&mesh, &Placements::everywhere(1, 1), 0);
-    let settings = StageSettings { batch_size: 1, finished: false, durable: false };
+    let settings = StageSettings { batch_size: 1, finished: false, durable: false, announced: None };
     let intake = Intake::new(input.take_receivers(&mesh, 0), MIN_TIME);
     let overdue = Overdue { timer: Some(500) };
     let mut stage =
@@ -98,6 +98,7 @@ fn rule_01_a_restored_core_goes_on_from_its_own_watermark_and_others_from_the_le
         meta: serde_json::json!({ "watermark": watermark, "finished": true }),
         store: None,
         prepared: None,
+        overtaken: None,
     };
     let parts = [(0, 50), (1, 100)].map(part);
     assert_eq!(restored_progress(&parts, Some(1)), (100, true));

@@ -31,7 +31,7 @@ fn parts(cores: u8) -> Vec<Part> {
         states.held[1].own = bytes(&own);
         states.held[2].map = BTreeMap::from([(vec![1], vec![2]), (vec![3], vec![4])]);
         let meta = json!({ "operator": { "states": states.meta() } });
-        Part { shard: usize::from(core), meta, store: None, prepared: None }
+        Part { shard: usize::from(core), meta, store: None, prepared: None, overtaken: None }
     };
     (0..cores).map(part).collect()
 }

@@ -201,10 +201,10 @@ where
         A: Aggregate<In = T>,
         W: Windows<A>,
     {
-        let WindowedStream { keyed: Keyed { stream, key, .. }, windows } = self;
+        let WindowedStream { keyed: Keyed { stream, key, codec, .. }, windows } = self;
         let (graph, up) = (stream.graph.clone(), stream.compute.clone());
         let (outlet, side) = (OutletSpec::shared(), OutletSpec::shared());
-        let edges = vec![stream.by_key(key.clone())];
+        let edges = vec![stream.by_key(key.clone(), codec)];
         let spec = OperatorSpec::new(name, edges, outlet.clone(), SideSpecs::of(side.clone()));
         let (step, of, function, cut) = (name.to_owned(), key.clone(), aggregate.clone(), windows.clone());
         let make = move |layout: &Layout<'_>| {

@@ -363,10 +363,10 @@ where
     Tr: Trigger<T>,
     Co: Content<K, T>,
 {
-    let Keyed { stream, key, .. } = keyed;
+    let Keyed { stream, key, codec, .. } = keyed;
     let (graph, up, of) = (stream.graph.clone(), stream.compute.clone(), process.clone());
     let settings = [("windows", process.windows.describe()), ("trigger", process.trigger.describe())];
-    let edges = vec![stream.by_key(key.clone())];
+    let edges = vec![stream.by_key(key.clone(), codec)];
     let step = ProcessStep { graph, name, kind: "triggered window", settings: &settings, edges };
     let by = key.clone();
     let results = step.run(process, key, move |inputs| {

@@ -20,6 +20,7 @@ mod levels;
 mod process;
 mod rescale;
 mod topics;
+mod unaligned;
 mod union;
 mod versions;
 mod windows;
@@ -309,6 +310,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("narrow", "a window and a process, each on other cores each time", |world| {
             rescale::Both::narrow(world)
         }),
+        of("unaligned", "barriers that overtake what waits", |world| unaligned::Unaligned::new(world)),
         of("larger", "a window and a process whose state is larger than memory", |world| {
             larger::Larger::new(world)
         }),

@@ -53,6 +53,7 @@ fn open((shard, shards): (usize, usize), cores: Vec<(Timestamp, Json)>) -> Telle
         meta: json!({ "watermark": watermark, "finished": false, "operator": operator }),
         store: None,
         prepared: None,
+        overtaken: None,
     };
     let parts: Vec<Part> = cores.into_iter().enumerate().map(part).collect();
     let steps = BTreeMap::from([(
