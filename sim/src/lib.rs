@@ -6,12 +6,14 @@
 //! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
 //! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
 //! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with;
-//! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it;
+//! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`]: every
+//!   point at which it can be killed;
 //! - [`planted`]: the bugs that it must find.
 
 pub mod collected;
 pub mod coverage;
 pub mod disk;
+pub mod explore;
 pub mod faults;
 pub mod feed;
 pub mod planted;

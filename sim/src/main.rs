@@ -8,6 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
+use millstream_sim::explore::{Crashes, Explore};
 use millstream_sim::planted::{BUGS, ELSEWHERE};
 use millstream_sim::scenario::{self, Options, Outcome, Scenario};
 use millstream_sim::swarm::{Summary, Swarm};
@@ -52,9 +53,30 @@ enum Command {
         /// The number of cores, instead of one that is drawn
         #[arg(long)]
         cores: Option<usize>,
+        /// Kill the processes there and nowhere else, as `explore` prints it
+        #[arg(long)]
+        crash: Option<Crashes>,
         /// Print only what came of it
         #[arg(long)]
         quiet: bool,
+    },
+    /// Kill a job at each of its points in turn
+    Explore {
+        /// Only this scenario; otherwise all that run a job
+        #[arg(long)]
+        scenario: Option<String>,
+        /// The seed of the job [default: the shortest of three checkpoints among some hundred]
+        #[arg(long)]
+        seed: Option<u64>,
+        /// Also at every pair of disk operations, in two processes
+        #[arg(long)]
+        pairs: bool,
+        /// Only every so many points
+        #[arg(long, default_value_t = 1)]
+        stride: usize,
+        /// Threads [default: one per core]
+        #[arg(long)]
+        threads: Option<usize>,
     },
     /// Show for each planted bug how many seeds it took to find it
     Planted {
@@ -80,19 +102,27 @@ fn main() -> ExitCode {
     scenario::keep_panics_quiet();
     match arguments.command {
         Command::Swarm { seeds, first, scenario, threads, cores, keep_going } => {
-            let threads =
-                threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+            let threads = all_cores(threads);
             swarm(
                 Swarm { first, seeds, threads, options: Options { cores, ..Options::default() }, keep_going },
                 scenario.as_deref(),
             )
         }
-        Command::Replay { seed, scenario, cores, quiet } => match find(&scenario) {
+        Command::Replay { seed, scenario, cores, crash, quiet } => match find(&scenario) {
             Some(scenario) => {
-                replay(&scenario, seed, Options { keep_log: !quiet, cores, ..Options::default() })
+                let options = Options { keep_log: !quiet, cores, crashes: crash, ..Options::default() };
+                replay(&scenario, seed, options)
             }
             None => unknown(&scenario),
         },
+        Command::Explore { scenario, seed, pairs, stride, threads } => {
+            let stride = stride.max(1);
+            explore(
+                scenario.as_deref(),
+                seed,
+                Explore { seed: 0, pairs, stride, threads: all_cores(threads) },
+            )
+        }
         Command::Planted { seeds, bug, first, scenario } => match scenario.as_deref() {
             Some(name) if find(name).is_none() => unknown(name),
             within => planted(first..first.saturating_add(seeds), bug.as_deref(), within),
@@ -104,6 +134,10 @@ fn main() -> ExitCode {
             ExitCode::SUCCESS
         }
     }
+}
+
+fn all_cores(threads: Option<usize>) -> usize {
+    threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from))
 }
 
 fn find(name: &str) -> Option<Scenario> {
@@ -127,7 +161,8 @@ fn swarm(swarm: Swarm, only: Option<&str>) -> ExitCode {
     for scenario in &chosen {
         let started = Instant::now();
         let shown = Mutex::new(started);
-        let summary = swarm.run(scenario, |done| progress(scenario, done, swarm.seeds, started, &shown));
+        let summary =
+            swarm.run(scenario, |done| progress(scenario, "seeds", done, Some(swarm.seeds), started, &shown));
         report(scenario, &summary, started.elapsed(), swarm.options);
         clean &= summary.findings.is_empty();
     }
@@ -135,12 +170,20 @@ fn swarm(swarm: Swarm, only: Option<&str>) -> ExitCode {
 }
 
 /// Prints a line about once a second.
-fn progress(scenario: &Scenario, done: u64, of: u64, started: Instant, shown: &Mutex<Instant>) {
+fn progress(
+    scenario: &Scenario,
+    what: &str,
+    done: u64,
+    of: Option<u64>,
+    started: Instant,
+    shown: &Mutex<Instant>,
+) {
     let Ok(mut shown) = shown.try_lock() else { return };
     if shown.elapsed() > Duration::from_secs(1) {
         *shown = Instant::now();
         let rate = done as f64 / started.elapsed().as_secs_f64();
-        eprintln!("{}: {done} of {of} seeds, {rate:.0} seeds/s", scenario.name);
+        let of = of.map_or(String::new(), |of| format!(" of {of}"));
+        eprintln!("{}: {done}{of} {what}, {rate:.0} {what}/s", scenario.name);
     }
 }
 
@@ -168,7 +211,11 @@ fn report(scenario: &Scenario, summary: &Summary, took: Duration, options: Optio
 fn print_finding(scenario: &Scenario, outcome: &Outcome, options: Options) {
     if let Some(finding) = &outcome.finding {
         let cores = options.cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
-        println!("{finding}\n  millstream-sim replay {} --scenario {}{cores}", outcome.seed, scenario.name);
+        let crash = options.crashes.map_or(String::new(), |crashes| format!(" --crash {crashes}"));
+        println!(
+            "{finding}\n  millstream-sim replay {} --scenario {}{cores}{crash}",
+            outcome.seed, scenario.name
+        );
     }
 }
 
@@ -185,6 +232,47 @@ fn replay(scenario: &Scenario, seed: u64, options: Options) -> ExitCode {
     );
     print_finding(scenario, &outcome, options);
     if outcome.finding.is_none() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// How many seeds are looked at for the job that is explored.
+const LOOKED_AT: u64 = 200;
+
+fn explore(only: Option<&str>, seed: Option<u64>, explore: Explore) -> ExitCode {
+    let chosen: Vec<_> = match only {
+        Some(name) => match find(name) {
+            Some(scenario) => vec![scenario],
+            None => return unknown(name),
+        },
+        None => scenario::engine::scenarios().into_iter().filter(|scenario| !scenario.planted).collect(),
+    };
+    let mut clean = true;
+    for scenario in &chosen {
+        let started = Instant::now();
+        let Some(seed) = seed.or_else(|| Explore::least_seed(scenario, LOOKED_AT)) else {
+            println!("{}: no seed below {LOOKED_AT} has three checkpoints", scenario.name);
+            continue;
+        };
+        let shown = Mutex::new(started);
+        let explored = Explore { seed, ..explore }
+            .run(scenario, |done| progress(scenario, "runs", done, None, started, &shown));
+        println!(
+            "{}: seed {seed}, {} checkpoints: killed once in {} runs, twice in {}, in {:.1} s; {} findings",
+            scenario.name,
+            explored.checkpoints,
+            explored.runs[0],
+            explored.runs[1],
+            started.elapsed().as_secs_f64(),
+            explored.findings.len(),
+        );
+        for (crashes, finding) in &explored.findings {
+            println!(
+                "{finding}\n  millstream-sim replay {seed} --scenario {} --crash {crashes}",
+                scenario.name
+            );
+        }
+        clean &= explored.findings.is_empty();
+    }
+    if clean { ExitCode::SUCCESS } else { ExitCode::FAILURE }
 }
 
 fn planted(seeds: Range<u64>, only: Option<&str>, within: Option<&str>) -> ExitCode {

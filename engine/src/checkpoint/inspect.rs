@@ -25,11 +25,12 @@ use millstream_storage::collection::is_head;
 use millstream_storage::disk::Disk;
 use millstream_storage::error::StoreError;
 use millstream_storage::inspect::{self, FileContents};
+use millstream_storage::manifest::read_verified;
 use millstream_storage::snapshot::{DeltaFile, StoreSnapshot};
 use millstream_storage::store::{Store, StoreConfig};
 
 use super::directory::{MANIFEST, data_directory, read_manifest};
-use super::manifest::{Manifest, StepManifest};
+use super::manifest::{Manifest, Overtaken, StepManifest};
 use crate::checkpoint::read::target::WINDOWS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operator::window::accumulators::ACCUMULATORS;
@@ -112,6 +113,27 @@ impl Checkpoints {
     /// If it is missing, damaged, or cannot be read; the error names file and offset.
     pub async fn verify(&self, file: &DeltaFile) -> Result<FileContents, StoreError> {
         inspect::verify(&*self.disk, &self.data_path(), file).await
+    }
+
+    /// Reads and checks every byte of a file of records that were overtaken.
+    ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// use millstream::checkpoint::inspect::Checkpoints;
+    /// use millstream::checkpoint::manifest::Overtaken;
+    ///
+    /// # let dir = tempfile::tempdir()?;
+    /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
+    /// let lost = Overtaken { file: "overtaken-1-0-3".to_owned(), records: 7, bytes: 400 };
+    /// assert!(block_on(checkpoints.verify_overtaken(&lost)).unwrap_err().to_string().contains("overtaken-1-0-3"));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If it is missing, damaged, or cannot be read; the error names file and offset.
+    pub async fn verify_overtaken(&self, overtaken: &Overtaken) -> Result<(), StoreError> {
+        read_verified(&*self.disk, &self.data_path().join(&overtaken.file)).await.map(|_| ())
     }
 
     /// What a step's state amounts to, by the name of the state: reads all of it.

@@ -319,3 +319,6 @@ impl<T> Intake<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

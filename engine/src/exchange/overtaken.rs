@@ -69,8 +69,9 @@ impl Waiting {
         self.add(codec, View { records, times, hashes });
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.records == 0
+    /// How many there are.
+    pub(crate) fn records(&self) -> u64 {
+        self.records
     }
 
     /// Writes the file; its name becomes durable with the checkpoint.

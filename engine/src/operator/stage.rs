@@ -235,7 +235,7 @@ impl<O: Operator> OperatorStage<O> {
             cursor.pass_barrier(barrier);
         }
         self.intake.pass(barrier, &mut waiting);
-        let waiting = Some(waiting).filter(|waiting| !waiting.is_empty() && !planted!(overtaken_dropped));
+        let waiting = Some(waiting).filter(|waiting| waiting.records() > 0 && !planted!(overtaken_dropped));
         cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier, waiting))));
         self.set_tail(Tail::Barrier(barrier));
         self.send(cx);

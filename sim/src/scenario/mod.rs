@@ -14,6 +14,8 @@ use std::time::Duration;
 use millstream::host::CoreMain;
 
 use crate::coverage::Coverage;
+use crate::explore::Crashes;
+use crate::faults::FaultPlan;
 use crate::random::Streams;
 use crate::trace::Event;
 use crate::world::{RunEnd, World, WorldConfig};
@@ -49,6 +51,8 @@ pub struct Options {
     pub cores: Option<usize>,
     /// The bug to be switched on, of those in [`planted`](crate::planted).
     pub bug: Option<&'static str>,
+    /// Where processes are killed; then nothing else goes wrong.
+    pub crashes: Option<Crashes>,
 }
 
 /// The rule that every scenario ends with.
@@ -84,6 +88,10 @@ pub struct Outcome {
     pub work: u64,
     /// Virtual time.
     pub time: Duration,
+    /// The scheduling points and disk operations of each process.
+    pub lives: Vec<[u64; 2]>,
+    /// Completed checkpoints, if it is a job that has them.
+    pub checkpoints: u64,
     /// What the faults struck.
     pub coverage: Coverage,
     /// What happened, if it was to be kept.
@@ -105,7 +113,17 @@ impl Scenario {
     /// Runs one seed. A panic is a finding, as is anything the disk's seam forbids.
     pub fn run(&self, seed: u64, options: &Options) -> Outcome {
         let config = WorldConfig { keep_log: options.keep_log, ..(self.config)(Streams::new(seed)) };
+        let config = match options.crashes {
+            Some(_) => {
+                let plan = FaultPlan { cruelty: config.plan.cruelty, ..FaultPlan::none() };
+                WorldConfig { plan, ..config }
+            }
+            None => config,
+        };
         let mut world = World::new(seed, config);
+        if let Some(Crashes(crashes)) = options.crashes {
+            world.script(crashes);
+        }
         crate::planted::set(options.bug);
         let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world, options)));
         let finding = match result {
@@ -129,6 +147,8 @@ impl Scenario {
             points: world.points(),
             work: world.work(),
             time: world.now(),
+            lives: world.lives().to_vec(),
+            checkpoints: world.checkpoints(),
             coverage: world.disk().coverage(),
             events: world.events(),
             finding,

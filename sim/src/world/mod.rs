@@ -10,6 +10,7 @@ mod run;
 mod schedule;
 mod tasks;
 
+use std::collections::VecDeque;
 use std::fmt;
 use std::rc::Rc;
 use std::time::Duration;
@@ -148,6 +149,12 @@ pub struct World {
     work: u64,
     /// The longest life of a process so far: points, disk operations.
     longest: [u64; 2],
+    /// The life of each process.
+    lives: Vec<[u64; 2]>,
+    /// Where the next processes are killed, if that is not drawn.
+    script: Option<VecDeque<Option<Crash>>>,
+    /// Completed checkpoints of jobs.
+    checkpoints: u64,
 }
 
 impl World {
@@ -172,6 +179,9 @@ impl World {
             points: 0,
             work: 0,
             longest: [256, 32],
+            lives: Vec::new(),
+            script: None,
+            checkpoints: 0,
         }
     }
 
@@ -191,10 +201,19 @@ impl World {
         self.crash = crash;
     }
 
+    /// Says where the next processes are killed, instead of what is drawn; those after them are not.
+    pub fn script(&mut self, crashes: impl IntoIterator<Item = Option<Crash>>) {
+        self.script = Some(crashes.into_iter().collect());
+    }
+
     /// Draws from the plan whether, when and how the next process is killed: early points as often as late ones, up
     /// to somewhat beyond the longest life so far.
     pub fn draw_crash(&mut self) -> Option<Crash> {
         self.crash = None;
+        if let Some(script) = &mut self.script {
+            self.crash = script.pop_front().flatten();
+            return self.crash;
+        }
         if !self.frozen && self.faults.chance(self.config.plan.crash) {
             let power = self.faults.chance(self.config.plan.power_loss);
             let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
@@ -224,6 +243,7 @@ impl World {
         let life = run.life();
         run.tear_down(&end, &mut self.faults);
         self.points += life[0];
+        self.lives.push(life);
         self.longest = [self.longest[0].max(life[0]), self.longest[1].max(life[1])];
         end
     }
@@ -269,6 +289,21 @@ impl World {
     /// What the scenario has counted.
     pub fn work(&self) -> u64 {
         self.work
+    }
+
+    /// The scheduling points and disk operations of each process so far.
+    pub fn lives(&self) -> &[[u64; 2]] {
+        &self.lives
+    }
+
+    /// Adds to the number of checkpoints that jobs have completed.
+    pub fn count_checkpoints(&mut self, checkpoints: u64) {
+        self.checkpoints += checkpoints;
+    }
+
+    /// The checkpoints that jobs have completed.
+    pub fn checkpoints(&self) -> u64 {
+        self.checkpoints
     }
 
     /// The hash of everything that happened so far: equal for equal runs.

@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 
 use millstream::checkpoint::inspect::Checkpoints;
-use millstream::checkpoint::manifest::{Manifest, StepManifest};
+use millstream::checkpoint::manifest::{Manifest, Overtaken, StepManifest};
 use millstream_storage::disk::{StdDisk, block_on};
 use millstream_storage::snapshot::DeltaFile;
 
@@ -90,6 +90,11 @@ fn files(step: &StepManifest) -> BTreeMap<&str, &DeltaFile> {
 /// The state files of a whole checkpoint, by name.
 fn all_files(manifest: &Manifest) -> BTreeMap<&str, &DeltaFile> {
     manifest.steps.values().flat_map(files).collect()
+}
+
+/// The files of a step's records that were overtaken.
+fn overtaken(step: &StepManifest) -> impl Iterator<Item = &Overtaken> {
+    step.parts.iter().filter_map(|part| part.overtaken.as_ref())
 }
 
 /// Bytes of files.

@@ -7,7 +7,7 @@ use millstream::checkpoint::inspect::Checkpoints;
 use millstream::checkpoint::manifest::StepManifest;
 use millstream_storage::disk::block_on;
 
-use super::{Outcome, bytes, files, manifest, open};
+use super::{Outcome, bytes, files, manifest, open, overtaken};
 use crate::text::{Table, size};
 
 pub fn run(dir: &Path, epoch: Option<u64>, output: &mut dyn Write) -> Outcome {
@@ -41,6 +41,10 @@ pub fn run(dir: &Path, epoch: Option<u64>, output: &mut dyn Write) -> Outcome {
                 size(file.file_bytes()),
                 file.epoch
             )?;
+        }
+        for waiting in overtaken(step) {
+            let (records, bytes) = (waiting.records, size(waiting.bytes));
+            writeln!(output, "  {records} records on their way to it: {}  {bytes}", waiting.file)?;
         }
     }
     Ok(())

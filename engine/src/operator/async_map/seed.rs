@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::exchange::edge::{Edge, Receiver};
 use crate::exchange::intake::Intake;
 use crate::exchange::outlet::{Outlet, SharedOutlet};
+use crate::exchange::overtaken;
 use crate::graph::Layout;
 use crate::host::{Class, LocalFuture};
 use crate::operator::async_map::context::{AsyncContext, HostClock};
@@ -165,6 +166,8 @@ fn restore<T: StateValue + Clone, U>(
         None => vec![(records.len(), watermark)],
     }
     .into_iter()
+    // What it had told those behind may have been overtaken.
+    .chain(overtaken::is_in(&cx.restored).then_some((records.len(), watermark)))
     .filter(|(_, watermark)| *watermark > MIN_TIME)
     .peekable();
     for (i, (record, time)) in records.into_iter().zip(times).enumerate() {

@@ -146,6 +146,7 @@ fn endure(
     let mut places = world.streams().stream("places");
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
+    let checkpoints = Cell::new(0);
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
@@ -168,6 +169,7 @@ fn endure(
     let judge = || {
         let control: JobControl = control.borrow().clone().expect("a process was started");
         let calm = started.get() > chaos;
+        checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
         let report = judge(control.outcome(), calm, tolerance)?;
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
@@ -180,6 +182,7 @@ fn endure(
         Ok(report)
     };
     let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
+    world.count_checkpoints(checkpoints.get());
     match done {
         Err(finding) if tolerance == Tolerance::Stops && finding.rule == super::LIVENESS => return Ok(()),
         done => done?,

@@ -24,23 +24,27 @@ use crate::world::World;
 
 /// Numbers the records of a key, and puts some out several times.
 #[derive(Clone)]
-struct Number;
+struct Number {
+    /// Dead weight per key.
+    weight: usize,
+}
 
 impl Process for Number {
     type Key = u64;
     type In = Event;
     type Out = Event;
-    type State = Value<u64>;
+    type State = Value<Vec<u64>>;
 
-    fn declare(&self, state: &mut Declare) -> Value<u64> {
+    fn declare(&self, state: &mut Declare) -> Value<Vec<u64>> {
         state.value("seen")
     }
 
-    fn on_record(&mut self, event: Event, seen: &Value<u64>, cx: &mut Context<'_, Self>) {
-        let n = seen.update(cx, |n| {
-            *n += 1;
-            *n
-        });
+    fn on_record(&mut self, event: Event, seen: &Value<Vec<u64>>, cx: &mut Context<'_, Self>) {
+        let mut ids = seen.load(cx).unwrap_or_default();
+        let n = ids.first().copied().unwrap_or(0) + 1;
+        ids.clear();
+        ids.resize(1 + self.weight, n);
+        seen.set(cx, &ids);
         for copy in 0..=event.value % 4 {
             cx.emit(Event { id: event.id * 4 + copy, value: n, ..event });
         }
@@ -79,6 +83,8 @@ impl Process for Beside {
 pub(super) struct Unaligned {
     shape: Shape,
     patience: Duration,
+    number: Number,
+    memory: Option<u64>,
     feed: Feed<Event>,
     rows: Collected<Row<Vec<u64>>>,
     numbered: Collected<Event>,
@@ -94,10 +100,13 @@ impl Unaligned {
         let mut shape = Shape::draw(&mut random);
         shape.bound = Duration::from_millis(shape.disorder);
         let events = events(&mut random, shape.disorder);
+        let weight = *random.pick(&[0, 0, 200, 800]);
         let name = |nth: &Nth| format!("{} {}", nth.0, nth.1);
         let mut work = Unaligned {
             shape,
             patience: Duration::from_micros(*random.pick(&[0, 0, 100, 3_000])),
+            number: Number { weight },
+            memory: (weight > 0).then_some(512 << 10),
             feed: feed(&mut random, vec![events.clone()]),
             rows: Collected::new(outside(&mut random)),
             // Slow, so that much waits before the step that numbers.
@@ -122,8 +131,12 @@ impl Work for Unaligned {
         let events = job
             .source("events", self.feed.clone())
             .event_time(|event| event.time, Watermarks::bounded(self.shape.bound));
-        let numbered =
-            events.clone().key_by(|event| event.key).unaligned().process("number", Number).stage("on");
+        let numbered = events
+            .clone()
+            .key_by(|event| event.key)
+            .unaligned()
+            .process("number", self.number.clone())
+            .stage("on");
         numbered.clone().sink("numbered", self.numbered.clone());
         let rows = numbered
             .key_by(|event| event.key % 5)
@@ -141,6 +154,10 @@ impl Work for Unaligned {
 
     fn configure(&self, config: Config) -> Config {
         config.unaligned_after(self.patience)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.memory
     }
 
     fn ring_depth(&self) -> Option<usize> {

@@ -1,0 +1,172 @@
+//! Every point at which a process can be killed, one by one: of a job that nothing else happens to.
+//!
+//! A swarm draws where to crash, and finds most of what there is. Here nothing is left to luck: the first process is killed
+//! before each of its scheduling points (steps of tasks, timers, completions of the disk) in turn, by a signal and by a loss of
+//! power; and, if asked for, before each of its disk operations while the process after it is killed before each of its own.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use crate::disk::CrashKind;
+use crate::scenario::{Finding, Options, Outcome, Scenario};
+use crate::world::{Crash, When};
+
+/// Where the first process is killed, and the second; nothing else goes wrong.
+///
+/// ```
+/// use millstream_sim::explore::Crashes;
+///
+/// let crashes: Crashes = "point:120:power,operation:7:process".parse().expect("a process is killed at a point");
+/// assert_eq!(crashes.to_string(), "point:120:power,operation:7:process");
+/// assert!("sometime".parse::<Crashes>().is_err());
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Crashes(pub [Option<Crash>; 2]);
+
+/// The least of a job that is worth exploring, in checkpoints.
+const CHECKPOINTS: u64 = 3;
+
+/// The ways to be killed.
+const KINDS: [CrashKind; 2] = [CrashKind::Process, CrashKind::PowerLoss];
+
+/// What is to be explored of a scenario.
+#[derive(Clone, Copy, Debug)]
+pub struct Explore {
+    /// The seed of the job.
+    pub seed: u64,
+    /// Also every pair of disk operations in two processes.
+    pub pairs: bool,
+    /// Only every so many points, or pairs.
+    pub stride: usize,
+    /// How many threads.
+    pub threads: usize,
+}
+
+/// What came of it.
+#[derive(Clone, Debug, Default)]
+pub struct Explored {
+    /// The checkpoints of the job when nothing happens to it.
+    pub checkpoints: u64,
+    /// The runs of one crash, and of two.
+    pub runs: [u64; 2],
+    /// What was found, and where the processes were killed.
+    pub findings: Vec<(Crashes, Finding)>,
+}
+
+impl Explore {
+    /// The seed below `seeds` whose job has three checkpoints and the least points.
+    pub fn least_seed(scenario: &Scenario, seeds: u64) -> Option<u64> {
+        let calm = (0..seeds).map(|seed| run(scenario, seed, Crashes::default()));
+        let worth = calm.filter(|outcome| outcome.checkpoints >= CHECKPOINTS && outcome.finding.is_none());
+        worth.min_by_key(|outcome| outcome.lives[0][0]).map(|outcome| outcome.seed)
+    }
+
+    /// Explores. `progress` is called with the number of runs.
+    pub fn run(self, scenario: &Scenario, progress: impl Fn(u64) + Sync) -> Explored {
+        let calm = run(scenario, self.seed, Crashes::default());
+        let mut explored = Explored { checkpoints: calm.checkpoints, ..Explored::default() };
+        if let Some(finding) = calm.finding {
+            explored.findings.push((Crashes::default(), finding));
+            return explored;
+        }
+        let [points, operations] = calm.lives[0];
+        let at = |when: fn(u64) -> When, last: u64| {
+            (0..=last).flat_map(move |n| KINDS.map(|kind| Crash { when: when(n), kind }))
+        };
+        let singles: Vec<_> = at(When::Point, points).map(|crash| Crashes([Some(crash), None])).collect();
+        self.each(scenario, &singles, &progress, &mut explored, 0);
+        if self.pairs && explored.findings.is_empty() {
+            let mut pairs = Vec::new();
+            for first in at(When::DiskOperation, operations) {
+                let outcome = run(scenario, self.seed, Crashes([Some(first), None]));
+                let last = outcome.lives.get(1).map_or(0, |life| life[1]);
+                let second = (0..=last).map(|n| Crash { when: When::DiskOperation(n), kind: first.kind });
+                pairs.extend(second.map(|second| Crashes([Some(first), Some(second)])));
+            }
+            self.each(scenario, &pairs, &progress, &mut explored, 1);
+        }
+        explored
+    }
+
+    fn each(
+        self,
+        scenario: &Scenario,
+        crashes: &[Crashes],
+        progress: &(impl Fn(u64) + Sync),
+        explored: &mut Explored,
+        kind: usize,
+    ) {
+        let chosen: Vec<_> = crashes.iter().step_by(self.stride).collect();
+        let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
+        let found = Mutex::new(Vec::new());
+        let work = || {
+            while !stop.load(Ordering::Relaxed)
+                && let Some(crashes) = chosen.get(next.fetch_add(1, Ordering::Relaxed))
+            {
+                if let Some(finding) = run(scenario, self.seed, **crashes).finding {
+                    stop.store(true, Ordering::Relaxed);
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((**crashes, finding));
+                }
+                progress(next.load(Ordering::Relaxed).min(chosen.len()) as u64);
+            }
+        };
+        std::thread::scope(|scope| {
+            for _ in 1..self.threads {
+                scope.spawn(work);
+            }
+            work();
+        });
+        explored.runs[kind] = next.into_inner().min(chosen.len()) as u64;
+        explored.findings.extend(found.into_inner().unwrap_or_else(PoisonError::into_inner));
+    }
+}
+
+fn run(scenario: &Scenario, seed: u64, crashes: Crashes) -> Outcome {
+    scenario.run(seed, &Options { crashes: Some(crashes), ..Options::default() })
+}
+
+impl fmt::Display for Crashes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut between = "";
+        for Crash { when, kind } in self.0.iter().flatten() {
+            let (what, n) = match when {
+                When::Point(n) => ("point", n),
+                When::DiskOperation(n) => ("operation", n),
+            };
+            let kind = if *kind == CrashKind::PowerLoss { "power" } else { "process" };
+            write!(f, "{between}{what}:{n}:{kind}")?;
+            between = ",";
+        }
+        Ok(())
+    }
+}
+
+impl FromStr for Crashes {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Crashes, String> {
+        let form = || format!("`{text}` is not of the form point:12:power,operation:7:process");
+        let one = |text: &str| -> Option<Crash> {
+            let mut words = text.split(':');
+            let (what, n, kind) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
+            let when = match what {
+                "point" => When::Point(n),
+                "operation" => When::DiskOperation(n),
+                _ => return None,
+            };
+            let kind = match kind {
+                "power" => CrashKind::PowerLoss,
+                "process" => CrashKind::Process,
+                _ => return None,
+            };
+            words.next().is_none().then_some(Crash { when, kind })
+        };
+        let mut crashes = Crashes::default();
+        for (i, text) in text.split(',').enumerate() {
+            *crashes.0.get_mut(i).ok_or_else(form)? = Some(one(text).ok_or_else(form)?);
+        }
+        Ok(crashes)
+    }
+}
