@@ -38,8 +38,8 @@ pub struct Explore {
     pub seed: u64,
     /// Also every pair of disk operations in two processes.
     pub pairs: bool,
-    /// Only every so many points, or pairs.
-    pub stride: usize,
+    /// About how many runs of one crash, and of two, evenly spread; otherwise all.
+    pub most: Option<usize>,
     /// How many threads.
     pub threads: usize,
 }
@@ -76,14 +76,16 @@ impl Explore {
             (0..=last).flat_map(move |n| KINDS.map(|kind| Crash { when: when(n), kind }))
         };
         let singles: Vec<_> = at(When::Point, points).map(|crash| Crashes([Some(crash), None])).collect();
-        self.each(scenario, &singles, &progress, &mut explored, 0);
+        self.each(scenario, &spread(singles, self.most), &progress, &mut explored, 0);
         if self.pairs && explored.findings.is_empty() {
             let mut pairs = Vec::new();
-            for first in at(When::DiskOperation, operations) {
+            let each = self.most.map(|most| most.isqrt().max(1));
+            for first in spread(at(When::DiskOperation, operations).collect(), each) {
                 let outcome = run(scenario, self.seed, Crashes([Some(first), None]));
                 let last = outcome.lives.get(1).map_or(0, |life| life[1]);
                 let second = (0..=last).map(|n| Crash { when: When::DiskOperation(n), kind: first.kind });
-                pairs.extend(second.map(|second| Crashes([Some(first), Some(second)])));
+                let of_first = second.map(|second| Crashes([Some(first), Some(second)]));
+                pairs.extend(spread(of_first.collect(), each));
             }
             self.each(scenario, &pairs, &progress, &mut explored, 1);
         }
@@ -93,21 +95,20 @@ impl Explore {
     fn each(
         self,
         scenario: &Scenario,
-        crashes: &[Crashes],
+        chosen: &[Crashes],
         progress: &(impl Fn(u64) + Sync),
         explored: &mut Explored,
         kind: usize,
     ) {
-        let chosen: Vec<_> = crashes.iter().step_by(self.stride).collect();
         let (next, stop) = (AtomicUsize::new(0), AtomicBool::new(false));
         let found = Mutex::new(Vec::new());
         let work = || {
             while !stop.load(Ordering::Relaxed)
                 && let Some(crashes) = chosen.get(next.fetch_add(1, Ordering::Relaxed))
             {
-                if let Some(finding) = run(scenario, self.seed, **crashes).finding {
+                if let Some(finding) = run(scenario, self.seed, *crashes).finding {
                     stop.store(true, Ordering::Relaxed);
-                    found.lock().unwrap_or_else(PoisonError::into_inner).push((**crashes, finding));
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((*crashes, finding));
                 }
                 progress(next.load(Ordering::Relaxed).min(chosen.len()) as u64);
             }
@@ -121,6 +122,12 @@ impl Explore {
         explored.runs[kind] = next.into_inner().min(chosen.len()) as u64;
         explored.findings.extend(found.into_inner().unwrap_or_else(PoisonError::into_inner));
     }
+}
+
+/// At most `most` of them, evenly spread.
+fn spread<T>(all: Vec<T>, most: Option<usize>) -> Vec<T> {
+    let stride = most.map_or(1, |most| all.len().div_ceil(most.max(1)).max(1));
+    all.into_iter().step_by(stride).collect()
 }
 
 fn run(scenario: &Scenario, seed: u64, crashes: Crashes) -> Outcome {

@@ -71,9 +71,9 @@ enum Command {
         /// Also at every pair of disk operations, in two processes
         #[arg(long)]
         pairs: bool,
-        /// Only every so many points
-        #[arg(long, default_value_t = 1)]
-        stride: usize,
+        /// About how many runs of each kind, instead of all
+        #[arg(long)]
+        most: Option<usize>,
         /// Threads [default: one per core]
         #[arg(long)]
         threads: Option<usize>,
@@ -115,13 +115,8 @@ fn main() -> ExitCode {
             }
             None => unknown(&scenario),
         },
-        Command::Explore { scenario, seed, pairs, stride, threads } => {
-            let stride = stride.max(1);
-            explore(
-                scenario.as_deref(),
-                seed,
-                Explore { seed: 0, pairs, stride, threads: all_cores(threads) },
-            )
+        Command::Explore { scenario, seed, pairs, most, threads } => {
+            explore(scenario.as_deref(), seed, Explore { seed: 0, pairs, most, threads: all_cores(threads) })
         }
         Command::Planted { seeds, bug, first, scenario } => match scenario.as_deref() {
             Some(name) if find(name).is_none() => unknown(name),

@@ -1,5 +1,8 @@
 //! The shipped engine holds in every scenario, seeds stay the runs they were, and no planted bug goes unnoticed.
 
+mod explore;
+mod slow_sink;
+
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
 
@@ -42,7 +45,7 @@ fn a_seed_is_the_same_run_each_time() {
 
 #[test]
 fn what_was_found_once_stays_fixed() {
-    let lines = include_str!("../corpus/seeds.txt").lines().filter(|line| !line.starts_with('#'));
+    let lines = include_str!("../../corpus/seeds.txt").lines().filter(|line| !line.starts_with('#'));
     for line in lines {
         let mut words = line.split_whitespace();
         let (name, seed) = (words.next().expect("a scenario"), words.next().expect("a seed"));
