@@ -62,6 +62,8 @@ pub(crate) struct Snapshot {
     pub sealed: Option<Sealed>,
     /// The pre-commit of a sink.
     pub prepare: Option<LocalFuture<Result<Json>>>,
+    /// How long its inputs waited for each other.
+    pub alignment: Duration,
 }
 
 /// One core's part of one step of the job.
@@ -90,6 +92,12 @@ pub(crate) trait Stage {
 
     /// Starts a checkpoint here: sources only.
     fn inject(&mut self, _barrier: Barrier, _cx: &mut StepContext<'_>) {}
+
+    /// Gives no more records, or goes on: sources only.
+    fn hold(&mut self, _held: bool) {}
+
+    /// Ends here, as if there were no more input: sources only.
+    fn drain(&mut self) {}
 
     /// The background has written the sealed state of an epoch, or failed to.
     fn flushed(&mut self, _epoch: u64, _written: Option<&StoreSnapshot>) {}

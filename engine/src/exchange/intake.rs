@@ -1,5 +1,7 @@
 //! The input of a stage: its channels, their merged watermark, and the alignment of barriers.
 
+use std::time::Duration;
+
 use millstream_storage::planted;
 
 use crate::exchange::edge::Receiver;
@@ -50,6 +52,10 @@ pub(crate) struct Intake<T> {
     /// The channel to look at first: they take turns.
     turn: usize,
     aligning: Option<Barrier>,
+    /// The time of the step, when the first barrier of an alignment came, and how long the last alignment took.
+    now: Duration,
+    since: Duration,
+    alignment: Duration,
     /// Every channel has been heard. No record is read before: a channel without splits behind it must have left
     /// the watermark's minimum by then, or what is late would depend on which core starts first.
     started: bool,
@@ -61,7 +67,27 @@ impl<T> Intake<T> {
     pub(crate) fn new(receivers: Vec<Receiver<T>>, restored: Timestamp) -> Intake<T> {
         let channels: Vec<_> = receivers.into_iter().map(Channel::new).collect();
         let merge = WatermarkMerge::new(channels.len(), restored);
-        Intake { channels, merge, turn: 0, aligning: None, started: false, scratch: Vec::new() }
+        Intake {
+            channels,
+            merge,
+            turn: 0,
+            aligning: None,
+            now: Duration::ZERO,
+            since: Duration::ZERO,
+            alignment: Duration::ZERO,
+            started: false,
+            scratch: Vec::new(),
+        }
+    }
+
+    /// The time of the step that begins, by which alignments are measured.
+    pub(crate) fn set_now(&mut self, monotonic: Duration) {
+        self.now = monotonic;
+    }
+
+    /// How long the last barrier waited for its slowest channel.
+    pub(crate) fn alignment(&self) -> Duration {
+        self.alignment
     }
 
     /// Whether every channel has been heard: before that nothing may be emitted, as the start goes ahead of records.
@@ -137,6 +163,7 @@ impl<T> Intake<T> {
         if barrier.epoch > waited_for {
             self.channels.iter_mut().for_each(|channel| channel.blocked = None);
             self.aligning = Some(barrier);
+            self.since = self.now;
         }
         self.channels[i].blocked = Some(barrier.epoch);
         if self.channels.iter().any(|channel| channel.blocked.is_none()) {
@@ -144,6 +171,7 @@ impl<T> Intake<T> {
         }
         self.channels.iter_mut().for_each(|channel| channel.blocked = None);
         self.aligning = None;
+        self.alignment = self.now.saturating_sub(self.since);
         Aligned::Barrier(barrier)
     }
 

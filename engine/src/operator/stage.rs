@@ -193,6 +193,7 @@ impl<O: Operator> OperatorStage<O> {
             meta,
             sealed: store.map(|store| store.seal(barrier.epoch)),
             prepare: None,
+            alignment: self.intake.alignment(),
         }
     }
 
@@ -238,6 +239,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
+        self.intake.set_now(cx.now.monotonic);
         if self.memory.is_waiting() {
             self.look_ahead(cx);
             return Ok(false);

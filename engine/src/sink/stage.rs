@@ -27,6 +27,7 @@ impl<T> SinkStage<T> {
                     meta: json!({ "watermark": self.intake.watermark() }),
                     sealed: None,
                     prepare: Some(self.writer.pre_commit(barrier.epoch)),
+                    alignment: self.intake.alignment(),
                 };
                 cx.events.push(Event::Snapshot(Box::new(snapshot)));
             }
@@ -40,6 +41,7 @@ impl<T> Stage for SinkStage<T> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.intake.set_now(cx.now.monotonic);
         let mut busy = false;
         while cx.budget > 0 && self.writer.has_room() {
             let Some((channel, mut batch)) = self.intake.next() else { break };

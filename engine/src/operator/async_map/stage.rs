@@ -208,7 +208,14 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> AsyncStage<T, U> {
             "finished": self.told,
             "operator": { "states": lists.0.meta(), "marks": marks },
         });
-        Snapshot { step: self.name.clone(), epoch: barrier.epoch, meta, sealed: None, prepare: None }
+        Snapshot {
+            step: self.name.clone(),
+            epoch: barrier.epoch,
+            meta,
+            sealed: None,
+            prepare: None,
+            alignment: self.intake.alignment(),
+        }
     }
 }
 
@@ -218,6 +225,7 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> Stage for AsyncStage<T, U>
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.intake.set_now(cx.now.monotonic);
         let mut busy = self.hear()?;
         busy |= self.emit(cx);
         while cx.budget > 0 && self.main.has_room() && self.advance(cx) {
