@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::checkpoint::description::Changes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{RuntimeConfig, RuntimeKind};
 use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
@@ -57,6 +58,9 @@ pub struct Config {
     pub(crate) checkpoint_every: Option<Duration>,
     pub(crate) checkpoint_timeout: Duration,
     pub(crate) unaligned_after: Option<Duration>,
+    pub(crate) min_pause: Option<Duration>,
+    pub(crate) savepoint: Option<PathBuf>,
+    pub(crate) changes: Changes,
     pub(crate) tolerated_failures: u32,
     pub(crate) retained: usize,
     pub(crate) max_parallelism: Option<u32>,
@@ -78,6 +82,9 @@ impl Default for Config {
             checkpoint_every: Some(Duration::from_secs(1)),
             checkpoint_timeout: Duration::from_secs(600),
             unaligned_after: None,
+            min_pause: None,
+            savepoint: None,
+            changes: Changes::default(),
             tolerated_failures: 10,
             retained: 2,
             max_parallelism: None,
@@ -157,7 +164,8 @@ impl Config {
         self
     }
 
-    /// How often a checkpoint starts, and with it output becomes visible. Default: every second.
+    /// How often a checkpoint starts, and with it output becomes visible. There is one at a time: the next one waits until
+    /// the last is over, and for a [pause](Config::min_pause_between_checkpoints) behind it. Default: every second.
     pub fn checkpoint_every(mut self, interval: Duration) -> Config {
         self.checkpoint_every = Some(interval);
         self
@@ -191,7 +199,7 @@ impl Config {
     ///
     /// A step is passed between two records, never in the middle of what a watermark makes it put out. Barriers wait behind
     /// the records before sinks, whose output is part of the checkpoint, on the way to every core, and on the way to a step
-    /// on the same core. What is overtaken takes memory beside the limit of
+    /// on the same core; those of a savepoint everywhere, so that nothing is on its way in it. What is overtaken takes memory beside the limit of
     /// [`memory_per_core`](Config::memory_per_core): as much as the rings hold.
     ///
     /// ```
@@ -204,6 +212,124 @@ impl Config {
     /// ```
     pub fn unaligned_after(mut self, patience: Duration) -> Config {
         self.unaligned_after = Some(patience);
+        self
+    }
+
+    /// How long at least no checkpoint is under way, from the completion or the abort of one to the trigger of the next: a
+    /// rest for a slow disk. Once it is set the interval counts from trigger to trigger, so that checkpoints that take
+    /// longer than that are followed by the next after this pause. The last checkpoint of a job and its savepoints do not
+    /// wait for it. Default: as long as the interval, which so counts from the end of the one before.
+    ///
+    /// There is no setting for how many checkpoints are under way at once: one, by design, as each of them writes what has
+    /// changed since the one before.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(100_000, |n| n)).sink("nowhere", discard());
+    /// let config = Config::new()
+    ///     .cores(1)
+    ///     .checkpoints(dir.path())
+    ///     .checkpoint_every(millis(1))
+    ///     .min_pause_between_checkpoints(millis(2));
+    /// let running = job.start(config)?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// let taken = control.metrics().checkpoint_history();
+    /// let (_, others) = taken.split_last().expect("there was one at the end");
+    /// assert!(others.iter().filter_map(|of| of.pause).all(|pause| pause >= millis(2)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn min_pause_between_checkpoints(mut self, pause: Duration) -> Config {
+        self.min_pause = Some(pause);
+        self
+    }
+
+    /// Starts from a [savepoint](crate::JobControl::savepoint) if the [directory of checkpoints](Config::checkpoints) holds
+    /// no checkpoint yet: it is copied there, checked, and is the directory's first. From then on the newest checkpoint
+    /// there is what the job goes on from, and the savepoint is not looked at again, so that a program that is started
+    /// again with the same settings does not go back. It is left as it is, and may be used by other jobs: each needs a
+    /// directory of checkpoints and, where the sinks keep what they were given, output of its own.
+    ///
+    /// The job may differ from the one that was saved. It may run on another number of cores, but for the same
+    /// [number of key groups](Config::max_parallelism). Steps that are new start empty, and sources that are new at their
+    /// beginning; those that are gone must be [allowed to be](Config::allow_removed), and new names
+    /// [be told](Config::renamed). [`Job::check_restore`](crate::Job::check_restore) tells before the start what will
+    /// become of each step.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (saved, first, second) = (dir.path().join("saved"), dir.path().join("1"), dir.path().join("2"));
+    /// let job = || {
+    ///     let job = Job::new("doc");
+    ///     job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    ///     job
+    /// };
+    /// let running = job().start(Config::new().cores(2).checkpoints(first))?;
+    /// let saved = running.stop_with_savepoint(saved).wait()?;
+    /// running.wait()?;
+    ///
+    /// let config = Config::new().cores(1).checkpoints(second).from_savepoint(&saved.path);
+    /// let running = job().start(config)?;
+    /// running.cancel();
+    /// assert_eq!(running.wait()?.restored, Some(saved.epoch));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_savepoint(mut self, directory: impl Into<PathBuf>) -> Config {
+        self.savepoint = Some(directory.into());
+        self
+    }
+
+    /// Allows a checkpoint or a savepoint to hold a step that the job has no more: its state is left behind. Without this
+    /// such a checkpoint is refused. Of a sink that is removed, the output must be committed: only a savepoint promises
+    /// that.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (saved, first, second) = (dir.path().join("saved"), dir.path().join("1"), dir.path().join("2"));
+    /// let job = Job::new("doc");
+    /// let numbers = job.source("numbers", generator(u64::MAX, |n| n));
+    /// numbers.clone().sink("nowhere", discard());
+    /// numbers.sink("archive", discard());
+    /// let running = job.start(Config::new().cores(1).checkpoints(first))?;
+    /// running.stop_with_savepoint(&saved).wait()?;
+    ///
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    /// let config = Config::new().cores(1).checkpoints(second).from_savepoint(saved);
+    /// assert!(!job.check_restore(&config)?.is_possible());
+    /// assert!(job.check_restore(&config.allow_removed("archive"))?.is_possible());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn allow_removed(mut self, step: &str) -> Config {
+        self.changes.removed.insert(step.to_owned());
+        self
+    }
+
+    /// Says that the step `new` was called `old` in checkpoints and savepoints that were taken before: it takes its state
+    /// over from there. It may stay in the program: checkpoints that know the new name are not concerned. The job may not
+    /// have a step of the old name.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// let run = |name: &str, config: Config| {
+    ///     let job = Job::new("doc");
+    ///     let numbers = job.source("numbers", generator(10, |n| n)).key_by(|_| 0);
+    ///     numbers.reduce(name, |n, m| *n += m).sink("nowhere", discard());
+    ///     job.run(config.cores(1).checkpoints(dir.path()))
+    /// };
+    /// run("total", Config::new())?;
+    /// let refused = run("sum", Config::new()).unwrap_err();
+    /// assert!(refused.to_string().contains("`total`"), "{refused}");
+    /// assert!(run("sum", Config::new().renamed("total", "sum"))?.already_finished);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn renamed(mut self, old: &str, new: &str) -> Config {
+        self.changes.renamed.insert(old.to_owned(), new.to_owned());
         self
     }
 
@@ -380,6 +506,11 @@ impl Config {
             return refuse(format!(
                 "{cores} cores but max_parallelism {groups}: a core would own no key group"
             ));
+        }
+        if self.savepoint.is_some() && self.checkpoints.is_none() {
+            return refuse(
+                "from_savepoint needs a directory of checkpoints, to take the savepoint over".into(),
+            );
         }
         if self.memory.is_some() && self.checkpoints.is_none() {
             return refuse(

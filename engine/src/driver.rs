@@ -18,13 +18,13 @@ use millstream_storage::snapshot::StoreSnapshot;
 use millstream_storage::spill::Spill;
 use serde_json::Value as Json;
 
-use crate::checkpoint::control::{CoreLink, Order, Reply, Restored};
+use crate::checkpoint::control::{CoreLink, Order, Reply, Restored, StepShare};
 use crate::checkpoint::directory::data_directory;
 use crate::checkpoint::manifest::{Overtaken, Part};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
 use crate::key_group::Placements;
-use crate::metrics::Metrics;
+use crate::metrics::{Metrics, Timing};
 use crate::shard::{Shard, StepLimits};
 use crate::stage::{Event, Now, OpenContext, Snapshot, StageSeed};
 
@@ -56,33 +56,27 @@ impl Wake for Signal {
 
 /// What a background task has done.
 enum Done {
-    Written {
-        step: String,
-        epoch: u64,
-        meta: Json,
-        store: Option<Result<StoreSnapshot, StoreError>>,
-        prepared: Option<Result<Json>>,
-        overtaken: Option<Result<Overtaken, StoreError>>,
-    },
-    Committed {
-        epoch: u64,
-        result: Result<()>,
-    },
-    Fetched {
-        step: String,
-        read: Read,
-        fetched: Result<Fetched, StoreError>,
-    },
-    Spilled {
-        step: String,
-        written: Result<(), StoreError>,
-    },
+    Written(Box<Written>),
+    Committed { epoch: u64, result: Result<()> },
+    Fetched { step: String, read: Read, fetched: Result<Fetched, StoreError> },
+    Spilled { step: String, written: Result<(), StoreError> },
+}
+
+/// A stage's share of a checkpoint, written or not.
+struct Written {
+    step: String,
+    epoch: u64,
+    meta: Json,
+    store: Option<Result<StoreSnapshot, StoreError>>,
+    prepared: Option<Result<Json>>,
+    overtaken: Option<Result<Overtaken, StoreError>>,
+    timing: Timing,
 }
 
 /// The core's share of a checkpoint that is being written.
 #[derive(Default)]
 struct Share {
-    parts: Vec<(String, Part)>,
+    parts: Vec<StepShare>,
     done: usize,
     failed: Option<Error>,
 }
@@ -206,7 +200,7 @@ impl Driver {
                 self.shard.post(self.metrics.board(self.core));
             }
             for event in events.drain(..) {
-                self.attend(event);
+                self.attend(event, now);
             }
             if busy {
                 self.host.yield_now().await;
@@ -227,6 +221,8 @@ impl Driver {
                 }
                 Order::Overtake(epoch) => self.shard.overtake(epoch),
                 Order::Commit(epoch) => self.commit(epoch),
+                Order::Hold(held) => self.shard.hold(held),
+                Order::Drain => self.shard.drain(),
                 Order::Stop => return true,
             }
         }
@@ -246,9 +242,9 @@ impl Driver {
         })
     }
 
-    fn attend(&mut self, event: Event) {
+    fn attend(&mut self, event: Event, now: Now) {
         match event {
-            Event::Snapshot(snapshot) => self.write(*snapshot),
+            Event::Snapshot(snapshot) => self.write(*snapshot, now),
             Event::Reads { step, reads } => reads.into_iter().for_each(|read| self.read(step.clone(), read)),
             Event::Spill { step, spill } => self.spill(step, spill),
             Event::Drained => {
@@ -261,28 +257,33 @@ impl Driver {
     }
 
     /// Writes a stage's share of a checkpoint in the background, from the memory that it lives in.
-    fn write(&mut self, snapshot: Snapshot) {
-        let Snapshot { step, epoch, meta, sealed, prepare, overtaken } = snapshot;
+    fn write(&mut self, snapshot: Snapshot, now: Now) {
+        let Snapshot { step, epoch, meta, sealed, prepare, overtaken, alignment } = snapshot;
         let core = self.core;
-        let (disk, done, signal) = (self.host.disk(), self.done.clone(), self.signal.clone());
+        let (host, done, signal) = (self.host.clone(), self.done.clone(), self.signal.clone());
+        let begun = host.monotonic();
+        let synchronous = begun.saturating_sub(now.monotonic);
         let directory = self.checkpoints.as_deref().map(data_directory);
         let class = if prepare.is_some() { Class::Records } else { Class::Background };
         let task = async move {
             let overtaken = match (overtaken, &directory) {
                 (Some(overtaken), Some(directory)) => {
-                    Some(overtaken.write(&*disk, directory, (&step, core, epoch)).await)
+                    Some(overtaken.write(&*host.disk(), directory, (&step, core, epoch)).await)
                 }
                 _ => None,
             };
             let store = match (sealed, directory) {
-                (Some(sealed), Some(directory)) => Some(sealed.write(disk, directory).await),
+                (Some(sealed), Some(directory)) => Some(sealed.write(host.disk(), directory).await),
                 _ => None,
             };
             let prepared = match prepare {
                 Some(prepare) => Some(prepare.await),
                 None => None,
             };
-            done.borrow_mut().push_back(Done::Written { step, epoch, meta, store, prepared, overtaken });
+            let asynchronous = host.monotonic().saturating_sub(begun);
+            let timing = Timing { alignment, synchronous, asynchronous };
+            let written = Written { step, epoch, meta, store, prepared, overtaken, timing };
+            done.borrow_mut().push_back(Done::Written(Box::new(written)));
             signal.wake();
         };
         self.host.spawn(class, Box::pin(task));
@@ -343,10 +344,7 @@ impl Driver {
                     })?;
                 }
                 Done::Spilled { step, written } => self.shard.spilled(&step, written),
-                Done::Written { step, epoch, meta, store, prepared, overtaken } => {
-                    let overtaken = self.overtaken(&step, epoch, overtaken);
-                    self.account(step, epoch, meta, store, prepared, overtaken)?;
-                }
+                Done::Written(written) => self.account(*written)?,
             }
         }
     }
@@ -369,15 +367,9 @@ impl Driver {
     }
 
     /// Adds a stage's share to the core's; the last one completes it.
-    fn account(
-        &mut self,
-        step: String,
-        epoch: u64,
-        meta: Json,
-        store: Option<Result<StoreSnapshot, StoreError>>,
-        prepared: Option<Result<Json>>,
-        overtaken: Option<Overtaken>,
-    ) -> Result<()> {
+    fn account(&mut self, written: Written) -> Result<()> {
+        let Written { step, epoch, meta, store, prepared, overtaken, timing } = written;
+        let overtaken = self.overtaken(&step, epoch, overtaken);
         let share = self.shares.entry(epoch).or_default();
         share.done += 1;
         let prepared = match prepared {
@@ -401,7 +393,8 @@ impl Driver {
                 None
             }
         };
-        share.parts.push((step, Part { shard: self.core, meta, store, prepared, overtaken }));
+        let part = Part { shard: self.core, meta, store, prepared, overtaken };
+        share.parts.push(StepShare { step, part, timing });
         if share.done == self.shard.len() {
             let share = self.shares.remove(&epoch).expect("it was there a moment ago");
             self.link.say(match share.failed {

@@ -1,5 +1,6 @@
 //! A running job, as the program that started it sees it.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,6 +8,7 @@ use std::time::{Duration, Instant};
 use millstream_ring::Bell;
 
 use crate::checkpoint::coordinator::Ending;
+use crate::checkpoint::request::{PendingSavepoint, Requests};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Cores, RuntimeKind};
 use crate::metrics::Metrics;
@@ -16,6 +18,10 @@ pub(crate) struct Shared {
     cancelled: AtomicBool,
     /// A checkpoint is asked for now.
     wanted: AtomicBool,
+    /// The sources are to end.
+    draining: AtomicBool,
+    /// Savepoints that are asked for.
+    pub(crate) requests: Requests,
     coordinator: Arc<Bell>,
     ending: Mutex<Option<Result<Ending>>>,
     last_trouble: Mutex<Option<String>>,
@@ -26,6 +32,8 @@ impl Shared {
         Arc::new(Shared {
             cancelled: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
+            draining: AtomicBool::new(false),
+            requests: Requests::default(),
             coordinator,
             ending: Mutex::new(None),
             last_trouble: Mutex::new(None),
@@ -55,12 +63,39 @@ impl Shared {
         self.wanted.swap(false, Ordering::AcqRel)
     }
 
+    pub(crate) fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+        self.coordinator.ring();
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
+    fn save(&self, path: PathBuf, stop: bool) -> PendingSavepoint {
+        let pending = self.requests.add(path, stop);
+        self.coordinator.ring();
+        pending
+    }
+
+    /// Whether something is asked for that can be seen to, by a coordinator that drains already, or makes a savepoint
+    /// already, or not.
+    pub(crate) fn asks(&self, draining: bool, saving: bool) -> bool {
+        (self.is_draining() && !draining)
+            || (!self.requests.is_empty() && !saving)
+            || (self.wants_checkpoint() && !draining)
+    }
+
     pub(crate) fn end(&self, ending: Result<Ending>) {
         *self.ending.lock().unwrap_or_else(PoisonError::into_inner) = Some(ending);
     }
 
     pub(crate) fn note_aborted(&self, epoch: u64, error: &Error) {
         self.note_trouble(format!("checkpoint {epoch} was aborted: {error}"));
+    }
+
+    pub(crate) fn note_unsaved(&self, error: &Error) {
+        self.note_trouble(format!("a savepoint was not made: {error}"));
     }
 
     pub(crate) fn note_unclean(&self, error: &Error) {
@@ -74,6 +109,51 @@ impl Shared {
     fn take_ending(&self) -> Option<Result<Ending>> {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
+}
+
+/// Refuses the savepoints that are asked for once nobody makes them any more.
+pub(crate) struct Closing(Arc<Shared>);
+
+impl Closing {
+    pub(crate) fn new(shared: Arc<Shared>) -> Closing {
+        Closing(shared)
+    }
+
+    pub(crate) fn close(&self) {
+        self.0.requests.close();
+    }
+}
+
+impl Drop for Closing {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// How a run came to its end.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// use millstream::Ended;
+///
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+/// assert_eq!(job.run(Config::new().cores(1))?.ended, Ended::Finished);
+/// # Ok::<(), millstream::Error>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Ended {
+    /// All input was worked on. A later run has nothing to do.
+    #[default]
+    Finished,
+    /// It was [drained](JobControl::drain): all was put out. A later run has nothing to do.
+    Drained,
+    /// It was [stopped behind a savepoint](JobControl::stop_with_savepoint), from which or from whose checkpoints a later
+    /// run goes on.
+    Stopped,
+    /// It was [cancelled](JobControl::cancel). A later run goes on from the last checkpoint.
+    Cancelled,
 }
 
 /// Counts and outcome of a run that ended.
@@ -107,6 +187,8 @@ pub struct Report {
     pub already_finished: bool,
     /// The job was cancelled before its input ended.
     pub cancelled: bool,
+    /// How the run ended, or the one before if there was nothing left to do.
+    pub ended: Ended,
     /// From start to end, by the wall.
     pub elapsed: Duration,
 }
@@ -142,6 +224,99 @@ impl JobControl {
     /// Asks the job to end at once, without a last checkpoint: what was not committed will not be.
     pub fn cancel(&self) {
         self.shared.cancel();
+    }
+
+    /// Asks the job to end as if its input ended here: the sources give no more records, the watermark goes to its end, so
+    /// that all windows and event-time timers fire, and a last checkpoint commits all of it. A job that was drained has
+    /// ended: what it has put out stands for all windows, and so a later run has nothing to do, as after the end of the
+    /// input. To go on later, [stop with a savepoint](JobControl::stop_with_savepoint).
+    ///
+    /// A checkpoint that is under way is completed first. Until the last one there is no other: a crash on the way leaves
+    /// the job at the checkpoint before, as if it had not been asked, and the next run has to be asked again.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::Ended;
+    ///
+    /// let job = Job::new("doc");
+    /// let (sink, counts) = collect();
+    /// job.source("numbers", generator(u64::MAX, |n| n as i64))
+    ///     .event_time(|n| *n, Watermarks::monotonous())
+    ///     .key_by(|_| 0)
+    ///     .window(Tumbling::of(hours(24 * 365 * 1000)))
+    ///     .reduce("count", |n, m| *n = *m.max(n))
+    ///     .sink("out", sink);
+    /// let running = job.start(Config::new().cores(1))?;
+    /// let control = running.control();
+    /// while control.metrics().sum(|shard| &shard.records_in) == 0 {
+    ///     std::thread::yield_now();
+    /// }
+    /// control.drain();
+    /// assert_eq!(running.wait()?.ended, Ended::Drained);
+    /// assert_eq!(counts.take().len(), 1, "the window has fired long before its end");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn drain(&self) {
+        self.shared.drain();
+    }
+
+    /// Asks for a savepoint: a checkpoint, taken now, that is copied with all its files to a directory of its own, which
+    /// must be empty or not there. The job goes on, and takes checkpoints, while the copy is made. What a run
+    /// [starts from](crate::Config::from_savepoint) is complete, durable and verified when the answer says so, and not
+    /// before; what an attempt has left that failed or was interrupted is refused, as it has no manifest.
+    ///
+    /// A savepoint needs nothing else: it may be moved, the job's own checkpoints may be removed, and no output waits in it
+    /// to be committed, for that was done before it was published. Retention never removes it. One is made at a time, those
+    /// asked for meanwhile wait. They are taken whether a [pause](crate::Config::min_pause_between_checkpoints) is over or
+    /// not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (state, saved) = (dir.path().join("state"), dir.path().join("saved"));
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1).checkpoints(&state))?;
+    /// let savepoint = running.control().savepoint(&saved).wait()?;
+    /// assert_eq!(savepoint.path, saved);
+    /// assert!(!running.is_over());
+    /// # running.cancel();
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn savepoint(&self, path: impl Into<PathBuf>) -> PendingSavepoint {
+        self.shared.save(path.into(), false)
+    }
+
+    /// Asks the job to stop behind a savepoint: the sources give no records behind its barrier, windows stay open, no
+    /// watermark is sent that the input has not earned, the sinks commit, and the run ends once the savepoint is complete.
+    /// A later run goes on exactly there, from the savepoint or from the directory of checkpoints, which ends with the same
+    /// state; one of both, for each would put out what follows.
+    ///
+    /// If the savepoint cannot be made, the answer says why, and the job goes on.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::Ended;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (state, saved) = (dir.path().join("state"), dir.path().join("saved"));
+    ///
+    /// let start = |config: Config| {
+    ///     let job = Job::new("doc");
+    ///     job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    ///     job.start(config.cores(1))
+    /// };
+    /// let running = start(Config::new().checkpoints(&state))?;
+    /// let savepoint = running.control().stop_with_savepoint(&saved).wait()?;
+    /// assert_eq!(running.wait()?.ended, Ended::Stopped);
+    ///
+    /// let other = dir.path().join("other state");
+    /// let running = start(Config::new().checkpoints(other).from_savepoint(&saved))?;
+    /// running.cancel();
+    /// assert_eq!(running.wait()?.restored, Some(savepoint.epoch));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn stop_with_savepoint(&self, path: impl Into<PathBuf>) -> PendingSavepoint {
+        self.shared.save(path.into(), true)
     }
 
     /// The counters.
@@ -181,7 +356,8 @@ impl JobControl {
             checkpoints: self.metrics.job().checkpoints.get(),
             restored: ending.restored,
             already_finished: ending.already_finished,
-            cancelled: ending.cancelled,
+            cancelled: ending.ended == Ended::Cancelled,
+            ended: ending.ended,
             elapsed: Duration::ZERO,
         }))
     }
@@ -229,6 +405,31 @@ impl JobHandle {
     /// Asks the job to end at once, without a last checkpoint.
     pub fn cancel(&self) {
         self.control.cancel();
+    }
+
+    /// As [`JobControl::drain`].
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1))?;
+    /// running.drain();
+    /// assert_eq!(running.wait()?.ended, millstream::Ended::Drained);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn drain(&self) {
+        self.control.drain();
+    }
+
+    /// As [`JobControl::savepoint`].
+    pub fn savepoint(&self, path: impl Into<PathBuf>) -> PendingSavepoint {
+        self.control.savepoint(path)
+    }
+
+    /// As [`JobControl::stop_with_savepoint`].
+    pub fn stop_with_savepoint(&self, path: impl Into<PathBuf>) -> PendingSavepoint {
+        self.control.stop_with_savepoint(path)
     }
 
     /// What drives the cores.

@@ -1,22 +1,27 @@
 //! A job: a graph of streams, and what it takes to run it.
 
 use std::cell::{Cell, RefCell};
-use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
 
 use millstream_ring::Bell;
+use millstream_storage::disk::{StdDisk, block_on};
 
 use crate::checkpoint::control::{Line, lines};
 use crate::checkpoint::coordinator::{CoordinatorSeed, coordinate};
+use crate::checkpoint::description::JobDescription;
+use crate::checkpoint::inspect::Checkpoints;
 use crate::checkpoint::manifest::Schema;
+use crate::checkpoint::plan::{RestorePlan, own_refusal};
+use crate::checkpoint::transfer::read_savepoint;
 use crate::config::Config;
 use crate::driver::{ShardSeed, drive};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::edge::Mesh;
 use crate::exchange::route::bells;
 use crate::graph::{Graph, Layout, Node, SharedGraph};
-use crate::handle::{JobControl, JobHandle, Report, Shared};
+use crate::handle::{Closing, JobControl, JobHandle, Report, Shared};
 use crate::host::{Class, CoreMain, Host, LocalFuture, launch};
 use crate::key_group::Placements;
 use crate::metrics::Metrics;
@@ -156,15 +161,9 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
-        config.check()?;
+        let description = self.describe(config)?;
         let here = |error: Error| error.at(format_args!("job `{}`", self.name));
-        let mut schemas = self.graph.borrow().check().map_err(here)?;
         self.graph.borrow().set_mode(config.batch).map_err(here)?;
-        if config.batch {
-            // What a batch has put off, nothing else would put out.
-            let mode = || ("mode".to_owned(), "batch".to_owned());
-            schemas.values_mut().for_each(|schema| schema.detail.extend([mode()]));
-        }
         self.graph.borrow().check_parallelism(&config.parallelism)?;
         self.graph.borrow().check_unaligned(config.unaligned_after.is_some()).map_err(here)?;
         let cores = config.cores;
@@ -178,7 +177,7 @@ impl Job {
 
         let alignments = Groups::default();
         let mut mains: Vec<CoreMain> = Vec::with_capacity(cores);
-        let coordinator = self.coordinator(config, schemas, lines, coordinator_bell, control.clone());
+        let coordinator = self.coordinator(config, description, lines, coordinator_bell, control.clone());
         let mut coordinator = Some(coordinator);
         for (core, link) in links.into_iter().enumerate() {
             let layout = Layout { mesh: &mesh, placements: &placements, core, alignments: &alignments };
@@ -203,6 +202,74 @@ impl Job {
         Ok((mains, control))
     }
 
+    /// What the job is, as far as its checkpoints are concerned. A program that writes it to a file lets
+    /// `millstream checkpoint check` tell whether the program can start from a checkpoint or a savepoint.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let description = job.describe(&Config::new().cores(1))?;
+    /// assert_eq!(description.to_json()["steps"]["numbers"]["schema"]["kind"], "source");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed.
+    pub fn describe(&self, config: &Config) -> Result<JobDescription> {
+        config.check()?;
+        let here = |error: Error| error.at(format_args!("job `{}`", self.name));
+        let mut schemas = self.graph.borrow().check().map_err(here)?;
+        if config.batch {
+            // What a batch has put off, nothing else would put out.
+            let mode = || ("mode".to_owned(), "batch".to_owned());
+            schemas.values_mut().for_each(|schema| schema.detail.extend([mode()]));
+        }
+        let changes = config.changes.clone();
+        changes.check(&schemas).map_err(here)?;
+        Ok(JobDescription { job: self.name.clone(), max_parallelism: config.groups(), schemas, changes })
+    }
+
+    /// Whether the job could start with these settings, from its last checkpoint or else from the savepoint, and what would
+    /// become of each step. Nothing is run, locked or changed; a job that runs meanwhile is not disturbed.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let dir = tempfile::tempdir()?;
+    /// let config = Config::new().cores(1).checkpoints(dir.path());
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// assert_eq!(job.check_restore(&config)?.epoch, None);
+    /// job.run(config.clone())?;
+    ///
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n as u32)).sink("nowhere", discard());
+    /// let plan = job.check_restore(&config)?;
+    /// assert!(!plan.is_possible());
+    /// assert!(plan.steps["numbers"].to_string().contains("of u64"), "{plan}");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed, or what it would start from cannot be read.
+    pub fn check_restore(&self, config: &Config) -> Result<RestorePlan> {
+        let job = self.describe(config)?;
+        let at = |path: &PathBuf| Checkpoints::at(Rc::new(StdDisk), path);
+        if let Some(path) = config.checkpoints.as_ref().filter(|path| path.exists()) {
+            let checkpoints = at(path);
+            if let Some(last) = block_on(checkpoints.epochs())?.into_iter().max() {
+                let mut plan = block_on(checkpoints.plan(&job))?;
+                plan.refused.extend(own_refusal(&block_on(checkpoints.manifest(last))?));
+                return Ok(plan);
+            }
+        }
+        if let Some(path) = &config.savepoint {
+            block_on(read_savepoint(&StdDisk, path))?;
+            return block_on(at(path).plan(&job));
+        }
+        Ok(RestorePlan::of(None, &job))
+    }
+
     /// Puts what a test holds in the place of the sources and sinks.
     pub(crate) fn hold(&self, hands: Hands) {
         *self.graph.borrow().hands.borrow_mut() = Some(hands);
@@ -211,7 +278,7 @@ impl Job {
     fn coordinator(
         &self,
         config: &Config,
-        schemas: BTreeMap<String, Schema>,
+        job: JobDescription,
         lines: Vec<Line>,
         bell: Arc<Bell>,
         control: JobControl,
@@ -229,17 +296,18 @@ impl Job {
             Some((node.name.clone(), recover))
         });
         CoordinatorSeed {
-            job: self.name.clone(),
-            max_parallelism: config.groups(),
-            schemas,
+            job,
             narrow: config.parallelism.clone(),
             sinks: sinks.collect(),
             lines,
             bell,
+            closing: Closing::new(control.shared.clone()),
             shared: control.shared,
             metrics: control.metrics,
             checkpoints: config.checkpoints.clone(),
+            savepoint: config.savepoint.clone(),
             every: config.checkpoint_every,
+            min_pause: config.min_pause,
             timeout: config.checkpoint_timeout,
             unaligned_after: config.unaligned_after,
             tolerated_failures: config.tolerated_failures,

@@ -80,7 +80,7 @@ mod watermark;
 
 pub use config::Config;
 pub use error::{Error, ErrorKind, Result};
-pub use handle::{JobControl, JobHandle, Report};
+pub use handle::{Ended, JobControl, JobHandle, Report};
 pub use job::Job;
 pub use millstream_storage::topic;
 pub use operator::{aggregate, async_map, process, window};

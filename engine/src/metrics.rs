@@ -1,12 +1,15 @@
 //! Counters of a running job: written by the core that owns them, read by anybody.
 
 mod board;
+mod checkpoints;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 pub(crate) use board::Board;
 pub use board::StepWatermark;
+pub use checkpoints::{CheckpointPurpose, CheckpointStats, HISTORY, StepCheckpoint};
+pub(crate) use checkpoints::{History, Timing};
 
 /// A counter with one writer: no locked instruction on the record path.
 ///
@@ -110,6 +113,7 @@ pub struct JobMetrics {
     pub last_epoch: Counter,
     /// From trigger to completion of the last checkpoint, in microseconds.
     pub last_duration: Counter,
+    pub(crate) history: History,
 }
 
 impl Metrics {
@@ -146,6 +150,11 @@ impl Metrics {
     /// ```
     pub fn watermarks(&self) -> Vec<StepWatermark> {
         self.boards.iter().enumerate().flat_map(|(core, board)| board.read(core)).collect()
+    }
+
+    /// What the last [`HISTORY`] checkpoints took, aborted ones among them, oldest first.
+    pub fn checkpoint_history(&self) -> Vec<CheckpointStats> {
+        self.job.history.read()
     }
 
     /// The counters of each core.

@@ -141,6 +141,16 @@ impl Shard {
         self.stages.iter_mut().for_each(|stage| stage.overtake(epoch));
     }
 
+    /// Has the sources give no more records, or go on.
+    pub(crate) fn hold(&mut self, held: bool) {
+        self.stages.iter_mut().for_each(|stage| stage.hold(held));
+    }
+
+    /// Has the sources end with the next step, behind the barriers that were ordered before.
+    pub(crate) fn drain(&mut self) {
+        self.stages.iter_mut().for_each(|stage| stage.drain());
+    }
+
     /// Shows how far its stages are in event time.
     pub(crate) fn post(&self, board: &Board) {
         board.post(&self.stages);

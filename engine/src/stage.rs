@@ -65,6 +65,8 @@ pub(crate) struct Snapshot {
     pub prepare: Option<LocalFuture<Result<Json>>>,
     /// The records that the barrier has overtaken.
     pub overtaken: Option<Waiting>,
+    /// How long its inputs waited for each other.
+    pub alignment: Duration,
 }
 
 /// One core's part of one step of the job.
@@ -96,6 +98,11 @@ pub(crate) trait Stage {
 
     /// Lets the barrier of this checkpoint overtake what waits, where it may.
     fn overtake(&mut self, _epoch: u64) {}
+    /// Gives no more records, or goes on: sources only.
+    fn hold(&mut self, _held: bool) {}
+
+    /// Ends here, as if there were no more input: sources only.
+    fn drain(&mut self) {}
 
     /// The background has written the sealed state of an epoch, or failed to.
     fn flushed(&mut self, _epoch: u64, _written: Option<&StoreSnapshot>) {}

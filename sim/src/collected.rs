@@ -27,7 +27,8 @@ pub struct Collected<T> {
 }
 
 struct Outside<T> {
-    committed: Vec<T>,
+    /// Each with the epoch that it was pre-committed under.
+    committed: Vec<(u64, T)>,
     /// By shard and epoch.
     prepared: BTreeMap<(usize, u64), Vec<T>>,
     /// The shards and epochs that were committed.
@@ -40,7 +41,7 @@ impl<T> Outside<T> {
     fn commit(&mut self, at: (usize, u64)) {
         match self.prepared.remove(&at) {
             Some(records) => {
-                self.committed.extend(records);
+                self.committed.extend(records.into_iter().map(|record| (at.1, record)));
                 self.done.insert(at);
             }
             None if self.done.contains(&at) => {}
@@ -82,7 +83,22 @@ impl<T> Collected<T> {
 impl<T: Clone> Collected<T> {
     /// What was committed, in the order of the commits.
     pub fn committed(&self) -> Vec<T> {
-        self.outside().committed.clone()
+        self.outside().committed.iter().map(|(_, record)| record.clone()).collect()
+    }
+
+    /// Another one, with what was committed up to an epoch: for a job that starts from a savepoint.
+    ///
+    /// ```
+    /// use millstream_sim::collected::Collected;
+    /// let sink = Collected::<u64>::new(std::time::Duration::from_millis(1));
+    /// assert!(sink.fork(7).committed().is_empty());
+    /// ```
+    pub fn fork(&self, epoch: u64) -> Collected<T> {
+        let outside = self.outside();
+        let committed = outside.committed.iter().filter(|(of, _)| *of <= epoch).cloned().collect();
+        let done = outside.done.iter().filter(|(_, of)| *of <= epoch).copied().collect();
+        let outside = Outside { committed, prepared: BTreeMap::new(), done, broken: None };
+        Collected { outside: Arc::new(Mutex::new(outside)), longest: self.longest }
     }
 }
 

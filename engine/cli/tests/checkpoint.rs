@@ -10,14 +10,19 @@ use tempfile::TempDir;
 /// Those of a job that has ended, with a thousand keys.
 fn checkpoints() -> TempDir {
     let dir = tempfile::tempdir().expect("a temporary directory");
-    let job = Job::new("tools");
-    job.source("numbers", generator(200_000, |n| n))
-        .key_by(|n: &u64| n % 1000)
-        .process("sums", Sums)
-        .sink("nowhere", discard());
+    let job = job("sums");
     let config = Config::new().cores(2).checkpoints(dir.path()).retained_checkpoints(1000);
     job.run(config.checkpoint_every(millis(1))).expect("the job ends well");
     dir
+}
+
+fn job(sums: &str) -> Job {
+    let job = Job::new("tools");
+    job.source("numbers", generator(200_000, |n| n))
+        .key_by(|n: &u64| n % 1000)
+        .process(sums, Sums)
+        .sink("nowhere", discard());
+    job
 }
 
 #[derive(Clone)]
@@ -94,4 +99,33 @@ fn what_is_not_there_is_said() {
         let said = String::from_utf8_lossy(&output.stderr);
         assert!(!output.status.success() && said.contains(part), "{said}");
     }
+}
+
+#[test]
+fn whether_a_job_can_start_is_told_by_its_description() {
+    let dir = checkpoints();
+    let description = dir.path().join("job.json");
+    let describe = |sums: &str, config: Config| {
+        let described = job(sums).describe(&config).expect("the job is well formed");
+        described.save(&description).expect("it can be written");
+    };
+    let check = ["check", "--job", description.to_str().expect("a plain path")];
+    describe("sums", Config::new().cores(3));
+    says(dir.path(), &check, &["the job has ended with checkpoint", "step `sums`: restored"]);
+    describe("totals", Config::new().cores(3).renamed("sums", "totals"));
+    says(dir.path(), &check, &["step `totals`: restored from `sums`", "step `numbers`: restored"]);
+
+    describe("totals", Config::new().cores(3));
+    let output = millstream(dir.path(), &check);
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("step `sums`: refused") && said.contains("step `totals`: added"), "{said}");
+
+    describe("sums", Config::new().cores(3));
+    for file in state_files(dir.path()) {
+        fs::remove_file(file).expect("it is there");
+    }
+    let output = millstream(dir.path(), &check);
+    assert_eq!(output.status.code(), Some(1), "its state is missing");
+    assert!(String::from_utf8_lossy(&output.stdout).contains("is missing"));
 }

@@ -8,6 +8,7 @@ use millstream_ring::{Bell, Consumer, Producer, ring};
 
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Error;
+use crate::metrics::Timing;
 
 /// From the coordinator to a core.
 #[derive(Clone)]
@@ -20,6 +21,10 @@ pub(crate) enum Order {
     Overtake(u64),
     /// The checkpoint is complete: commit.
     Commit(u64),
+    /// Have the sources give no more records, or go on. What was ordered before goes before.
+    Hold(bool),
+    /// Have the sources end as if there were no more input.
+    Drain,
     /// Leave everything as it is and end.
     Stop,
 }
@@ -29,7 +34,7 @@ pub(crate) enum Reply {
     /// The stages are open.
     Opened,
     /// The core's share of a checkpoint is durable: its parts, by step.
-    Prepared(u64, Vec<(String, Part)>),
+    Prepared(u64, Vec<StepShare>),
     /// The core's share could not be written; the job can go on.
     Unprepared(u64, Error),
     /// The core has committed.
@@ -38,6 +43,13 @@ pub(crate) enum Reply {
     Drained,
     /// The core cannot go on.
     Failed(Error),
+}
+
+/// A core's share of one step in a checkpoint.
+pub(crate) struct StepShare {
+    pub step: String,
+    pub part: Part,
+    pub timing: Timing,
 }
 
 /// What a run starts from.

@@ -3,24 +3,31 @@
 //! It restores, triggers checkpoints one at a time, completes each by its manifest, has the sinks commit, and ends
 //! the job: after the final checkpoint when the input has ended, at once when the job fails or is cancelled.
 
-use std::collections::BTreeMap;
+mod attempt;
+mod restore;
+mod saving;
+mod waiting;
+
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::task::Waker;
 use std::time::Duration;
 
 use millstream_ring::Bell;
 use millstream_storage::planted;
 
-use crate::checkpoint::control::{Line, Order, Reply, Restored};
+use crate::checkpoint::control::{Line, Order, Reply, StepShare};
+use crate::checkpoint::coordinator::attempt::{Attempt, Last};
+use crate::checkpoint::coordinator::saving::Saving;
+use crate::checkpoint::description::JobDescription;
 use crate::checkpoint::directory::{Directory, Unpublished};
-use crate::checkpoint::manifest::{Manifest, Part, Schema, StepManifest, form_of};
-use crate::driver::race;
+use crate::checkpoint::manifest::{Manifest, ManifestKind, StepManifest, form_of};
+use crate::checkpoint::request::Ask;
 use crate::error::{Error, ErrorKind, Result};
-use crate::handle::Shared;
+use crate::handle::{Closing, Ended, Shared};
 use crate::host::{Host, LocalFuture};
-use crate::metrics::Metrics;
+use crate::metrics::{CheckpointPurpose as Purpose, Metrics};
 use crate::sink::{Prepared, SinkContext};
 
 /// Brings a sink's earlier output in order before the job starts.
@@ -28,18 +35,21 @@ pub(crate) type RecoverSink = Box<dyn FnOnce(SinkContext, Vec<Prepared>) -> Loca
 
 /// What the coordinator has to know of the job.
 pub(crate) struct CoordinatorSeed {
-    pub job: String,
-    pub max_parallelism: u32,
-    pub schemas: BTreeMap<String, Schema>,
+    pub job: JobDescription,
     /// The steps that are on fewer cores than all.
     pub narrow: BTreeMap<String, usize>,
     pub sinks: Vec<(String, RecoverSink)>,
     pub lines: Vec<Line>,
     pub bell: Arc<Bell>,
     pub shared: Arc<Shared>,
+    /// Whatever becomes of the job, nobody waits for its savepoints for ever.
+    pub closing: Closing,
     pub metrics: Metrics,
     pub checkpoints: Option<PathBuf>,
+    /// What to start from if there is no checkpoint yet.
+    pub savepoint: Option<PathBuf>,
     pub every: Option<Duration>,
+    pub min_pause: Option<Duration>,
     pub timeout: Duration,
     /// How long barriers wait behind records.
     pub unaligned_after: Option<Duration>,
@@ -54,7 +64,7 @@ pub(crate) struct Ending {
     pub restored: Option<u64>,
     /// The job had ended before: there was nothing to do.
     pub already_finished: bool,
-    pub cancelled: bool,
+    pub ended: Ended,
 }
 
 struct Coordinator {
@@ -64,8 +74,17 @@ struct Coordinator {
     next_epoch: u64,
     last_complete: Option<u64>,
     drained: usize,
+    /// The sources were told to end.
+    draining: bool,
     /// Checkpoints that failed since one succeeded.
     failures: u32,
+    /// When it began to take checkpoints, and when the last one was.
+    begun: Duration,
+    last: Option<Last>,
+    /// The state files of the last complete checkpoint.
+    last_files: BTreeSet<String>,
+    /// The savepoint that is being made.
+    saving: Option<Saving>,
 }
 
 /// Why the coordinator goes on.
@@ -73,6 +92,18 @@ enum Woken {
     Reply(Reply),
     Deadline,
     Cancelled,
+    /// The copy of a savepoint is over.
+    Saved,
+    Asked(Ask),
+    Drain,
+}
+
+/// What it looks at besides replies and a cancellation, while it waits.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Heed {
+    Nothing,
+    Copies,
+    Requests,
 }
 
 /// Runs the job from restore to end, and tells the cores to stop.
@@ -85,10 +116,17 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         next_epoch: 1,
         last_complete: None,
         drained: 0,
+        draining: false,
         failures: 0,
+        begun: Duration::ZERO,
+        last: None,
+        last_files: BTreeSet::new(),
+        saving: None,
     };
     let ending = coordinator.run().await;
     shared.end(ending);
+    coordinator.saving = None;
+    coordinator.seed.closing.close();
     coordinator.order(&Order::Stop);
     coordinator.all_gone().await;
 }
@@ -96,13 +134,15 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
 impl Coordinator {
     async fn run(&mut self) -> Result<Ending> {
         let (restored, finished) = self.restore().await?;
-        let mut ending = Ending { restored: restored.epoch, already_finished: finished, cancelled: false };
-        if finished {
-            return Ok(ending);
-        }
-        self.order(&Order::Open(Arc::new(restored)));
-        ending.cancelled = !self.opened().await? || !self.supervise().await?;
-        Ok(ending)
+        let (epoch, already_finished) = (restored.epoch, finished.is_some());
+        let ended = match finished {
+            Some(ended) => ended,
+            None => {
+                self.order(&Order::Open(Arc::new(restored)));
+                if self.opened().await? { self.supervise().await? } else { Ended::Cancelled }
+            }
+        };
+        Ok(Ending { restored: epoch, already_finished, ended })
     }
 
     fn order(&mut self, order: &Order) {
@@ -113,58 +153,6 @@ impl Coordinator {
     async fn all_gone(&mut self) {
         let CoordinatorSeed { lines, bell, .. } = &mut self.seed;
         bell.wait(|| lines.iter().all(Line::is_closed)).await;
-    }
-
-    /// Reads the last checkpoint, and has the sinks finish what it had pre-committed. Also says whether the job
-    /// had ended.
-    async fn restore(&mut self) -> Result<(Restored, bool)> {
-        let mut manifest = None;
-        if let Some(path) = self.seed.checkpoints.clone() {
-            let directory = Directory::open(self.host.disk(), path).await?;
-            directory.settle().await?;
-            let contents = directory.contents().await?;
-            self.next_epoch = contents.first_free_epoch()?;
-            manifest = directory.latest(&contents).await?;
-            self.directory = Some(directory);
-        }
-        if let Some(manifest) = &manifest {
-            manifest.check(&self.seed.job, self.seed.max_parallelism, &self.seed.schemas)?;
-            self.last_complete = Some(manifest.epoch);
-        }
-        self.recover_sinks(manifest.as_ref()).await?;
-        self.clean_up(None).await;
-        let finished = manifest.as_ref().is_some_and(|manifest| manifest.finished);
-        let restored = Restored {
-            epoch: self.last_complete,
-            steps: Arc::new(manifest.map(|manifest| manifest.steps).unwrap_or_default()),
-            first_epoch: self.next_epoch,
-            run_id: self.host.random(),
-        };
-        Ok((restored, finished))
-    }
-
-    async fn recover_sinks(&mut self, manifest: Option<&Manifest>) -> Result<()> {
-        for (name, recover) in std::mem::take(&mut self.seed.sinks) {
-            let manifest = manifest.filter(|_| !planted!(no_commit_at_recovery));
-            let parts = manifest.and_then(|manifest| manifest.steps.get(&name)).map(|step| &step.parts);
-            let epoch = manifest.map_or(0, |manifest| manifest.epoch);
-            let prepared = parts.into_iter().flatten().filter_map(|part| {
-                let pending = part.prepared.clone()?;
-                Some(Prepared { shard: part.shard, epoch, pending })
-            });
-            let cx = SinkContext {
-                host: self.host.clone(),
-                wake: Waker::noop().clone(),
-                shard: 0,
-                shards: self.seed.lines.len(),
-                first_epoch: self.next_epoch,
-                restored: manifest.map(|manifest| manifest.epoch),
-                durable: self.directory.is_some(),
-            };
-            let recovered = recover(cx, prepared.collect()).await;
-            recovered.map_err(|error| error.at(format_args!("sink `{name}`")))?;
-        }
-        Ok(())
     }
 
     /// Waits until every core has opened its stages. False if the job was cancelled.
@@ -180,154 +168,161 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// Triggers checkpoints until the job ends. False if it was cancelled.
-    async fn supervise(&mut self) -> Result<bool> {
-        let mut due = self.next_due();
+    /// Triggers checkpoints and does what is asked until the job ends, and says how.
+    async fn supervise(&mut self) -> Result<Ended> {
+        self.begun = self.host.monotonic();
         loop {
             if self.drained == self.seed.lines.len() {
-                if planted!(ended_without_checkpoint) {
-                    return Ok(true);
-                }
-                match self.checkpoint(true).await? {
-                    Checkpointed::Complete => return Ok(true),
-                    Checkpointed::Cancelled => return Ok(false),
-                    // What failed may be possible a little later, and the output is not committed before it is.
-                    Checkpointed::Aborted => {
-                        let pause = self.seed.every.unwrap_or(Duration::from_secs(1));
-                        let until = self.host.monotonic().saturating_add(pause);
-                        match self.woken(Some(until)).await {
-                            Woken::Cancelled => return Ok(false),
-                            Woken::Deadline => {}
-                            reply => self.note(reply)?,
-                        }
-                        continue;
-                    }
-                }
+                return self.finish().await;
             }
-            match self.woken_or_wanted(due).await {
-                Woken::Cancelled => return Ok(false),
+            // What a drain has fired must not be in a checkpoint from which the sources go on.
+            let due =
+                if self.draining && !planted!(checkpoint_while_draining) { None } else { self.next_due() };
+            match self.wait(due, Heed::Requests).await {
+                Woken::Cancelled => return Ok(Ended::Cancelled),
                 Woken::Deadline => {
-                    if self.checkpoint(false).await? == Checkpointed::Cancelled {
-                        return Ok(false);
+                    if let Checkpointed::Cancelled = self.checkpoint(Purpose::Recovery).await? {
+                        return Ok(Ended::Cancelled);
                     }
-                    due = self.next_due();
+                }
+                Woken::Saved => drop(self.saved()),
+                Woken::Asked(ask) => {
+                    if let Some(ended) = self.obey(ask).await? {
+                        return Ok(ended);
+                    }
+                }
+                Woken::Drain => {
+                    self.draining = true;
+                    self.order(&Order::Drain);
                 }
                 reply => self.note(reply)?,
             }
         }
     }
 
+    /// The last checkpoint, once all input has been worked on.
+    async fn finish(&mut self) -> Result<Ended> {
+        let ended = if self.draining { Ended::Drained } else { Ended::Finished };
+        if planted!(ended_without_checkpoint) {
+            return Ok(ended);
+        }
+        loop {
+            match self.checkpoint(Purpose::End).await? {
+                Checkpointed::Complete(_) => break,
+                Checkpointed::Cancelled => return Ok(Ended::Cancelled),
+                Checkpointed::Aborted(_) => {}
+            }
+            // What failed may be possible a little later, and the output is not committed before it is.
+            let pause = self.seed.every.unwrap_or(Duration::from_secs(1));
+            let until = self.host.monotonic().saturating_add(pause);
+            match self.woken(Some(until)).await {
+                Woken::Cancelled => return Ok(Ended::Cancelled),
+                Woken::Deadline => {}
+                reply => self.note(reply)?,
+            }
+        }
+        self.finish_saving().await?;
+        Ok(ended)
+    }
+
     /// Removes what no retained checkpoint needs. What cannot be removed now is in nobody's way: the next checkpoint
     /// tries again.
     async fn clean_up(&self, complete: Option<u64>) {
         let Some(directory) = &self.directory else { return };
-        if let Err(error) = directory.retire(self.seed.retained, complete).await {
+        let copied = self.saving.as_ref().map(|saving| saving.epoch);
+        if let Err(error) = directory.retire(self.seed.retained, complete, copied).await {
             self.seed.shared.note_unclean(&error);
         }
     }
 
+    /// When the next checkpoint starts by itself.
     fn next_due(&self) -> Option<Duration> {
-        self.seed.every.map(|every| self.host.monotonic().saturating_add(every))
-    }
-
-    /// Takes notice of what is not an answer to a question.
-    fn note(&mut self, woken: Woken) -> Result<()> {
-        match woken {
-            Woken::Reply(Reply::Failed(error)) => return Err(error),
-            Woken::Reply(Reply::Drained) => self.drained += 1,
-            _ => {}
-        }
-        Ok(())
-    }
-
-    /// Waits for a reply, a cancellation or a point in time.
-    async fn woken(&mut self, deadline: Option<Duration>) -> Woken {
-        self.wait(deadline, false).await
-    }
-
-    /// As [`Coordinator::woken`]; a checkpoint that is asked for is due.
-    async fn woken_or_wanted(&mut self, due: Option<Duration>) -> Woken {
-        self.wait(due, true).await
-    }
-
-    async fn wait(&mut self, deadline: Option<Duration>, obliging: bool) -> Woken {
-        loop {
-            if let Some(reply) = self.seed.lines.iter_mut().find_map(|line| line.next()) {
-                return Woken::Reply(reply);
-            }
-            if self.seed.shared.is_cancelled() {
-                return Woken::Cancelled;
-            }
-            let now = self.host.monotonic();
-            let wanted = obliging && self.seed.shared.take_wanted();
-            if wanted || deadline.is_some_and(|at| at <= now) {
-                return Woken::Deadline;
-            }
-            let CoordinatorSeed { lines, bell, shared, .. } = &mut self.seed;
-            let rung = bell.wait(|| {
-                let asked = shared.is_cancelled() || (obliging && shared.wants_checkpoint());
-                asked || lines.iter_mut().any(|line| line.is_ready())
-            });
-            match deadline {
-                None => rung.await,
-                Some(at) => race(rung, self.host.sleep(at - now)).await,
-            }
-        }
+        let every = self.seed.every?;
+        let Some(Last { triggered, ended }) = self.last else {
+            return Some(self.begun.saturating_add(every));
+        };
+        let ended = if planted!(pause_from_trigger) { triggered } else { ended };
+        let paused = ended.saturating_add(self.seed.min_pause.unwrap_or(every));
+        Some(paused.max(triggered.saturating_add(every)))
     }
 
     /// One checkpoint, from trigger to commit.
-    async fn checkpoint(&mut self, finished: bool) -> Result<Checkpointed> {
-        let started = self.host.monotonic();
+    async fn checkpoint(&mut self, purpose: Purpose) -> Result<Checkpointed> {
         let epoch = self.next_epoch;
+        let mut attempt = Attempt::begin(&*self.host, epoch, purpose, self.last);
         if let Some(directory) = &self.directory
             && let Err(error) = directory.claim(epoch).await
         {
-            return self.abort(epoch, error);
+            return self.abort(attempt, error);
         }
         self.next_epoch += 1;
         self.order(&Order::Checkpoint(epoch));
-        let shares = match self.gather(epoch, started.saturating_add(self.seed.timeout)).await? {
-            Gathered::Cancelled => return Ok(Checkpointed::Cancelled),
-            Gathered::Failed(error) => return self.abort(epoch, error),
-            Gathered::All(shares) => shares,
+        let deadline = attempt.triggered.saturating_add(self.seed.timeout);
+        let (shares, failed) = match self.gather(epoch, purpose, deadline).await? {
+            Some(gathered) => gathered,
+            None => return Ok(Checkpointed::Cancelled),
         };
+        attempt.take(&shares, &self.last_files);
+        if let Some(error) = failed {
+            return self.abort(attempt, error);
+        }
         if planted!(commit_before_manifest) {
             self.order(&Order::Commit(epoch));
         }
+        let mut complete = None;
         if let Some(directory) = &self.directory {
-            let manifest = self.manifest(epoch, finished, shares);
+            let manifest = self.manifest(epoch, purpose, shares);
             match directory.publish(&manifest).await {
                 Ok(()) => {}
-                Err(Unpublished::Void(error)) => return self.abort(epoch, error),
+                Err(Unpublished::Void(error)) => return self.abort(attempt, error),
                 Err(Unpublished::Unknown(error)) => return Err(error),
             }
+            self.last_files = manifest.files().into_iter().map(str::to_owned).collect();
+            complete = Some(Box::new(manifest));
         }
         self.failures = 0;
         self.last_complete = Some(epoch);
+        attempt.settle(self.host.monotonic());
         self.order(&Order::Commit(epoch));
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
         }
+        attempt.committed(self.host.monotonic());
         self.clean_up(Some(epoch)).await;
-        let took = self.host.monotonic().saturating_sub(started);
+        let took = self.over(attempt);
         let metrics = self.seed.metrics.job();
         metrics.checkpoints.add(1);
         metrics.last_epoch.set(epoch);
         metrics.last_duration.set(u64::try_from(took.as_micros()).unwrap_or(u64::MAX));
-        Ok(Checkpointed::Complete)
+        Ok(Checkpointed::Complete(complete))
     }
 
-    /// Every core's share. All answer before this returns, even if it is too late or one has failed: nothing of
-    /// an aborted checkpoint is under way when the next one starts.
-    async fn gather(&mut self, epoch: u64, deadline: Duration) -> Result<Gathered> {
+    /// Keeps what was measured of an attempt. Returns how long it took.
+    fn over(&mut self, attempt: Attempt) -> Duration {
+        let ended = self.host.monotonic();
+        self.last = Some(Last { triggered: attempt.triggered, ended });
+        self.seed.metrics.job().history.add(attempt.stats);
+        ended.saturating_sub(attempt.triggered)
+    }
+
+    /// Every core's share, and why they are not a checkpoint, if so; nothing if the job was cancelled. All answer before
+    /// this returns, even if it is too late or one has failed: nothing of an aborted checkpoint is under way when the next
+    /// one starts.
+    async fn gather(
+        &mut self,
+        epoch: u64,
+        purpose: Purpose,
+        deadline: Duration,
+    ) -> Result<Option<(Vec<StepShare>, Option<Error>)>> {
         let (mut shares, mut failed, mut deadline) = (Vec::new(), None, Some(deadline));
-        let patience = self.seed.unaligned_after;
+        // A savepoint stands by itself: nothing is on its way in it.
+        let patience = self.seed.unaligned_after.filter(|_| purpose == Purpose::Recovery);
         let mut overtake = patience.map(|patience| self.host.monotonic().saturating_add(patience));
         let mut waiting = self.seed.lines.len();
         while waiting > 0 {
             let first = overtake.into_iter().chain(deadline).min();
             match self.woken(first).await {
-                Woken::Cancelled => return Ok(Gathered::Cancelled),
+                Woken::Cancelled => return Ok(None),
                 Woken::Deadline if overtake.is_some_and(|at| Some(at) == first) => {
                     overtake = None;
                     self.order(&Order::Overtake(epoch));
@@ -351,39 +346,46 @@ impl Coordinator {
                 reply => self.note(reply)?,
             }
         }
-        Ok(failed.map_or(Gathered::All(shares), Gathered::Failed))
+        Ok(Some((shares, failed)))
     }
 
-    fn manifest(&self, epoch: u64, finished: bool, shares: Vec<(String, Part)>) -> Manifest {
+    fn manifest(&self, epoch: u64, purpose: Purpose, shares: Vec<StepShare>) -> Manifest {
         let mut steps: BTreeMap<String, StepManifest> = BTreeMap::new();
-        for (name, part) in shares {
-            let schema = self.seed.schemas[&name].clone();
+        for StepShare { step: name, part, .. } in shares {
+            let schema = self.seed.job.schemas[&name].clone();
             let cores = self.seed.narrow.get(&name).map(|&cores| cores.min(self.seed.lines.len()));
             let step = steps.entry(name).or_insert_with(|| StepManifest { schema, cores, parts: Vec::new() });
             step.parts.push(part);
         }
         steps.values_mut().for_each(|step| step.parts.sort_by_key(|part| part.shard));
+        let finished = purpose == Purpose::End;
         Manifest {
             format: form_of(&steps),
-            job: self.seed.job.clone(),
+            job: self.seed.job.job.clone(),
             epoch,
             parent: self.last_complete,
-            max_parallelism: self.seed.max_parallelism,
+            max_parallelism: self.seed.job.max_parallelism,
             shards: self.seed.lines.len(),
             finished,
+            drained: finished && self.draining,
+            kind: ManifestKind::Checkpoint,
             steps,
         }
     }
 
-    fn abort(&mut self, epoch: u64, error: Error) -> Result<Checkpointed> {
+    fn abort(&mut self, mut attempt: Attempt, error: Error) -> Result<Checkpointed> {
+        let why = error.to_string();
+        attempt.settle(self.host.monotonic());
+        attempt.stats.aborted = Some(why.clone());
         self.seed.metrics.job().aborted.add(1);
-        self.seed.shared.note_aborted(epoch, &error);
+        self.seed.shared.note_aborted(attempt.stats.epoch, &error);
+        self.over(attempt);
         self.failures += 1;
         if self.failures > self.seed.tolerated_failures {
             let message = format!("{} checkpoints in a row failed, the last", self.failures);
             return Err(Error::new(ErrorKind::Checkpoint, message).caused_by(error));
         }
-        Ok(Checkpointed::Aborted)
+        Ok(Checkpointed::Aborted(why))
     }
 
     /// Waits until every core has committed. False if the job was cancelled.
@@ -400,15 +402,11 @@ impl Coordinator {
     }
 }
 
-enum Gathered {
-    All(Vec<(String, Part)>),
-    Failed(Error),
-    Cancelled,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What became of a checkpoint.
 enum Checkpointed {
-    Complete,
-    Aborted,
+    /// It is complete and committed, and its manifest, if there is a directory for it.
+    Complete(Option<Box<Manifest>>),
+    /// Why it was.
+    Aborted(String),
     Cancelled,
 }

@@ -15,7 +15,8 @@ use millstream_storage::disk::{Disk, Lease};
 use millstream_storage::manifest;
 use millstream_storage::planted;
 
-use crate::checkpoint::manifest::{FORMAT, FORMAT_OVERTAKEN, Manifest};
+use crate::checkpoint::manifest::{FORMAT, FORMAT_OVERTAKEN, Manifest, ManifestKind};
+use crate::checkpoint::transfer::copy_files;
 use crate::error::{Error, ErrorKind, Result};
 
 pub(super) const MANIFEST: &str = "manifest-";
@@ -54,6 +55,11 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// Whether there is no complete checkpoint.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.manifests.is_empty()
+    }
+
     /// The first epoch that no attempt has left a name of.
     ///
     /// # Errors
@@ -180,34 +186,45 @@ impl Directory {
 
     /// Makes a checkpoint complete: durable under its final name.
     pub(crate) async fn publish(&self, manifest: &Manifest) -> Result<(), Unpublished> {
-        let name = format!("{MANIFEST}{:010}", manifest.epoch);
-        let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
-            let message = format!("the manifest of checkpoint {} was not written", manifest.epoch);
-            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        publish(&*self.disk, &self.path, manifest).await
+    }
+
+    /// Takes a savepoint over as this directory's first checkpoint: all of it is copied.
+    ///
+    /// # Errors
+    /// If a file of it is missing or damaged, or the disk refuses.
+    pub(crate) async fn import(&self, from: &Path, savepoint: &Manifest) -> Result<()> {
+        let copied = copy_files(&*self.disk, from, &self.path, savepoint).await;
+        let taken = match copied {
+            Ok(()) => {
+                let imported = Manifest { kind: ManifestKind::Imported, ..savepoint.clone() };
+                self.publish(&imported).await
+            }
+            Err(error) => Err(Unpublished::Void(error)),
         };
-        let bytes = serde_json::to_vec(manifest).expect("a manifest has string keys only");
-        // The names of the state files first: a manifest must never name what a crash can take away.
-        if !planted!(no_data_dir_sync) {
-            let synced = self.disk.sync_dir(&data_directory(&self.path)).await;
-            synced.map_err(|error| Unpublished::Void(failed(error.into())))?;
-        }
-        let prepared = manifest::prepare(&*self.disk, &self.path, &name, &bytes).await;
-        prepared.map_err(|error| Unpublished::Void(failed(error.into())))?;
-        let published = manifest::publish(&*self.disk, &self.path, &name).await;
-        published.map_err(|error| Unpublished::Unknown(failed(error.into())))
+        taken.map_err(|(Unpublished::Void(error) | Unpublished::Unknown(error))| {
+            let message = format!("the savepoint in {} cannot be taken over", from.display());
+            Error::new(ErrorKind::Restore, message).caused_by(error)
+        })
     }
 
     /// Removes all but the last `keep` checkpoints, every state file that none of them names, and what unfinished
     /// checkpoints have left. No checkpoint may be under way. While a job runs, `complete` is its last checkpoint: what
-    /// was written ahead since then is named by the next one, and stays.
+    /// was written ahead since then is named by the next one, and stays. So does `copied`, of which a savepoint is made.
     ///
     /// # Errors
     /// If a retained manifest cannot be read, or a file cannot be removed.
-    pub(crate) async fn retire(&self, keep: usize, complete: Option<u64>) -> Result<()> {
+    pub(crate) async fn retire(&self, keep: usize, complete: Option<u64>, copied: Option<u64>) -> Result<()> {
         let contents = self.contents().await?;
-        let old = contents.manifests.len().saturating_sub(keep);
+        let count = contents.manifests.len().saturating_sub(keep);
+        let (mut old, mut kept) = (Vec::new(), Vec::new());
+        for (i, (&epoch, name)) in contents.manifests.iter().enumerate() {
+            let is_copied = Some(epoch) == copied && !planted!(copied_files_retired);
+            let of = if i < count && !is_copied { &mut old } else { &mut kept };
+            of.push(name);
+        }
         let mut named = BTreeSet::new();
-        for name in contents.manifests.values().skip(old) {
+        for name in kept {
             let bytes = manifest::read_verified(&*self.disk, &self.path.join(name)).await;
             let bytes = bytes.map_err(|error| Error::new(ErrorKind::Checkpoint, error.to_string()))?;
             let manifest: Manifest = serde_json::from_slice(&bytes)
@@ -217,11 +234,11 @@ impl Directory {
             }
             named.extend(manifest.files().into_iter().map(str::to_owned));
         }
-        for name in contents.manifests.values().take(old).chain(&contents.unfinished) {
+        for name in old.iter().copied().chain(&contents.unfinished) {
             self.remove(&self.path.join(name)).await?;
         }
         // The manifests must be gone for good before what they name is.
-        if old > 0 {
+        if !old.is_empty() {
             let synced = self.disk.sync_dir(&self.path).await;
             synced.map_err(|error| Error::new(ErrorKind::Checkpoint, "old checkpoints").caused_by(error))?;
         }
@@ -245,6 +262,25 @@ impl Directory {
             _ => Ok(()),
         }
     }
+}
+
+/// Makes a checkpoint complete in a directory: durable under its final name.
+pub(super) async fn publish(disk: &dyn Disk, path: &Path, manifest: &Manifest) -> Result<(), Unpublished> {
+    let name = format!("{MANIFEST}{:010}", manifest.epoch);
+    let failed = |error: Box<dyn std::error::Error + Send + Sync>| {
+        let message = format!("the manifest of checkpoint {} was not written", manifest.epoch);
+        Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+    };
+    let bytes = serde_json::to_vec(manifest).expect("a manifest has string keys only");
+    // The names of the state files first: a manifest must never name what a crash can take away.
+    if !planted!(no_data_dir_sync) {
+        let synced = disk.sync_dir(&data_directory(path)).await;
+        synced.map_err(|error| Unpublished::Void(failed(error.into())))?;
+    }
+    let prepared = manifest::prepare(disk, path, &name, &bytes).await;
+    prepared.map_err(|error| Unpublished::Void(failed(error.into())))?;
+    let published = manifest::publish(disk, path, &name).await;
+    published.map_err(|error| Unpublished::Unknown(failed(error.into())))
 }
 
 /// Reads and checks the manifest of an epoch.

@@ -31,6 +31,8 @@ use millstream_storage::store::{Store, StoreConfig};
 
 use super::directory::{MANIFEST, data_directory, read_manifest};
 use super::manifest::{Manifest, Overtaken, StepManifest};
+use crate::checkpoint::description::JobDescription;
+use crate::checkpoint::plan::RestorePlan;
 use crate::checkpoint::read::target::WINDOWS;
 use crate::error::{Error, ErrorKind, Result};
 use crate::operator::window::accumulators::ACCUMULATORS;
@@ -105,6 +107,63 @@ impl Checkpoints {
         let path = self.manifest_path(epoch);
         let read = read_manifest(&*self.disk, &path, epoch).await;
         read.map_err(|what| Error::new(ErrorKind::Checkpoint, format!("{}: {what}", path.display())))
+    }
+
+    /// Whether a job can start from the last checkpoint here, or from the savepoint that this is, and what becomes of each
+    /// step: its manifest is read, and whether the files that it names are there.
+    ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream::prelude::*;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// use millstream::checkpoint::inspect::Checkpoints;
+    /// # let dir = tempfile::tempdir()?;
+    ///
+    /// let config = Config::new().cores(1).checkpoints(dir.path());
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let description = job.describe(&config)?;
+    /// job.run(config)?;
+    ///
+    /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
+    /// assert!(block_on(checkpoints.plan(&description))?.is_possible());
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If there is none, or its manifest is damaged, or the directory cannot be read.
+    pub async fn plan(&self, job: &JobDescription) -> Result<RestorePlan> {
+        let Some(epoch) = self.epochs().await?.into_iter().max() else {
+            let message = format!("{}: holds no checkpoint", self.path.display());
+            return Err(Error::new(ErrorKind::Restore, message));
+        };
+        let manifest = self.manifest(epoch).await?;
+        let mut plan = RestorePlan::of(Some(&manifest), job);
+        plan.refused.extend(self.missing(&manifest).await?);
+        Ok(plan)
+    }
+
+    /// What is wrong with the names and lengths of a checkpoint's files.
+    async fn missing(&self, manifest: &Manifest) -> Result<Vec<String>> {
+        let (data, files) = (self.data_path(), manifest.delta_files());
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let entries = self.disk.list(&data).await.map_err(|error| {
+            let message = format!("{}: cannot be listed", data.display());
+            Error::new(ErrorKind::Checkpoint, message).caused_by(error)
+        })?;
+        let found: BTreeMap<&str, u64> =
+            entries.iter().map(|entry| (entry.name.as_str(), entry.len)).collect();
+        let wrong = files.into_iter().filter_map(|(name, file)| {
+            let path = data.join(name);
+            match found.get(name) {
+                Some(len) if *len == file.file_bytes() => None,
+                Some(len) => Some(format!("{}: has {len} of {} bytes", path.display(), file.file_bytes())),
+                None => Some(format!("{}: is missing; put it back from a copy", path.display())),
+            }
+        });
+        Ok(wrong.collect())
     }
 
     /// Reads and checks every byte of a state file.

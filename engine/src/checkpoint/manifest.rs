@@ -3,11 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use millstream_storage::planted;
-use millstream_storage::snapshot::StoreSnapshot;
+use millstream_storage::snapshot::{DeltaFile, StoreSnapshot};
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
-use crate::error::{Error, ErrorKind, Result};
 use crate::state::schema::Accepted;
 use crate::state::{StateSchema, StateTypes};
 
@@ -70,8 +69,56 @@ pub struct Manifest {
     pub shards: usize,
     /// Whether the job had ended: all input consumed, all output in this checkpoint.
     pub finished: bool,
+    /// Whether it had ended because it was drained, before its input.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub drained: bool,
+    /// Whose it is.
+    #[serde(default, skip_serializing_if = "ManifestKind::is_checkpoint")]
+    pub kind: ManifestKind,
     /// The steps of the job, by name.
     pub steps: BTreeMap<String, StepManifest>,
+}
+
+/// Whether a checkpoint is the job's own, or was copied out of its directory.
+///
+/// ```
+/// # use millstream::prelude::*;
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// use millstream::checkpoint::inspect::Checkpoints;
+/// use millstream::checkpoint::manifest::ManifestKind;
+/// # let dir = tempfile::tempdir()?;
+/// # let (state, saved) = (dir.path().join("state"), dir.path().join("saved"));
+///
+/// let job = Job::new("doc");
+/// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+/// let running = job.start(Config::new().cores(1).checkpoints(&state))?;
+/// let epoch = running.stop_with_savepoint(&saved).wait()?.epoch;
+/// running.wait()?;
+/// let kind_in = |dir: &std::path::Path| {
+///     let checkpoints = Checkpoints::at(std::rc::Rc::new(StdDisk), dir);
+///     block_on(checkpoints.manifest(epoch)).map(|manifest| manifest.kind)
+/// };
+/// assert_eq!(kind_in(&saved)?, ManifestKind::Savepoint);
+/// assert!(kind_in(&state)?.is_checkpoint());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ManifestKind {
+    /// Kept and removed by the job that wrote it.
+    #[default]
+    Checkpoint,
+    /// Stands for itself, with all its files; the output that belongs to it was committed before it was published.
+    Savepoint,
+    /// A savepoint that a job has copied to its own directory, to start from.
+    Imported,
+}
+
+impl ManifestKind {
+    /// Whether it is a checkpoint of the job's own.
+    pub fn is_checkpoint(&self) -> bool {
+        *self == ManifestKind::Checkpoint
+    }
 }
 
 /// A step in a checkpoint.
@@ -156,7 +203,7 @@ impl Schema {
     }
 
     /// Whether a step that was saved so can be restored as this one.
-    fn check(&self, name: &str, saved: &Schema) -> Result<(), String> {
+    pub(crate) fn check(&self, name: &str, saved: &Schema) -> Result<(), String> {
         if (&self.kind, &self.detail) != (&saved.kind, &saved.detail) {
             return Err(format!("step `{name}` was saved as [{saved}] and is now [{self}]"));
         }
@@ -189,46 +236,14 @@ impl Manifest {
     /// The files of state and of overtaken records that it names.
     pub(crate) fn files(&self) -> BTreeSet<&str> {
         let parts = self.steps.values().flat_map(|step| &step.parts);
-        let stores = parts.clone().filter_map(|part| part.store.as_ref());
-        let of_stores = stores.flat_map(|store| store.files.iter().map(|file| file.name.as_str()));
         let overtaken = parts.filter_map(|part| part.overtaken.as_ref());
-        of_stores.chain(overtaken.map(|overtaken| overtaken.file.as_str())).collect()
+        self.delta_files().into_keys().chain(overtaken.map(|overtaken| overtaken.file.as_str())).collect()
     }
 
-    /// Whether a job may go on from this checkpoint.
-    ///
-    /// # Errors
-    /// If it is another job's, of another form, or if a step is missing or has changed.
-    pub(crate) fn check(
-        &self,
-        job: &str,
-        max_parallelism: u32,
-        steps: &BTreeMap<String, Schema>,
-    ) -> Result<()> {
-        let refuse = |what: String| {
-            let message = format!("checkpoint {} cannot be restored: {what}", self.epoch);
-            Err(Error::new(ErrorKind::Restore, message))
-        };
-        if self.job != job {
-            return refuse(format!("it belongs to job `{}`, this is `{job}`", self.job));
-        }
-        if self.max_parallelism != max_parallelism {
-            let (saved, now) = (self.max_parallelism, max_parallelism);
-            return refuse(format!(
-                "it was written with max_parallelism {saved}, the job now has {now}; set it to {saved}"
-            ));
-        }
-        for (name, step) in &self.steps {
-            match steps.get(name) {
-                None => {
-                    return refuse(format!(
-                        "it holds step `{name}` ({}), the job has none so named",
-                        step.schema
-                    ));
-                }
-                Some(now) => now.check(name, &step.schema).or_else(refuse)?,
-            }
-        }
-        Ok(())
+    /// The state files that it names, each once.
+    pub(crate) fn delta_files(&self) -> BTreeMap<&str, &DeltaFile> {
+        let parts = self.steps.values().flat_map(|step| &step.parts);
+        let stores = parts.filter_map(|part| part.store.as_ref());
+        stores.flat_map(|store| &store.files).map(|file| (file.name.as_str(), file)).collect()
     }
 }

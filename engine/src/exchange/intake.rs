@@ -5,6 +5,7 @@
 //! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been.
 
 use std::collections::VecDeque;
+use std::time::Duration;
 
 use millstream_storage::planted;
 
@@ -86,6 +87,10 @@ pub(crate) struct Intake<T> {
     /// The channel to look at first: they take turns.
     turn: usize,
     aligning: Option<Barrier>,
+    /// The time of the step, when the first barrier of an alignment came, and how long the last alignment took.
+    now: Duration,
+    since: Duration,
+    alignment: Duration,
     /// Every channel has been heard. No record is read before: a channel without splits behind it must have left
     /// the watermark's minimum by then, or what is late would depend on which core starts first.
     started: bool,
@@ -111,6 +116,9 @@ impl<T> Intake<T> {
             merge,
             turn: 0,
             aligning: None,
+            now: Duration::ZERO,
+            since: Duration::ZERO,
+            alignment: Duration::ZERO,
             started: false,
             scratch: Vec::new(),
             restored: VecDeque::new(),
@@ -127,6 +135,16 @@ impl<T> Intake<T> {
         // Whoever is behind has to hear a start before the first record.
         let start = Batch { tail: Tail::Start, ..Batch::default() };
         self.restored = std::iter::once(Box::new(start)).chain(batches).collect();
+    }
+
+    /// The time of the step that begins, by which alignments are measured.
+    pub(crate) fn set_now(&mut self, monotonic: Duration) {
+        self.now = monotonic;
+    }
+
+    /// How long the last barrier waited for its slowest channel.
+    pub(crate) fn alignment(&self) -> Duration {
+        self.alignment
     }
 
     /// Whether every channel has been heard: before that nothing may be emitted, as the start goes ahead of records.
@@ -209,11 +227,13 @@ impl<T> Intake<T> {
         if barrier.epoch > waited_for {
             self.channels.iter_mut().for_each(|channel| channel.blocked = None);
             self.aligning = Some(barrier);
+            self.since = self.now;
         }
         self.channels[i].blocked = Some(barrier.epoch);
         if self.channels.iter().any(|channel| channel.blocked.is_none()) {
             return Aligned::No;
         }
+        self.alignment = self.now.saturating_sub(self.since);
         self.aligned();
         Aligned::Barrier(barrier)
     }
@@ -275,6 +295,8 @@ impl<T> Intake<T> {
     pub(crate) fn pass(&mut self, barrier: Barrier, waiting: &mut Waiting) {
         let Some(codec) = self.codec() else { return };
         self.restored.iter().for_each(|batch| waiting.add_batch(&*codec, batch));
+        let waited = self.aligning.map(|_| self.now.saturating_sub(self.since));
+        self.alignment = waited.unwrap_or_default();
         let tail = Tail::Barrier(barrier);
         for channel in &mut self.channels {
             if channel.held == tail {

@@ -25,9 +25,7 @@ use crate::time::Timestamp;
 /// What the file says of itself, so that no other can take its place.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 struct Header {
-    step: String,
-    core: usize,
-    epoch: u64,
+    file: String,
     of: String,
     records: u64,
 }
@@ -85,7 +83,7 @@ impl Waiting {
         (step, core, epoch): (&str, usize, u64),
     ) -> Result<Overtaken, StoreError> {
         let file = format!("overtaken-{:016x}-{core:03}-{epoch:010}", stable_hash(step.as_bytes()));
-        let header = Header { step: step.to_owned(), core, epoch, of: self.of, records: self.records };
+        let header = Header { file: file.clone(), of: self.of, records: self.records };
         let header = serde_json::to_vec(&header).expect("a header has string keys only");
         let mut bytes = Vec::with_capacity(4 + header.len() + self.bytes.len());
         bytes.extend_from_slice(&u32::try_from(header.len()).expect("a header is short").to_le_bytes());
@@ -127,16 +125,9 @@ pub(crate) async fn restore<T>(
         };
         let directory = cx.directory.as_deref().expect("what is restored was kept in a directory");
         let path = directory.join(&overtaken.file);
-        let epoch = cx.restored_epoch.unwrap_or_default();
         let bytes = manifest::read_verified(&*cx.host.disk(), &path).await;
         let bytes = bytes.map_err(|error| Error::new(ErrorKind::Restore, error.to_string()))?;
-        let header = Header {
-            step: step.to_owned(),
-            core: part.shard,
-            epoch,
-            of: codec.of(),
-            records: overtaken.records,
-        };
+        let header = Header { file: overtaken.file.clone(), of: codec.of(), records: overtaken.records };
         let records = records(&bytes, &header)
             .map_err(|what| Error::new(ErrorKind::Restore, format!("{}: {what}", path.display())))?;
         let owner = cx.placements.of(step);

@@ -221,6 +221,7 @@ impl<O: Operator> OperatorStage<O> {
             sealed: store.map(|store| store.seal(barrier.epoch)),
             prepare: None,
             overtaken,
+            alignment: self.intake.alignment(),
         }
     }
 
@@ -297,6 +298,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
+        self.intake.set_now(cx.now.monotonic);
         let passed = self.let_pass(cx);
         if self.holds_barrier() {
             return Ok(passed);

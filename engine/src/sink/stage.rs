@@ -28,6 +28,7 @@ impl<T> SinkStage<T> {
                     sealed: None,
                     prepare: Some(self.writer.pre_commit(barrier.epoch)),
                     overtaken: None,
+                    alignment: self.intake.alignment(),
                 };
                 cx.events.push(Event::Snapshot(Box::new(snapshot)));
             }
@@ -41,6 +42,7 @@ impl<T> Stage for SinkStage<T> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.intake.set_now(cx.now.monotonic);
         let mut busy = false;
         while cx.budget > 0 && self.writer.has_room() {
             let Some((channel, mut batch)) = self.intake.next() else { break };

@@ -52,6 +52,10 @@ pub(crate) struct SourceStage<T> {
     /// The watermark that downstream has to be told before the first record.
     announce: Option<Timestamp>,
     ended: bool,
+    /// Gives no records for now.
+    held: bool,
+    /// Is to end, whatever there would still be to read.
+    draining: bool,
     /// Its part in a group of aligned sources.
     aligned: Option<Aligned>,
     /// When the reader was last asked; nothing after a step in which it was not.
@@ -110,6 +114,8 @@ impl<T> SourceStage<T> {
             merge,
             announce,
             ended: false,
+            held: false,
+            draining: false,
             aligned,
             asked: None,
         };
@@ -242,6 +248,18 @@ impl<T> SourceStage<T> {
         self.apply(merged);
     }
 
+    /// Ends before its input does. Returns whether it has ended now.
+    fn end_early(&mut self, cx: &mut StepContext<'_>) -> bool {
+        if !self.draining || self.ended || !self.has_room() {
+            return false;
+        }
+        let open = (0..self.splits.len()).filter(|&i| !self.splits[i].ended);
+        open.collect::<Vec<_>>().into_iter().for_each(|i| self.end_split(i));
+        self.end(cx);
+        self.send();
+        true
+    }
+
     fn end(&mut self, cx: &mut StepContext<'_>) {
         self.ended = true;
         self.batch.tail = Tail::EndOfData;
@@ -369,11 +387,11 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
-        let mut busy = false;
-        while !self.ended && cx.budget > 0 && self.has_room() && self.poll(cx)? {
+        let mut busy = self.end_early(cx);
+        while !self.ended && !self.held && cx.budget > 0 && self.has_room() && self.poll(cx)? {
             busy = true;
         }
-        if self.has_room() {
+        if self.has_room() && !self.held {
             self.listen(cx.now);
         } else {
             // Not asked is not silent.
@@ -400,7 +418,8 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn is_ready(&mut self) -> bool {
-        self.main.can_flush() || self.dead.as_mut().is_some_and(|dead| dead.can_flush())
+        let flushes = self.main.can_flush() || self.dead.as_mut().is_some_and(|dead| dead.can_flush());
+        flushes || (self.draining && !self.ended && self.has_room())
     }
 
     fn deadline(&self, now: Now) -> Option<Duration> {
@@ -427,11 +446,23 @@ impl<T> Stage for SourceStage<T> {
             sealed: None,
             prepare: None,
             overtaken: None,
+            alignment: Duration::ZERO,
         };
         cx.events.push(Event::Snapshot(Box::new(snapshot)));
+        if planted!(stop_ends_windows) && self.held && !self.ended {
+            self.mark(MarkKind::Watermark(MAX_TIME));
+        }
         self.batch.tail = Tail::Barrier(barrier);
         self.dead_batch.tail = Tail::Barrier(barrier);
         self.send();
+    }
+
+    fn hold(&mut self, held: bool) {
+        self.held = held;
+    }
+
+    fn drain(&mut self) {
+        self.draining = true;
     }
 }
 

@@ -96,7 +96,7 @@ impl StateTypes {
 }
 
 /// What a declared state accepts of a checkpoint: its own description, and those that can be upgraded.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accepted {
     pub now: StateSchema,
     pub older: Vec<StateSchema>,

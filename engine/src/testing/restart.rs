@@ -12,7 +12,9 @@ use millstream_storage::store::Store;
 use serde_json::{Value as Json, json};
 
 use super::host::StillHost;
-use crate::checkpoint::manifest::{FORMAT, Manifest, Part, Schema, StepManifest};
+use crate::checkpoint::description::{Changes, JobDescription};
+use crate::checkpoint::manifest::{FORMAT, Manifest, ManifestKind, Part, Schema, StepManifest};
+use crate::checkpoint::plan::RestorePlan;
 use crate::error::{Error, ErrorKind, Result};
 use crate::key_group::{Placement, Placements, default_max_parallelism};
 use crate::operator::process::{Declare, Process};
@@ -91,6 +93,8 @@ impl Checkpoint {
             max_parallelism: default_max_parallelism(1),
             shards: parts.len(),
             finished,
+            drained: false,
+            kind: ManifestKind::Checkpoint,
             steps: BTreeMap::from([(
                 Self::STEP.to_owned(),
                 StepManifest { schema: schema(process), cores: None, parts },
@@ -109,9 +113,14 @@ impl Checkpoint {
     /// # Errors
     /// If its states are others.
     pub(super) fn check<P: Process>(&self, process: &P) -> Result<()> {
-        let steps = BTreeMap::from([(Self::STEP.to_owned(), schema(process))]);
+        let job = JobDescription {
+            job: Self::JOB.to_owned(),
+            max_parallelism: default_max_parallelism(1),
+            schemas: BTreeMap::from([(Self::STEP.to_owned(), schema(process))]),
+            changes: Changes::default(),
+        };
         match &self.manifest {
-            Some(manifest) => manifest.check(Self::JOB, default_max_parallelism(1), &steps),
+            Some(manifest) => RestorePlan::of(Some(manifest), &job).check(),
             None => Ok(()),
         }
     }

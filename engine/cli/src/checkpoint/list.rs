@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io::Write;
 use std::path::Path;
 
+use millstream::checkpoint::manifest::{Manifest, ManifestKind};
 use millstream_storage::disk::block_on;
 
 use super::{Outcome, all_files, bytes, open};
@@ -34,10 +35,20 @@ pub fn run(dir: &Path, output: &mut dyn Write) -> Outcome {
             size(total),
             size(total - shared),
             size(shared),
-            if manifest.finished { "finished" } else { "complete" }.to_owned(),
+            status(&manifest).to_owned(),
         ]);
         earlier.extend(files.into_keys().map(str::to_owned));
     }
     table.print(output)?;
     Ok(())
+}
+
+fn status(manifest: &Manifest) -> &'static str {
+    match manifest {
+        Manifest { drained: true, .. } => "drained",
+        Manifest { finished: true, .. } => "finished",
+        Manifest { kind: ManifestKind::Savepoint, .. } => "savepoint",
+        Manifest { kind: ManifestKind::Imported, .. } => "imported",
+        _ => "complete",
+    }
 }

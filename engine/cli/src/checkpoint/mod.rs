@@ -1,5 +1,6 @@
 //! `millstream checkpoint`: what is in a checkpoint directory, and whether it is whole.
 
+mod check;
 mod diff;
 mod list;
 mod show;
@@ -28,6 +29,15 @@ pub enum Command {
     Show(One),
     /// Read every byte of the checkpoints' files and check it; names each damaged file and where
     Verify(One),
+    /// Tell whether a job can start from the last checkpoint, or from a savepoint, and what becomes of each step; fails if
+    /// it cannot
+    Check {
+        /// The job's checkpoint directory, or a savepoint
+        dir: PathBuf,
+        /// The description of the job, as the program wrote it by `Job::describe`
+        #[arg(long, value_name = "FILE")]
+        job: PathBuf,
+    },
     /// Show what changed between two checkpoints
     Diff {
         /// The job's checkpoint directory
@@ -58,6 +68,7 @@ pub fn run(command: &Command) -> Outcome {
         Command::Ls { dir } => list::run(dir, output),
         Command::Show(one) => show::run(&one.dir, one.epoch, output),
         Command::Verify(one) => verify::run(&one.dir, one.epoch, output),
+        Command::Check { dir, job } => check::run(dir, job, output),
         Command::Diff { dir, from, to } => diff::run(dir, *from, *to, output),
     }
 }

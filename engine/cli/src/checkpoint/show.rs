@@ -23,7 +23,14 @@ pub fn run(dir: &Path, epoch: Option<u64>, output: &mut dyn Write) -> Outcome {
     )?;
     writeln!(output, "  cores            {}", manifest.shards)?;
     writeln!(output, "  max parallelism  {}", manifest.max_parallelism)?;
-    let state = if manifest.finished { "has ended" } else { "goes on" };
+    let state = match (manifest.drained, manifest.finished) {
+        (true, _) => "was drained",
+        (false, true) => "has ended",
+        (false, false) => "goes on",
+    };
+    if !manifest.kind.is_checkpoint() {
+        writeln!(output, "  a savepoint      stands for itself; its output is committed")?;
+    }
     writeln!(output, "  the job          {state}")?;
     for (name, step) in &manifest.steps {
         writeln!(output, "\nstep `{name}`: {}", step.schema)?;

@@ -215,6 +215,7 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> AsyncStage<T, U> {
             sealed: None,
             prepare: None,
             overtaken: None,
+            alignment: self.intake.alignment(),
         }
     }
 }
@@ -225,6 +226,7 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> Stage for AsyncStage<T, U>
     }
 
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
+        self.intake.set_now(cx.now.monotonic);
         let mut busy = self.hear()?;
         busy |= self.emit(cx);
         while cx.budget > 0 && self.main.has_room() && self.advance(cx) {

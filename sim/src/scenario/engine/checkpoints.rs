@@ -9,14 +9,20 @@ use crate::disk::DiskView;
 const ENVELOPE: usize = 32;
 
 pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
+    manifests(disk, STATE).map(drop)
+}
+
+/// The checkpoints in a directory, if they are whole.
+pub(super) fn manifests(disk: &DiskView, dir: &str) -> Result<Vec<Manifest>, Finding> {
     let rule = "every checkpoint that is kept is whole";
-    let Ok(entries) = disk.list(STATE) else { return Ok(()) };
-    let data = disk.list(format!("{STATE}/data")).unwrap_or_default();
+    let Ok(entries) = disk.list(dir) else { return Ok(Vec::new()) };
+    let data = disk.list(format!("{dir}/data")).unwrap_or_default();
+    let mut whole = Vec::new();
     let manifests =
         entries.iter().filter(|entry| entry.name.starts_with("manifest-") && !entry.name.ends_with(".tmp"));
     for entry in manifests {
         let name = &entry.name;
-        let bytes = disk.read(format!("{STATE}/{name}")).expect("it was listed");
+        let bytes = disk.read(format!("{dir}/{name}")).expect("it was listed");
         let manifest: Manifest = serde_json::from_slice(bytes.get(ENVELOPE..).unwrap_or_default())
             .map_err(|error| Finding::new(rule, format!("{name} cannot be read: {error}")))?;
         let parts = manifest.steps.values().flat_map(|step| &step.parts);
@@ -28,6 +34,7 @@ pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
                 return Err(Finding::new(rule, what));
             }
         }
+        whole.push(manifest);
     }
-    Ok(())
+    Ok(whole)
 }

@@ -19,6 +19,7 @@ mod larger;
 mod levels;
 mod process;
 mod rescale;
+mod savepoints;
 mod topics;
 mod unaligned;
 mod union;
@@ -323,6 +324,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("cores", "lists of cores, on another number of cores each time", |world| cores::Cores::new(world)),
         of("versions", "state that becomes another type in mid-life", |world| versions::Versions::new(world)),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
+        savepoints::scenario(),
         async_map::scenario(),
         of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),

@@ -1,0 +1,88 @@
+//! What a run starts from: the last checkpoint, or a savepoint.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::task::Waker;
+
+use millstream_storage::planted;
+
+use super::Coordinator;
+use crate::checkpoint::control::Restored;
+use crate::checkpoint::directory::Directory;
+use crate::checkpoint::manifest::Manifest;
+use crate::checkpoint::plan::{RestorePlan, own_refusal};
+use crate::checkpoint::transfer::read_savepoint;
+use crate::error::Result;
+use crate::handle::Ended;
+use crate::sink::{Prepared, SinkContext};
+
+impl Coordinator {
+    /// Reads the last checkpoint, and has the sinks finish what it had pre-committed. Also says how the job had ended, if
+    /// it had.
+    pub(super) async fn restore(&mut self) -> Result<(Restored, Option<Ended>)> {
+        let mut manifest = None;
+        if let Some(path) = self.seed.checkpoints.clone() {
+            let directory = Directory::open(self.host.disk(), path).await?;
+            directory.settle().await?;
+            let mut contents = directory.contents().await?;
+            if let Some(savepoint) = self.seed.savepoint.clone().filter(|_| contents.is_empty()) {
+                self.take_over(&directory, &savepoint).await?;
+                contents = directory.contents().await?;
+            }
+            self.next_epoch = contents.first_free_epoch()?;
+            manifest = directory.latest(&contents).await?;
+            self.directory = Some(directory);
+        }
+        if let Some(manifest) = &mut manifest {
+            let mut plan = RestorePlan::of(Some(manifest), &self.seed.job);
+            plan.refused.extend(own_refusal(manifest));
+            plan.check()?;
+            manifest.steps = plan.adapt(std::mem::take(&mut manifest.steps));
+            self.last_complete = Some(manifest.epoch);
+            self.last_files = manifest.files().into_iter().map(str::to_owned).collect();
+        }
+        self.recover_sinks(manifest.as_ref()).await?;
+        self.clean_up(None).await;
+        let finished = manifest.as_ref().filter(|manifest| manifest.finished);
+        let ended = finished.map(|manifest| if manifest.drained { Ended::Drained } else { Ended::Finished });
+        let restored = Restored {
+            epoch: self.last_complete,
+            steps: Arc::new(manifest.map(|manifest| manifest.steps).unwrap_or_default()),
+            first_epoch: self.next_epoch,
+            run_id: self.host.random(),
+        };
+        Ok((restored, ended))
+    }
+
+    /// Takes a savepoint over, if the job can start from it: what is refused is left as it was.
+    async fn take_over(&self, directory: &Directory, path: &Path) -> Result<()> {
+        let savepoint = read_savepoint(&*self.host.disk(), path).await?;
+        let plan = RestorePlan::of(Some(&savepoint), &self.seed.job);
+        plan.check().map_err(|error| error.at(format_args!("savepoint {}", path.display())))?;
+        directory.import(path, &savepoint).await
+    }
+
+    async fn recover_sinks(&mut self, manifest: Option<&Manifest>) -> Result<()> {
+        for (name, recover) in std::mem::take(&mut self.seed.sinks) {
+            let manifest = manifest.filter(|_| !planted!(no_commit_at_recovery));
+            let parts = manifest.and_then(|manifest| manifest.steps.get(&name)).map(|step| &step.parts);
+            let epoch = manifest.map_or(0, |manifest| manifest.epoch);
+            let prepared = parts.into_iter().flatten().filter_map(|part| {
+                let pending = part.prepared.clone()?;
+                Some(Prepared { shard: part.shard, epoch, pending })
+            });
+            let cx = SinkContext {
+                host: self.host.clone(),
+                wake: Waker::noop().clone(),
+                shard: 0,
+                shards: self.seed.lines.len(),
+                first_epoch: self.next_epoch,
+                restored: manifest.map(|manifest| manifest.epoch),
+                durable: self.directory.is_some(),
+            };
+            let recovered = recover(cx, prepared.collect()).await;
+            recovered.map_err(|error| error.at(format_args!("sink `{name}`")))?;
+        }
+        Ok(())
+    }
+}
