@@ -18,6 +18,7 @@ use crate::checkpoint::directory::{Directory, Unpublished};
 use crate::checkpoint::manifest::{Manifest, Part, Schema, StepManifest, form_of};
 use crate::driver::race;
 use crate::error::{Error, ErrorKind, Result};
+use crate::failure::Caught;
 use crate::handle::Shared;
 use crate::host::{Host, LocalFuture};
 use crate::metrics::Metrics;
@@ -26,9 +27,14 @@ use crate::sink::{Prepared, SinkContext};
 /// Brings a sink's earlier output in order before the job starts.
 pub(crate) type RecoverSink = Box<dyn FnOnce(SinkContext, Vec<Prepared>) -> LocalFuture<Result<()>> + Send>;
 
+/// How long to wait after a checkpoint has failed, for a job that takes none by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What the coordinator has to know of the job.
 pub(crate) struct CoordinatorSeed {
     pub job: String,
+    /// How often the job was started before, in this process.
+    pub attempt: u64,
     pub max_parallelism: u32,
     pub schemas: BTreeMap<String, Schema>,
     /// The steps that are on fewer cores than all.
@@ -48,11 +54,11 @@ pub(crate) struct CoordinatorSeed {
 /// How a run ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ending {
-    /// The checkpoint that the run started from.
-    pub restored: Option<u64>,
     /// The job had ended before: there was nothing to do.
     pub already_finished: bool,
     pub cancelled: bool,
+    /// It stopped behind a checkpoint, to go on with another number of cores.
+    pub rescaling: bool,
 }
 
 struct Coordinator {
@@ -86,6 +92,7 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         failures: 0,
     };
     let ending = coordinator.run().await;
+    shared.supervision.note_stopped(coordinator.host.monotonic());
     shared.end(ending);
     coordinator.order(&Order::Stop);
     coordinator.all_gone().await;
@@ -94,12 +101,19 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
 impl Coordinator {
     async fn run(&mut self) -> Result<Ending> {
         let (restored, finished) = self.restore().await?;
-        let mut ending = Ending { restored: restored.epoch, already_finished: finished, cancelled: false };
+        self.seed.shared.supervision.note_restored(restored.epoch);
+        let mut ending = Ending { already_finished: finished, ..Ending::default() };
         if finished {
             return Ok(ending);
         }
         self.order(&Order::Open(Arc::new(restored)));
-        ending.cancelled = !self.opened().await? || !self.supervise().await?;
+        if self.opened().await? {
+            self.seed.shared.supervision.note_opened(self.host.monotonic(), &self.seed.metrics);
+            let end = self.supervise().await?;
+            (ending.cancelled, ending.rescaling) = (end == End::Cancelled, end == End::Rescaling);
+        } else {
+            ending.cancelled = true;
+        }
         Ok(ending)
     }
 
@@ -122,7 +136,8 @@ impl Coordinator {
             directory.settle().await?;
             let contents = directory.contents().await?;
             self.next_epoch = contents.first_free_epoch()?;
-            manifest = directory.latest(&contents).await?;
+            let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
+            manifest = directory.latest(&contents, passed_over).await?;
             self.directory = Some(directory);
         }
         if let Some(manifest) = &manifest {
@@ -142,6 +157,10 @@ impl Coordinator {
     }
 
     async fn recover_sinks(&mut self, manifest: Option<&Manifest>) -> Result<()> {
+        let again = self.seed.attempt > 0;
+        if again && (planted!(recovers_once) || planted!(rescales_before_commit)) {
+            return Ok(());
+        }
         for (name, recover) in std::mem::take(&mut self.seed.sinks) {
             let manifest = manifest.filter(|_| !planted!(no_commit_at_recovery));
             let parts = manifest.and_then(|manifest| manifest.steps.get(&name)).map(|step| &step.parts);
@@ -159,7 +178,8 @@ impl Coordinator {
                 restored: manifest.map(|manifest| manifest.epoch),
                 durable: self.directory.is_some(),
             };
-            let recovered = recover(cx, prepared.collect()).await;
+            let prepared = prepared.collect();
+            let recovered = Caught::new(async move { recover(cx, prepared).await }).await.flatten();
             recovered.map_err(|error| error.at(format_args!("sink `{name}`")))?;
         }
         Ok(())
@@ -178,23 +198,23 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// Triggers checkpoints until the job ends. False if it was cancelled.
-    async fn supervise(&mut self) -> Result<bool> {
+    /// Triggers checkpoints until the job ends, or stops to be laid out on other cores.
+    async fn supervise(&mut self) -> Result<End> {
         let mut due = self.next_due();
         loop {
             if self.drained == self.seed.lines.len() {
                 if planted!(ended_without_checkpoint) {
-                    return Ok(true);
+                    return Ok(End::Finished);
                 }
                 match self.checkpoint(true).await? {
-                    Checkpointed::Complete => return Ok(true),
-                    Checkpointed::Cancelled => return Ok(false),
+                    Checkpointed::Complete => return Ok(End::Finished),
+                    Checkpointed::Cancelled => return Ok(End::Cancelled),
                     // What failed may be possible a little later, and the output is not committed before it is.
                     Checkpointed::Aborted => {
-                        let pause = self.seed.every.unwrap_or(Duration::from_secs(1));
+                        let pause = self.seed.every.unwrap_or(PAUSE);
                         let until = self.host.monotonic().saturating_add(pause);
                         match self.woken(Some(until)).await {
-                            Woken::Cancelled => return Ok(false),
+                            Woken::Cancelled => return Ok(End::Cancelled),
                             Woken::Deadline => {}
                             reply => self.note(reply)?,
                         }
@@ -203,12 +223,14 @@ impl Coordinator {
                 }
             }
             match self.woken_or_wanted(due).await {
-                Woken::Cancelled => return Ok(false),
+                Woken::Cancelled => return Ok(End::Cancelled),
                 Woken::Deadline => {
-                    if self.checkpoint(false).await? == Checkpointed::Cancelled {
-                        return Ok(false);
+                    match self.checkpoint(false).await? {
+                        Checkpointed::Cancelled => return Ok(End::Cancelled),
+                        // All output is committed: nothing is lost that is not read again.
+                        Checkpointed::Complete if self.wants_rescale() => return Ok(End::Rescaling),
+                        _ => due = self.next_due(),
                     }
-                    due = self.next_due();
                 }
                 reply => self.note(reply)?,
             }
@@ -224,8 +246,14 @@ impl Coordinator {
         }
     }
 
+    fn wants_rescale(&self) -> bool {
+        self.seed.shared.supervision.wants_rescale()
+    }
+
     fn next_due(&self) -> Option<Duration> {
-        self.seed.every.map(|every| self.host.monotonic().saturating_add(every))
+        // What has failed once is tried again, also by a job that takes no checkpoints by itself.
+        let every = self.seed.every.or(self.wants_rescale().then_some(PAUSE));
+        every.map(|every| self.host.monotonic().saturating_add(every))
     }
 
     /// Takes notice of what is not an answer to a question.
@@ -302,6 +330,9 @@ impl Coordinator {
         }
         self.failures = 0;
         self.last_complete = Some(epoch);
+        if planted!(rescales_before_commit) && self.wants_rescale() {
+            return Ok(Checkpointed::Complete);
+        }
         self.order(&Order::Commit(epoch));
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);
@@ -389,6 +420,14 @@ impl Coordinator {
         }
         Ok(true)
     }
+}
+
+/// Why the coordinator has nothing more to do.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Finished,
+    Cancelled,
+    Rescaling,
 }
 
 enum Gathered {

@@ -1,6 +1,6 @@
 //! Two streams in one process function.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::exchange::edge::Edge;
 use crate::key::Key;
@@ -213,7 +213,7 @@ where
             Either::Left(record) => of(record),
             Either::Right(_) => unreachable!("what is broadcast goes along an edge of its own"),
         };
-        let edges: Vec<Rc<Edge<Either<L, B>>>> = vec![
+        let edges: Vec<Arc<Edge<Either<L, B>>>> = vec![
             stream.map(Either::Left).by_key(of_either),
             other.stream.map(Either::Right).into_all(copy_broadcast),
         ];
