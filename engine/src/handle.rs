@@ -248,6 +248,24 @@ impl JobHandle {
         self.control.cancel();
     }
 
+    /// Asks the job to go on with another number of cores; see [`JobControl::rescale`].
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1))?;
+    /// let refused = running.rescale(2).unwrap_err();
+    /// assert!(refused.to_string().contains("needs a directory of checkpoints"), "{refused}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As those of [`JobControl::rescale`].
+    pub fn rescale(&self, cores: usize) -> Result<()> {
+        self.control.rescale(cores)
+    }
+
     /// What drives the cores.
     pub fn runtime(&self) -> RuntimeKind {
         self.running().kind

@@ -36,7 +36,8 @@ pub(super) fn scenario_of_restarts() -> Scenario {
 /// A window and a process function behind a function that panics, between a source and sinks that fail.
 struct Troubled {
     shape: Shape,
-    mishaps: Mishaps,
+    /// Of functions and the source; of the sinks, which are asked less often.
+    mishaps: [Mishaps; 2],
     feed: Feed<Event>,
     rows: Collected<Row<[u64; 3]>>,
     told: Collected<Told>,
@@ -48,14 +49,16 @@ impl Troubled {
     fn new(world: &World) -> Troubled {
         let mut random = world.streams().stream("workload");
         let (shape, most) = (Shape::draw(&mut random), random.below(12));
-        let mishaps = Mishaps::new(world.streams().stream("mishaps"), most, random.range(1, 600));
+        let inside = Mishaps::new(world.streams().stream("mishaps"), most, random.range(1, 600));
+        let (most, one_in) = (random.below(6), random.range(1, 60));
+        let sinks = Mishaps::new(world.streams().stream("mishaps of sinks"), most, one_in);
         let events = events(&mut random, shape.disorder);
         let mut work = Troubled {
             shape,
-            feed: feed(&mut random, vec![events.clone()]).failing(mishaps.clone()),
-            rows: Collected::new(outside(&mut random)).failing(mishaps.clone()),
-            told: Collected::new(outside(&mut random)).failing(mishaps.clone()),
-            mishaps,
+            feed: feed(&mut random, vec![events.clone()]).failing(inside.clone()),
+            rows: Collected::new(outside(&mut random)).failing(sinks.clone()),
+            told: Collected::new(outside(&mut random)).failing(sinks.clone()),
+            mishaps: [inside, sinks],
             expected_rows: Expected::new("rows", Row::name, Vec::new()),
             expected_told: Expected::new("told", name_of, Vec::new()),
         };
@@ -70,7 +73,7 @@ impl Troubled {
 impl Work for Troubled {
     fn job(&self) -> Job {
         let job = Job::new("restarts");
-        let (in_chain, in_key) = (self.mishaps.clone(), self.mishaps.clone());
+        let (in_chain, in_key) = (self.mishaps[0].clone(), self.mishaps[0].clone());
         let events = job
             .source("events", self.feed.clone())
             .event_time(|event| event.time, Watermarks::bounded(self.shape.bound))
@@ -111,6 +114,9 @@ struct Ordeal {
     calm: bool,
 }
 
+/// A process that was started again so often is cancelled: a full disk is patient, and so may a strategy be.
+const MOST_RESTARTS: u64 = 40;
+
 /// How a process ended.
 enum Process {
     Killed,
@@ -132,8 +138,9 @@ impl Ordeal {
             if self.calm {
                 world.freeze();
             }
-            self.work.mishaps.arm(!self.calm);
-            let config = self.knobs.draw(self.calm).restart(self.strategy());
+            self.work.mishaps.iter().for_each(|mishaps| mishaps.arm(!self.calm));
+            // Not with a time for checkpoints in which none can be taken: the job would never get anywhere.
+            let config = self.knobs.draw(true).restart(self.strategy());
             let job = self.work.job();
             let mut attempts = job.into_attempts(&config).expect("the job is well formed");
             let control = attempts.control();
@@ -167,6 +174,10 @@ impl Ordeal {
             let now = Moment { monotonic: world.now(), wall_millis: world.wall_millis(), random };
             let mains = match attempts.next(now) {
                 Next::Over => return Ok(Process::Over),
+                Next::Wait(_) if control.metrics().job().restarts.get() >= MOST_RESTARTS => {
+                    control.cancel();
+                    continue;
+                }
                 Next::Wait(duration) => {
                     world.run_on(vec![Box::new(move |host| {
                         Box::pin(async move { host.sleep(duration).await })
@@ -229,6 +240,7 @@ impl Ordeal {
             return Err(Finding::new("every failure is told", seen));
         }
         let report = match outcome {
+            Ok(report) if report.cancelled && !self.calm => return Ok(false),
             Err(error) if error.to_string().contains(MISHAP) && !self.calm => return Ok(false),
             outcome => judge(Some(outcome), self.calm, Tolerance::Faults)?,
         };
