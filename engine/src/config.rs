@@ -8,6 +8,7 @@ use crate::checkpoint::description::Changes;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{RuntimeConfig, RuntimeKind};
 use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
+use crate::restart::Restart;
 
 /// Less memory holds no state worth having, in bytes.
 const LEAST_MEMORY: u64 = 256 << 10;
@@ -71,6 +72,7 @@ pub struct Config {
     pub(crate) step_budget: usize,
     pub(crate) memory: Option<u64>,
     pub(crate) batch: bool,
+    pub(crate) restart: Restart,
 }
 
 impl Default for Config {
@@ -94,6 +96,7 @@ impl Default for Config {
             step_budget: 16 * 1024,
             memory: None,
             batch: false,
+            restart: Restart::none(),
         }
     }
 }
@@ -482,6 +485,22 @@ impl Config {
         self.checkpoint_at_end_only()
     }
 
+    /// What becomes of the job when it fails: it is started again in the same process, from its last checkpoint, as often and
+    /// as soon as the strategy says. Needs a directory of [checkpoints](Config::checkpoints). Default: it ends with its error.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let config = Config::new().restart(Restart::fixed_delay(3, secs(1)));
+    /// let refused = job.run(config).unwrap_err();
+    /// assert!(refused.to_string().contains("needs a directory of checkpoints"), "{refused}");
+    /// ```
+    pub fn restart(mut self, restart: Restart) -> Config {
+        self.restart = restart;
+        self
+    }
+
     /// The number of key groups.
     pub(crate) fn groups(&self) -> u32 {
         self.max_parallelism.unwrap_or_else(|| default_max_parallelism(self.cores))
@@ -515,6 +534,14 @@ impl Config {
         if self.memory.is_some() && self.checkpoints.is_none() {
             return refuse(
                 "memory_per_core needs a directory of checkpoints, to keep there what does not fit".into(),
+            );
+        }
+        self.restart.check()?;
+        if !self.restart.is_none() && self.checkpoints.is_none() {
+            return refuse(
+                "restart needs a directory of checkpoints, to go on from: a job that begins anew would put out again what \
+                 it had put out"
+                    .into(),
             );
         }
         if let Some(memory) = self.memory.filter(|memory| *memory < LEAST_MEMORY) {

@@ -1,5 +1,7 @@
 //! Runs a shard on a host: steps it, sees to what it asks for, and parks the core when there is nothing to do.
 
+mod guarded;
+
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
 use std::future::{Future, poll_fn};
@@ -22,11 +24,13 @@ use crate::checkpoint::control::{CoreLink, Order, Reply, Restored, StepShare};
 use crate::checkpoint::directory::data_directory;
 use crate::checkpoint::manifest::{Overtaken, Part};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failure::{Caught, take_place, text_of};
 use crate::host::{Class, Host};
 use crate::key_group::Placements;
-use crate::metrics::{Metrics, Timing};
+use crate::metrics::{Board, Metrics, ShardMetrics, Timing};
 use crate::shard::{Shard, StepLimits};
 use crate::stage::{Event, Now, OpenContext, Snapshot, StageSeed};
+use guarded::{Alarm, Guarded};
 
 /// A shard before its core has started.
 pub(crate) struct ShardSeed {
@@ -34,7 +38,8 @@ pub(crate) struct ShardSeed {
     pub cores: usize,
     pub link: CoreLink,
     pub bell: Arc<Bell>,
-    pub stages: Vec<Box<dyn StageSeed>>,
+    /// With the names of their steps.
+    pub stages: Vec<(Arc<str>, Box<dyn StageSeed>)>,
     pub placements: Placements,
     pub limits: StepLimits,
     pub checkpoints: Option<PathBuf>,
@@ -92,7 +97,9 @@ struct Driver {
     checkpoints: Option<PathBuf>,
     reader: Option<Rc<Reader>>,
     core: usize,
-    metrics: Metrics,
+    metrics: Arc<ShardMetrics>,
+    board: Arc<Board>,
+    alarm: Rc<Alarm>,
 }
 
 /// Opens the shard when the coordinator orders it, and runs it until it orders an end.
@@ -100,7 +107,8 @@ pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
     let signal = Arc::new(Signal { bell: seed.bell.clone(), given: AtomicBool::new(false) });
     let Some(restored) = first_order(&mut seed).await else { return };
     let stages = std::mem::take(&mut seed.stages);
-    let shard = open(stages, &seed, &restored, &host, &signal).await;
+    let alarm = Alarm::new(Waker::from(signal.clone()));
+    let shard = open(stages, &seed, &restored, &host, &alarm).await;
     let ShardSeed { core, mut link, bell, checkpoints, metrics, .. } = seed;
     let failure = match shard {
         Ok(shard) => {
@@ -121,7 +129,9 @@ pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
                 checkpoints,
                 reader,
                 core,
-                metrics,
+                metrics: metrics.shard(core),
+                board: metrics.board(core),
+                alarm,
             };
             let end = driver.run().await;
             link = driver.link;
@@ -130,7 +140,7 @@ pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
         Err(error) => Some(error),
     };
     if let Some(error) = failure {
-        link.say(Reply::Failed(error));
+        link.say(Reply::Failed(error.at(format_args!("core {core}"))));
         wait_for_stop(&mut link, &bell).await;
     }
 }
@@ -158,16 +168,16 @@ async fn wait_for_stop(link: &mut CoreLink, bell: &Bell) {
 }
 
 async fn open(
-    seeds: Vec<Box<dyn StageSeed>>,
+    seeds: Vec<(Arc<str>, Box<dyn StageSeed>)>,
     seed: &ShardSeed,
     restored: &Restored,
     host: &Rc<dyn Host>,
-    signal: &Arc<Signal>,
+    alarm: &Rc<Alarm>,
 ) -> Result<Shard> {
-    let stateful = seeds.iter().filter(|seed| seed.keeps_state()).count().max(1) as u64;
+    let stateful = seeds.iter().filter(|(_, seed)| seed.keeps_state()).count().max(1) as u64;
     let cx = OpenContext {
         host: host.clone(),
-        wake: Waker::from(signal.clone()),
+        wake: alarm.waker(),
         shard: seed.core,
         shards: seed.cores,
         placements: seed.placements.clone(),
@@ -179,8 +189,11 @@ async fn open(
         run_id: restored.run_id,
     };
     let mut stages = Vec::with_capacity(seeds.len());
-    for stage in seeds {
-        stages.push(stage.open(cx.clone()).await?);
+    for (step, stage) in seeds {
+        let guarded = Guarded { host: host.clone(), step: step.clone(), alarm: alarm.clone() };
+        let cx = OpenContext { host: Rc::new(guarded), ..cx.clone() };
+        let opened = Caught::new(async move { stage.open(cx).await }).await;
+        stages.push(opened.map_err(|error| error.at(format_args!("step `{step}` cannot be opened")))??);
     }
     Ok(Shard::new(stages, seed.limits))
 }
@@ -188,16 +201,17 @@ async fn open(
 impl Driver {
     async fn run(&mut self) -> Result<()> {
         let mut events = Vec::new();
-        self.shard.post(self.metrics.board(self.core));
+        self.shard.post(&self.board);
         loop {
             if self.obey() {
                 return Ok(());
             }
             self.collect()?;
+            self.alarm.check()?;
             let now = Now { monotonic: self.host.monotonic(), wall: self.host.wall_millis() };
             let busy = self.step(now, &mut events)?;
             if busy {
-                self.shard.post(self.metrics.board(self.core));
+                self.shard.post(&self.board);
             }
             for event in events.drain(..) {
                 self.attend(event, now);
@@ -230,15 +244,14 @@ impl Driver {
     }
 
     fn step(&mut self, now: Now, events: &mut Vec<Event>) -> Result<bool> {
-        let (shard, metrics) = (&mut self.shard, &self.metrics.shards()[self.core]);
+        let (shard, metrics) = (&mut self.shard, &*self.metrics);
         catch_unwind(AssertUnwindSafe(|| shard.step(now, metrics, events))).unwrap_or_else(|panic| {
-            let text = panic
-                .downcast_ref::<String>()
-                .map(String::as_str)
-                .or_else(|| panic.downcast_ref::<&str>().copied())
-                .unwrap_or("no message");
-            let message = format!("step `{}` panicked: {text}", self.shard.running());
-            Err(Error::new(ErrorKind::User, message))
+            let mut message = format!("step `{}` panicked", self.shard.running());
+            let noted = take_place().map(|place| place.to_string());
+            for place in noted.into_iter().chain(self.shard.place()) {
+                message = format!("{message}, {place}");
+            }
+            Err(Error::new(ErrorKind::User, format!("{message}: {}", text_of(&*panic))))
         })
     }
 
@@ -277,7 +290,7 @@ impl Driver {
                 _ => None,
             };
             let prepared = match prepare {
-                Some(prepare) => Some(prepare.await),
+                Some(prepare) => Some(Caught::new(prepare).await.flatten()),
                 None => None,
             };
             let asynchronous = host.monotonic().saturating_sub(begun);
@@ -318,8 +331,11 @@ impl Driver {
         let (done, signal) = (self.done.clone(), self.signal.clone());
         let task = async move {
             let mut result = Ok(());
-            for commit in commits {
-                result = result.and(commit.await);
+            for (step, commit) in commits {
+                let committed = Caught::new(commit).await.flatten();
+                let committed = committed
+                    .map_err(|error| error.at(format_args!("sink `{step}`: commit of epoch {epoch}")));
+                result = result.and(committed);
             }
             done.borrow_mut().push_back(Done::Committed { epoch, result });
             signal.wake();
@@ -338,8 +354,7 @@ impl Driver {
                 }
                 Done::Fetched { step, read, fetched } => {
                     self.shard.admit(&step, &read, fetched).map_err(|error| {
-                        let message =
-                            format!("the state of step `{step}` on core {} was not read", self.core);
+                        let message = format!("the state of step `{step}` was not read");
                         Error::new(ErrorKind::Checkpoint, message).caused_by(error)
                     })?;
                 }
@@ -372,6 +387,8 @@ impl Driver {
         let overtaken = self.overtaken(&step, epoch, overtaken);
         let share = self.shares.entry(epoch).or_default();
         share.done += 1;
+        let prepared =
+            prepared.map(|prepared| prepared.map_err(|error| error.at(format_args!("sink `{step}`"))));
         let prepared = match prepared {
             Some(Err(error)) if error.kind() == ErrorKind::Exhausted => {
                 let message = format!("the output of step `{step}` on core {} was not written", self.core);

@@ -13,7 +13,7 @@ use crate::reference::Outputs;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
 use crate::stream::batch::Mode;
-use crate::testing::SharedHands;
+use crate::testing::Hands;
 
 /// What a node needs to make its stages.
 pub(crate) struct Layout<'a> {
@@ -21,10 +21,15 @@ pub(crate) struct Layout<'a> {
     pub placements: &'a Placements,
     pub core: usize,
     pub alignments: &'a Groups,
+    /// What takes the place of sources and sinks while a test holds the job.
+    pub hands: Option<&'a Hands>,
 }
 
-/// Makes the stage of one core; called for each core in turn, before the cores start.
-pub(crate) type MakeStage = Box<dyn Fn(&Layout<'_>) -> Box<dyn StageSeed>>;
+/// Makes the stage of one core; called for each core in turn, before the cores start, each time that they do.
+pub(crate) type MakeStage = Box<dyn Fn(&Layout<'_>) -> Box<dyn StageSeed> + Send>;
+
+/// Makes what brings a sink's earlier output in order, each time that the job starts.
+pub(crate) type MakeRecover = Box<dyn Fn() -> RecoverSink + Send>;
 
 /// A stateful step, a source or a sink.
 pub(crate) struct Node {
@@ -32,7 +37,7 @@ pub(crate) struct Node {
     pub schema: Schema,
     pub make: MakeStage,
     /// Sinks only.
-    pub recover: Option<RecoverSink>,
+    pub recover: Option<MakeRecover>,
 }
 
 /// The nodes in the order in which they were added: each after those that feed it.
@@ -41,7 +46,7 @@ pub(crate) struct Graph {
     pub nodes: Vec<Node>,
     pub outputs: Outputs,
     /// What takes the place of sources and sinks while a test holds the job.
-    pub hands: SharedHands,
+    pub hands: Option<Hands>,
     /// Whether it is run as a batch; its steps know it by this.
     pub mode: Mode,
     /// The sources that do not end by themselves, and what they read.
@@ -62,7 +67,7 @@ impl Graph {
     /// # Errors
     /// If a source of a batch does not end by itself. One that a test holds is ended by that.
     pub(crate) fn set_mode(&self, batch: bool) -> Result<()> {
-        let held = self.hands.borrow().is_some();
+        let held = self.hands.is_some();
         if let Some((source, reads)) = self.unbounded.first().filter(|_| batch && !held) {
             let message = format!(
                 "source `{source}` ({reads}) does not end by itself, and a batch needs sources that do; run the job \

@@ -10,8 +10,10 @@ use millstream_ring::Bell;
 use crate::checkpoint::coordinator::Ending;
 use crate::checkpoint::request::{PendingSavepoint, Requests};
 use crate::error::{Error, ErrorKind, Result};
-use crate::host::{Cores, RuntimeKind};
+use crate::failure::text_of;
+use crate::host::RuntimeKind;
 use crate::metrics::Metrics;
+use crate::supervise::{Running, Supervision};
 
 /// What the coordinator shares with the outside.
 pub(crate) struct Shared {
@@ -25,19 +27,26 @@ pub(crate) struct Shared {
     coordinator: Arc<Bell>,
     ending: Mutex<Option<Result<Ending>>>,
     last_trouble: Mutex<Option<String>>,
+    pub(crate) supervision: Supervision,
 }
 
 impl Shared {
-    pub(crate) fn new(coordinator: Arc<Bell>) -> Arc<Shared> {
+    pub(crate) fn new(supervision: Supervision) -> Arc<Shared> {
         Arc::new(Shared {
             cancelled: AtomicBool::new(false),
             wanted: AtomicBool::new(false),
             draining: AtomicBool::new(false),
             requests: Requests::default(),
-            coordinator,
+            coordinator: Arc::new(Bell::new()),
             ending: Mutex::new(None),
             last_trouble: Mutex::new(None),
+            supervision,
         })
+    }
+
+    /// What wakes the coordinator.
+    pub(crate) fn coordinator(&self) -> &Arc<Bell> {
+        &self.coordinator
     }
 
     pub(crate) fn is_cancelled(&self) -> bool {
@@ -47,6 +56,7 @@ impl Shared {
     pub(crate) fn cancel(&self) {
         self.cancelled.store(true, Ordering::Release);
         self.coordinator.ring();
+        self.supervision.wake();
     }
 
     /// Asks for a checkpoint before the next one is due.
@@ -106,7 +116,8 @@ impl Shared {
         *self.last_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }
 
-    fn take_ending(&self) -> Option<Result<Ending>> {
+    /// How an attempt has ended, if it has.
+    pub(crate) fn take_ending(&self) -> Option<Result<Ending>> {
         self.ending.lock().unwrap_or_else(PoisonError::into_inner).take()
     }
 }
@@ -120,7 +131,10 @@ impl Closing {
     }
 
     pub(crate) fn close(&self) {
-        self.0.requests.close();
+        // What a supervised job does not get to in one attempt, the next sees to.
+        if self.0.supervision.is_over() {
+            self.0.requests.close();
+        }
     }
 }
 
@@ -189,6 +203,10 @@ pub struct Report {
     pub cancelled: bool,
     /// How the run ended, or the one before if there was nothing left to do.
     pub ended: Ended,
+    /// How often the job has failed in this run and was started again. What was replayed then counts again above.
+    pub restarts: u64,
+    /// What it failed of when it last did: with all of its causes.
+    pub last_failure: Option<String>,
     /// From start to end, by the wall.
     pub elapsed: Duration,
 }
@@ -347,17 +365,19 @@ impl JobControl {
     /// # Errors
     /// The error that ended the job.
     pub fn outcome(&self) -> Option<Result<Report>> {
-        let ending = self.shared.take_ending()?;
+        let ending = self.shared.supervision.is_over().then(|| self.shared.take_ending()).flatten()?;
         Some(ending.map(|ending| Report {
             records_in: self.metrics.sum(|shard| &shard.records_in),
             records_out: self.metrics.sum(|shard| &shard.records_out),
             late: self.metrics.sum(|shard| &shard.late),
             poison: self.metrics.sum(|shard| &shard.poison),
             checkpoints: self.metrics.job().checkpoints.get(),
-            restored: ending.restored,
+            restored: self.shared.supervision.first_restored(),
             already_finished: ending.already_finished,
             cancelled: ending.ended == Ended::Cancelled,
             ended: ending.ended,
+            restarts: self.metrics.job().restarts.get(),
+            last_failure: self.failures().pop().map(|failure| failure.cause),
             elapsed: Duration::ZERO,
         }))
     }
@@ -383,13 +403,13 @@ impl JobControl {
 /// ```
 pub struct JobHandle {
     control: JobControl,
-    cores: Option<Cores>,
+    running: Option<Running>,
     started: Instant,
 }
 
 impl JobHandle {
-    pub(crate) fn new(control: JobControl, cores: Cores) -> JobHandle {
-        JobHandle { control, cores: Some(cores), started: Instant::now() }
+    pub(crate) fn new(control: JobControl, running: Running) -> JobHandle {
+        JobHandle { control, running: Some(running), started: Instant::now() }
     }
 
     /// The counters, live.
@@ -432,20 +452,41 @@ impl JobHandle {
         self.control.stop_with_savepoint(path)
     }
 
+    /// Asks the job to go on with another number of cores; see [`JobControl::rescale`].
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(1))?;
+    /// let refused = running.rescale(2).unwrap_err();
+    /// assert!(refused.to_string().contains("needs a directory of checkpoints"), "{refused}");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As those of [`JobControl::rescale`].
+    pub fn rescale(&self, cores: usize) -> Result<()> {
+        self.control.rescale(cores)
+    }
+
     /// What drives the cores.
     pub fn runtime(&self) -> RuntimeKind {
-        self.cores.as_ref().expect("kept until the job has ended").kind()
+        self.running().kind
     }
 
     /// Why io_uring is not used although it was asked for, if so.
     pub fn fallback(&self) -> Option<String> {
-        let cores = self.cores.as_ref().expect("kept until the job has ended");
-        cores.fallback().map(ToString::to_string)
+        self.running().fallback.clone()
+    }
+
+    fn running(&self) -> &Running {
+        self.running.as_ref().expect("kept until the job has ended")
     }
 
     /// Whether the job has ended: [`JobHandle::wait`] would return at once.
     pub fn is_over(&self) -> bool {
-        self.control.shared.ending.lock().unwrap_or_else(PoisonError::into_inner).is_some()
+        self.control.shared.supervision.is_over()
     }
 
     /// Waits for the job to end.
@@ -453,14 +494,17 @@ impl JobHandle {
     /// # Errors
     /// The error that ended the job.
     pub fn wait(mut self) -> Result<Report> {
-        let cores = self.cores.take().expect("kept until the job has ended");
-        let joined = cores.join();
+        let running = self.running.take().expect("kept until the job has ended");
+        let joined = running.thread.join();
         let elapsed = self.started.elapsed();
         match self.control.outcome() {
             Some(outcome) => outcome.map(|report| Report { elapsed, ..report }),
             None => {
-                joined.map_err(|error| Error::new(ErrorKind::Host, "a core failed").caused_by(error))?;
-                Err(Error::new(ErrorKind::Host, "the job's cores ended before the job"))
+                let error = Error::new(ErrorKind::Host, "the thread that supervises the job has failed");
+                Err(match joined {
+                    Err(panic) => error.caused_by(text_of(&*panic)),
+                    Ok(()) => error,
+                })
             }
         }
     }
@@ -468,10 +512,10 @@ impl JobHandle {
 
 impl Drop for JobHandle {
     fn drop(&mut self) {
-        if let Some(cores) = self.cores.take() {
+        if let Some(running) = self.running.take() {
             self.control.cancel();
             // Its outcome was not asked for.
-            let _ = cores.join();
+            let _ = running.thread.join();
         }
     }
 }

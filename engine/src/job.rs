@@ -1,36 +1,28 @@
 //! A job: a graph of streams, and what it takes to run it.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
-use std::sync::Arc;
 
-use millstream_ring::Bell;
 use millstream_storage::disk::{StdDisk, block_on};
 
-use crate::checkpoint::control::{Line, lines};
-use crate::checkpoint::coordinator::{CoordinatorSeed, coordinate};
 use crate::checkpoint::description::JobDescription;
 use crate::checkpoint::inspect::Checkpoints;
 use crate::checkpoint::manifest::Schema;
 use crate::checkpoint::plan::{RestorePlan, own_refusal};
 use crate::checkpoint::transfer::read_savepoint;
 use crate::config::Config;
-use crate::driver::{ShardSeed, drive};
-use crate::error::{Error, ErrorKind, Result};
-use crate::exchange::edge::Mesh;
-use crate::exchange::route::bells;
+use crate::error::{Error, Result};
 use crate::graph::{Graph, Layout, Node, SharedGraph};
-use crate::handle::{Closing, JobControl, JobHandle, Report, Shared};
-use crate::host::{Class, CoreMain, Host, LocalFuture, launch};
-use crate::key_group::Placements;
+use crate::handle::{JobControl, JobHandle, Report, Shared};
+use crate::host::CoreMain;
 use crate::metrics::Metrics;
+use crate::plan::Plan;
 use crate::reference::{Compute, Event, Inputs};
-use crate::shard::StepLimits;
 use crate::source::Source;
-use crate::source::alignment::Groups;
 use crate::stream::chain::Identity;
 use crate::stream::{FromSource, SourceSpec, Stream};
+use crate::supervise::{Attempts, Supervision, start};
 use crate::testing::Hands;
 
 /// A stream processing job. Its methods add streams; [`Job::run`] runs it.
@@ -83,8 +75,8 @@ impl Job {
             self.graph.borrow_mut().unbounded.push((name.to_owned(), source.describe()));
         }
         let schema = Schema::new("source", &[("of", std::any::type_name::<T>().to_owned())]);
-        let (making, hands) = (spec.clone(), self.graph.borrow().hands.clone());
-        let make = move |layout: &Layout<'_>| match &*hands.borrow() {
+        let making = spec.clone();
+        let make = move |layout: &Layout<'_>| match layout.hands {
             Some(hands) => making.seed(hands.input::<T>(making.name()), layout),
             None => making.seed(source.clone(), layout),
         };
@@ -97,7 +89,7 @@ impl Job {
             outlet: spec.outlet.clone(),
             chain: Identity::new(),
             compute,
-            extra: Some(spec),
+            extra: Some(Rc::new(spec)),
         }
     }
 
@@ -137,13 +129,12 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed, or the machine refuses what they need.
     pub fn start(self, config: Config) -> Result<JobHandle> {
-        let (mains, control) = self.into_mains(&config)?;
-        let cores = launch(&config.runtime, mains)
-            .map_err(|error| Error::new(ErrorKind::Host, "the cores cannot be started").caused_by(error))?;
-        Ok(JobHandle::new(control, cores))
+        let attempts = self.into_attempts(&config)?;
+        Ok(JobHandle::new(attempts.control(), start(attempts, config.runtime)?))
     }
 
-    /// What to run on each core, for a host of one's own: the simulator's, for example.
+    /// What to run on each core, for a host of one's own. It is run once, whatever the settings say of
+    /// [restarts](Config::restart); [`Job::into_attempts`] runs it as often as they say.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -161,45 +152,34 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
-        let description = self.describe(config)?;
-        let here = |error: Error| error.at(format_args!("job `{}`", self.name));
-        self.graph.borrow().set_mode(config.batch).map_err(here)?;
-        self.graph.borrow().check_parallelism(&config.parallelism)?;
-        self.graph.borrow().check_unaligned(config.unaligned_after.is_some()).map_err(here)?;
-        let cores = config.cores;
-        let mesh = Mesh { bells: bells(cores), depth: config.ring_depth, batch_size: config.batch_size };
-        let placements = Placements::new(config.groups(), cores, &config.parallelism);
-        let coordinator_bell = Arc::new(Bell::new());
-        let (lines, links) = lines(&coordinator_bell, &mesh.bells);
-        let shared = Shared::new(coordinator_bell.clone());
-        let metrics = Metrics::new(cores);
-        let control = JobControl { shared: shared.clone(), metrics: metrics.clone() };
-
-        let alignments = Groups::default();
-        let mut mains: Vec<CoreMain> = Vec::with_capacity(cores);
-        let coordinator = self.coordinator(config, description, lines, coordinator_bell, control.clone());
-        let mut coordinator = Some(coordinator);
-        for (core, link) in links.into_iter().enumerate() {
-            let layout = Layout { mesh: &mesh, placements: &placements, core, alignments: &alignments };
-            let graph = self.graph.borrow();
-            let seed = ShardSeed {
-                core,
-                cores,
-                link,
-                bell: mesh.bells[core].clone(),
-                stages: graph.nodes.iter().map(|node| (node.make)(&layout)).collect(),
-                placements: placements.clone(),
-                limits: StepLimits {
-                    budget: config.step_budget,
-                    batch_size: config.batch_size,
-                    memory: config.memory,
-                },
-                checkpoints: config.checkpoints.clone(),
-                metrics: metrics.clone(),
-            };
-            mains.push(core_main(seed, coordinator.take()));
-        }
+        let plan = self.plan(config)?;
+        let (shared, metrics) = (Shared::new(Supervision::none()), Metrics::new(config.cores));
+        let control = JobControl { shared, metrics };
+        control.shared.supervision.begin(config.cores);
+        let mains = plan.mains(config.cores, 0, &control, self.graph.borrow().hands.as_ref());
         Ok((mains, control))
+    }
+
+    /// The job's starts, one after the other, for a host of one's own: the simulator's, for example. See
+    /// [`Attempts`] for how they are driven.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// # let job = Job::new("doc");
+    /// # job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// let attempts = job.into_attempts(&Config::new().cores(2))?;
+    /// assert_eq!(attempts.control().cores(), 0, "none has started yet");
+    /// # Ok::<(), Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the job or its settings are not well formed.
+    pub fn into_attempts(self, config: &Config) -> Result<Attempts> {
+        Ok(Attempts::new(self.plan(config)?))
+    }
+
+    fn plan(&self, config: &Config) -> Result<Plan> {
+        Plan::new(self.describe(config)?, &mut self.graph.borrow_mut(), config)
     }
 
     /// What the job is, as far as its checkpoints are concerned. A program that writes it to a file lets
@@ -272,47 +252,7 @@ impl Job {
 
     /// Puts what a test holds in the place of the sources and sinks.
     pub(crate) fn hold(&self, hands: Hands) {
-        *self.graph.borrow().hands.borrow_mut() = Some(hands);
-    }
-
-    fn coordinator(
-        &self,
-        config: &Config,
-        job: JobDescription,
-        lines: Vec<Line>,
-        bell: Arc<Bell>,
-        control: JobControl,
-    ) -> CoordinatorSeed {
-        let mut graph = self.graph.borrow_mut();
-        let held = graph.hands.borrow().is_some();
-        let sinks = graph.nodes.iter_mut().filter_map(|node| {
-            let recover = node.recover.take()?;
-            // Nothing is written to the sinks that a test has replaced.
-            let recover = if held {
-                Box::new(|_, _| -> LocalFuture<_> { Box::pin(async { Ok(()) }) })
-            } else {
-                recover
-            };
-            Some((node.name.clone(), recover))
-        });
-        CoordinatorSeed {
-            job,
-            narrow: config.parallelism.clone(),
-            sinks: sinks.collect(),
-            lines,
-            bell,
-            closing: Closing::new(control.shared.clone()),
-            shared: control.shared,
-            metrics: control.metrics,
-            checkpoints: config.checkpoints.clone(),
-            savepoint: config.savepoint.clone(),
-            every: config.checkpoint_every,
-            min_pause: config.min_pause,
-            timeout: config.checkpoint_timeout,
-            unaligned_after: config.unaligned_after,
-            tolerated_failures: config.tolerated_failures,
-            retained: config.retained,
-        }
+        self.graph.borrow_mut().hands = Some(hands);
     }
 
     /// What the sink named `sink` should be given, computed from all of the input by the
@@ -343,34 +283,4 @@ impl Job {
             })
             .collect()
     }
-}
-
-/// What runs on a core: its shard and, on the first, the coordinator.
-fn core_main(seed: ShardSeed, coordinator: Option<CoordinatorSeed>) -> CoreMain {
-    Box::new(move |host| {
-        Box::pin(async move {
-            let coordinated =
-                coordinator.map(|seed| started(&*host, Box::pin(coordinate(seed, host.clone()))));
-            drive(seed, host).await;
-            // It outlives all shards, and this core's other tasks with it.
-            if let Some(coordinated) = coordinated {
-                coordinated.await;
-            }
-        })
-    })
-}
-
-/// Starts a task; what is returned is ready when the task has ended.
-fn started(host: &dyn Host, task: LocalFuture<()>) -> LocalFuture<()> {
-    let (bell, over) = (Arc::new(Bell::new()), Rc::new(Cell::new(false)));
-    let (ringing, ended) = (bell.clone(), over.clone());
-    host.spawn(
-        Class::Records,
-        Box::pin(async move {
-            task.await;
-            ended.set(true);
-            ringing.ring();
-        }),
-    );
-    Box::pin(async move { bell.wait(|| over.get()).await })
 }

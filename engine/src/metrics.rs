@@ -3,8 +3,8 @@
 mod board;
 mod checkpoints;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
 
 pub(crate) use board::Board;
 pub use board::StepWatermark;
@@ -78,7 +78,7 @@ pub struct ShardMetrics {
     pub damaged_indexes: Counter,
 }
 
-/// The counters of a job.
+/// The counters of a job. They go on when it is started again, in the same process, on as many cores or others.
 ///
 /// ```
 /// # use millstream::prelude::*;
@@ -97,9 +97,15 @@ pub struct ShardMetrics {
 /// ```
 #[derive(Clone, Debug)]
 pub struct Metrics {
-    shards: Arc<[ShardMetrics]>,
-    boards: Arc<[Board]>,
+    cores: Arc<RwLock<Vec<CoreMetrics>>>,
     job: Arc<JobMetrics>,
+}
+
+/// What one core writes.
+#[derive(Clone, Debug, Default)]
+struct CoreMetrics {
+    shard: Arc<ShardMetrics>,
+    board: Arc<Board>,
 }
 
 /// The counters that the coordinator keeps.
@@ -114,20 +120,49 @@ pub struct JobMetrics {
     /// From trigger to completion of the last checkpoint, in microseconds.
     pub last_duration: Counter,
     pub(crate) history: History,
+    /// How often the job has failed and was started again.
+    pub restarts: Counter,
+    /// How often it has gone on with another number of cores.
+    pub rescales: Counter,
+    /// How long it stood still when it last did either, in microseconds: from the failure, or from the commit of the
+    /// checkpoint that it went on from, until all steps were open again.
+    pub last_pause: Counter,
 }
 
 impl Metrics {
     pub(crate) fn new(cores: usize) -> Metrics {
-        Metrics {
-            shards: (0..cores).map(|_| ShardMetrics::default()).collect(),
-            boards: (0..cores).map(|_| Board::default()).collect(),
-            job: Arc::default(),
+        let metrics = Metrics { cores: Arc::default(), job: Arc::default() };
+        metrics.begin(cores);
+        metrics
+    }
+
+    /// The job starts, or starts again, on so many cores. Those that it no longer has keep their counts, and hold nothing.
+    pub(crate) fn begin(&self, cores: usize) {
+        let mut all = self.cores.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < cores {
+            all.resize_with(cores, CoreMetrics::default);
+        }
+        for (core, of) in all.iter_mut().enumerate() {
+            of.board = Arc::default();
+            if core >= cores {
+                of.shard.state_bytes.set(0);
+                of.shard.evicted_bytes.set(0);
+            }
         }
     }
 
+    /// Where a core counts.
+    pub(crate) fn shard(&self, core: usize) -> Arc<ShardMetrics> {
+        self.all()[core].shard.clone()
+    }
+
     /// Where a core posts its watermarks.
-    pub(crate) fn board(&self, core: usize) -> &Board {
-        &self.boards[core]
+    pub(crate) fn board(&self, core: usize) -> Arc<Board> {
+        self.all()[core].board.clone()
+    }
+
+    fn all(&self) -> Vec<CoreMetrics> {
+        self.cores.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How far each step is in event time, on each core, and each split of the sources; nothing of cores that have not
@@ -149,7 +184,8 @@ impl Metrics {
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn watermarks(&self) -> Vec<StepWatermark> {
-        self.boards.iter().enumerate().flat_map(|(core, board)| board.read(core)).collect()
+        let all = self.all();
+        all.iter().enumerate().flat_map(|(core, of)| of.board.read(core)).collect()
     }
 
     /// What the last [`HISTORY`] checkpoints took, aborted ones among them, oldest first.
@@ -157,9 +193,9 @@ impl Metrics {
         self.job.history.read()
     }
 
-    /// The counters of each core.
-    pub fn shards(&self) -> &[ShardMetrics] {
-        &self.shards
+    /// The counters of each core that the job has, or has had.
+    pub fn shards(&self) -> Vec<Arc<ShardMetrics>> {
+        self.all().into_iter().map(|of| of.shard).collect()
     }
 
     /// The counters of the job as a whole.
@@ -180,6 +216,6 @@ impl Metrics {
     /// # Ok::<(), millstream::Error>(())
     /// ```
     pub fn sum(&self, counter: impl Fn(&ShardMetrics) -> &Counter) -> u64 {
-        self.shards.iter().map(|shard| counter(shard).get()).sum()
+        self.all().iter().map(|of| counter(&of.shard).get()).sum()
     }
 }

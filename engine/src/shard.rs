@@ -1,5 +1,6 @@
 //! One core's share of a job, and the step that moves it on.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use millstream_storage::error::StoreError;
@@ -7,6 +8,7 @@ use millstream_storage::read::{Fetched, Read};
 use millstream_storage::snapshot::StoreSnapshot;
 
 use crate::error::Result;
+use crate::failure::panicked;
 use crate::host::LocalFuture;
 use crate::metrics::{Board, ShardMetrics};
 use crate::record::Barrier;
@@ -57,7 +59,8 @@ impl Shard {
             busy |= self.run_stage(i, now, metrics, events)?;
         }
         // Batches that did not fill leave now: latency is low when load is low.
-        for stage in &mut self.stages {
+        for (i, stage) in self.stages.iter_mut().enumerate() {
+            self.running = i;
             busy |= stage.flush();
         }
         metrics.busy_steps.add(u64::from(busy));
@@ -204,9 +207,22 @@ impl Shard {
         &mut **stage.expect("what is done in the background names its step")
     }
 
-    /// What the sinks have to do to commit an epoch.
-    pub(crate) fn commits(&mut self, epoch: u64) -> Vec<LocalFuture<Result<()>>> {
-        self.stages.iter_mut().filter_map(|stage| stage.commit(epoch)).collect()
+    /// Where in its input the stage is that ran last, as far as it knows.
+    pub(crate) fn place(&self) -> Option<String> {
+        self.stages.get(self.running)?.place()
+    }
+
+    /// What the sinks have to do to commit an epoch, with their names.
+    pub(crate) fn commits(&mut self, epoch: u64) -> Vec<(String, LocalFuture<Result<()>>)> {
+        let commit = |stage: &mut Box<dyn Stage>| -> Option<(String, LocalFuture<Result<()>>)> {
+            let commit = catch_unwind(AssertUnwindSafe(|| stage.commit(epoch)));
+            let commit = commit.unwrap_or_else(|panic| {
+                let error = panicked(&*panic);
+                Some(Box::pin(async { Err(error) }))
+            });
+            Some((stage.name().to_owned(), commit?))
+        };
+        self.stages.iter_mut().filter_map(commit).collect()
     }
 }
 

@@ -74,6 +74,11 @@ pub(crate) trait Stage {
     /// The step's name.
     fn name(&self) -> &str;
 
+    /// Where in its input it is: asked after a panic in the user's code, for a person to read.
+    fn place(&self) -> Option<String> {
+        None
+    }
+
     /// Takes input, works on it, and emits. Returns whether anything was done.
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool>;
 

@@ -13,6 +13,8 @@ use millstream::time::Timestamp;
 use millstream::{Error, ErrorKind, Result};
 use serde_json::json;
 
+use crate::mishaps::Mishaps;
+
 /// A sink with two-phase commit. Every request takes effect at a drawn time before it is answered, or after the
 /// process that sent it has died, and what was pre-committed stays until it is committed or aborted.
 ///
@@ -24,6 +26,7 @@ use serde_json::json;
 pub struct Collected<T> {
     outside: Arc<Mutex<Outside<T>>>,
     longest: Duration,
+    mishaps: Option<Mishaps>,
 }
 
 struct Outside<T> {
@@ -61,7 +64,17 @@ impl<T> Collected<T> {
     pub fn new(longest: Duration) -> Collected<T> {
         let outside =
             Outside { committed: Vec::new(), prepared: BTreeMap::new(), done: BTreeSet::new(), broken: None };
-        Collected { outside: Arc::new(Mutex::new(outside)), longest }
+        Collected { outside: Arc::new(Mutex::new(outside)), longest, mishaps: None }
+    }
+
+    /// Its requests fail when a mishap strikes: before they have taken effect, or after.
+    pub fn failing(mut self, mishaps: Mishaps) -> Collected<T> {
+        self.mishaps = Some(mishaps);
+        self
+    }
+
+    fn may_fail(&self, what: &str) -> Result<()> {
+        self.mishaps.as_ref().map_or(Ok(()), |mishaps| mishaps.may_fail(ErrorKind::Sink, what))
     }
 
     fn outside(&self) -> MutexGuard<'_, Outside<T>> {
@@ -104,7 +117,7 @@ impl<T: Clone> Collected<T> {
 
 impl<T> Clone for Collected<T> {
     fn clone(&self) -> Collected<T> {
-        Collected { outside: self.outside.clone(), longest: self.longest }
+        Collected { outside: self.outside.clone(), longest: self.longest, mishaps: self.mishaps.clone() }
     }
 }
 
@@ -154,6 +167,7 @@ struct CollectedWriter<T> {
 
 impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
     fn write(&mut self, records: &mut Vec<T>, _: &[Timestamp]) -> Result<()> {
+        self.to.may_fail("the records are not taken")?;
         self.records.append(records);
         if self.cx.host.random().is_multiple_of(16) {
             self.full.set(true);
@@ -180,6 +194,7 @@ impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
         let (to, host, shard) = (self.to.clone(), self.cx.host.clone(), self.cx.shard);
         Box::pin(async move {
             to.delay(&*host).await;
+            to.may_fail("the epoch is not prepared")?;
             to.outside().prepared.insert((shard, epoch), records);
             to.delay(&*host).await;
             Ok(json!(epochs))
@@ -193,8 +208,10 @@ impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
             let epochs: Vec<u64> = unsettled.borrow().range(..=epoch).copied().collect();
             for of in epochs {
                 to.delay(&*host).await;
+                to.may_fail("the epoch is not committed")?;
                 to.outside().commit((shard, of));
                 to.delay(&*host).await;
+                to.may_fail("whether the epoch is committed is not known")?;
                 unsettled.borrow_mut().remove(&of);
             }
             Ok(())

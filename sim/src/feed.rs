@@ -11,6 +11,8 @@ use millstream::source::{Fetched, Poison, Polled, Reader, Source, SourceContext}
 use millstream::{Error, ErrorKind, Result};
 use serde_json::{Value as Json, json};
 
+use crate::mishaps::Mishaps;
+
 /// Replays the records of its splits, each in its order. Polls find a drawn number of records; now and then a split
 /// has nothing for a while.
 ///
@@ -24,12 +26,19 @@ pub struct Feed<T> {
     splits: Arc<Vec<Vec<T>>>,
     one_in: u64,
     longest: Duration,
+    mishaps: Option<Mishaps>,
 }
 
 impl<T> Feed<T> {
     /// The records, split by split. It never pauses.
     pub fn new(splits: Vec<Vec<T>>) -> Feed<T> {
-        Feed { splits: Arc::new(splits), one_in: 0, longest: Duration::ZERO }
+        Feed { splits: Arc::new(splits), one_in: 0, longest: Duration::ZERO, mishaps: None }
+    }
+
+    /// Its polls fail when a mishap strikes.
+    pub fn failing(mut self, mishaps: Mishaps) -> Feed<T> {
+        self.mishaps = Some(mishaps);
+        self
     }
 
     /// One poll of a split in `one_in` finds nothing, and nothing comes then for up to `longest`.
@@ -41,7 +50,7 @@ impl<T> Feed<T> {
 
 impl<T> Clone for Feed<T> {
     fn clone(&self) -> Feed<T> {
-        Feed { splits: self.splits.clone(), ..*self }
+        Feed { splits: self.splits.clone(), mishaps: self.mishaps.clone(), ..*self }
     }
 }
 
@@ -121,6 +130,9 @@ impl<T: Clone> Reader<T> for FeedReader<T> {
     fn poll(&mut self, max: usize, out: &mut Fetched<T>) -> Result<Polled> {
         if self.open.is_empty() {
             return Ok(Polled::End);
+        }
+        if let Some(mishaps) = &self.feed.mishaps {
+            mishaps.may_fail(ErrorKind::Source, "the feed cannot be read")?;
         }
         let first = self.cx.host.random() as usize % self.open.len();
         for k in 0..self.open.len() {

@@ -5,7 +5,7 @@
 //! - [`disk`]: what a disk may do to what was not synced, and to the rest;
 //! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
 //! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
-//! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with;
+//! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with; [`mishaps`]: what they do wrong;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`]: every
 //!   point at which it can be killed;
 //! - [`planted`]: the bugs that it must find.
@@ -16,6 +16,7 @@ pub mod disk;
 pub mod explore;
 pub mod faults;
 pub mod feed;
+pub mod mishaps;
 pub mod planted;
 pub mod random;
 pub mod scenario;

@@ -51,6 +51,13 @@ pub const BUGS: &[Bug] = &[
     bug("position_of_next_epoch", "the positions are those of a later record", "windows"),
     bug("timers_not_restored", "timers are left out of the checkpoint", "process"),
     bug("narrow_forgotten", "it is forgotten which cores had a step's keys", "narrow"),
+    bug("restarts_from_older", "a job is started again from the checkpoint before the last", "restarts"),
+    bug("recovers_once", "sinks are not brought in order when a job is started again", "restarts"),
+    bug(
+        "rescales_before_commit",
+        "a job goes on with other cores before its output is committed",
+        "restarts",
+    ),
     bug("group_off_by_one", "keys are restored on the core of the next key group", "rescale"),
     bug("retire_names_newest", "files that an older checkpoint names are removed", "process"),
     bug("seal_line_stays", "sealed records are updated in place", "windows"),

@@ -33,9 +33,14 @@ use crate::sink::{Prepared, SinkContext};
 /// Brings a sink's earlier output in order before the job starts.
 pub(crate) type RecoverSink = Box<dyn FnOnce(SinkContext, Vec<Prepared>) -> LocalFuture<Result<()>> + Send>;
 
+/// How long to wait after a checkpoint has failed, for a job that takes none by itself.
+const PAUSE: Duration = Duration::from_secs(1);
+
 /// What the coordinator has to know of the job.
 pub(crate) struct CoordinatorSeed {
     pub job: JobDescription,
+    /// How often the job was started before, in this process.
+    pub attempt: u64,
     /// The steps that are on fewer cores than all.
     pub narrow: BTreeMap<String, usize>,
     pub sinks: Vec<(String, RecoverSink)>,
@@ -60,11 +65,11 @@ pub(crate) struct CoordinatorSeed {
 /// How a run ended.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Ending {
-    /// The checkpoint that the run started from.
-    pub restored: Option<u64>,
     /// The job had ended before: there was nothing to do.
     pub already_finished: bool,
     pub ended: Ended,
+    /// It stopped behind a checkpoint, to go on with another number of cores.
+    pub rescaling: bool,
 }
 
 struct Coordinator {
@@ -124,6 +129,7 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         saving: None,
     };
     let ending = coordinator.run().await;
+    shared.supervision.note_stopped(coordinator.host.monotonic());
     shared.end(ending);
     coordinator.saving = None;
     coordinator.seed.closing.close();
@@ -134,15 +140,18 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
 impl Coordinator {
     async fn run(&mut self) -> Result<Ending> {
         let (restored, finished) = self.restore().await?;
-        let (epoch, already_finished) = (restored.epoch, finished.is_some());
-        let ended = match finished {
-            Some(ended) => ended,
-            None => {
-                self.order(&Order::Open(Arc::new(restored)));
-                if self.opened().await? { self.supervise().await? } else { Ended::Cancelled }
-            }
+        self.seed.shared.supervision.note_restored(restored.epoch);
+        if let Some(ended) = finished {
+            return Ok(Ending { already_finished: true, ended, rescaling: false });
+        }
+        self.order(&Order::Open(Arc::new(restored)));
+        let ended = if self.opened().await? {
+            self.seed.shared.supervision.note_opened(self.host.monotonic(), &self.seed.metrics);
+            self.supervise().await?
+        } else {
+            Some(Ended::Cancelled)
         };
-        Ok(Ending { restored: epoch, already_finished, ended })
+        Ok(Ending { already_finished: false, ended: ended.unwrap_or_default(), rescaling: ended.is_none() })
     }
 
     fn order(&mut self, order: &Order) {
@@ -168,27 +177,34 @@ impl Coordinator {
         Ok(true)
     }
 
-    /// Triggers checkpoints and does what is asked until the job ends, and says how.
-    async fn supervise(&mut self) -> Result<Ended> {
+    /// Triggers checkpoints and does what is asked until the job ends, and says how; nothing if it stops to be laid
+    /// out on other cores.
+    async fn supervise(&mut self) -> Result<Option<Ended>> {
         self.begun = self.host.monotonic();
         loop {
             if self.drained == self.seed.lines.len() {
-                return self.finish().await;
+                return self.finish().await.map(Some);
             }
             // What a drain has fired must not be in a checkpoint from which the sources go on.
             let due =
                 if self.draining && !planted!(checkpoint_while_draining) { None } else { self.next_due() };
             match self.wait(due, Heed::Requests).await {
-                Woken::Cancelled => return Ok(Ended::Cancelled),
+                Woken::Cancelled => return Ok(Some(Ended::Cancelled)),
                 Woken::Deadline => {
-                    if let Checkpointed::Cancelled = self.checkpoint(Purpose::Recovery).await? {
-                        return Ok(Ended::Cancelled);
+                    match self.checkpoint(Purpose::Recovery).await? {
+                        Checkpointed::Cancelled => return Ok(Some(Ended::Cancelled)),
+                        // All output is committed: nothing is lost that is not read again.
+                        Checkpointed::Complete(_) if self.wants_rescale() => {
+                            self.finish_saving().await?;
+                            return Ok(None);
+                        }
+                        _ => {}
                     }
                 }
                 Woken::Saved => drop(self.saved()),
                 Woken::Asked(ask) => {
                     if let Some(ended) = self.obey(ask).await? {
-                        return Ok(ended);
+                        return Ok(Some(ended));
                     }
                 }
                 Woken::Drain => {
@@ -235,9 +251,14 @@ impl Coordinator {
         }
     }
 
+    fn wants_rescale(&self) -> bool {
+        self.seed.shared.supervision.wants_rescale()
+    }
+
     /// When the next checkpoint starts by itself.
     fn next_due(&self) -> Option<Duration> {
-        let every = self.seed.every?;
+        // What has failed once is tried again, also by a job that takes no checkpoints by itself.
+        let every = self.seed.every.or(self.wants_rescale().then_some(PAUSE))?;
         let Some(Last { triggered, ended }) = self.last else {
             return Some(self.begun.saturating_add(every));
         };
@@ -283,6 +304,9 @@ impl Coordinator {
         self.failures = 0;
         self.last_complete = Some(epoch);
         attempt.settle(self.host.monotonic());
+        if planted!(rescales_before_commit) && self.wants_rescale() {
+            return Ok(Checkpointed::Complete(None));
+        }
         self.order(&Order::Commit(epoch));
         if !self.committed(epoch).await? {
             return Ok(Checkpointed::Cancelled);

@@ -166,12 +166,13 @@ impl Directory {
         })
     }
 
-    /// The last complete checkpoint. A damaged one is refused, never passed over for an older one.
+    /// The last complete checkpoint, `passed_over` of them left out of account. A damaged one is refused, never passed over for an older one.
     ///
     /// # Errors
     /// If it is damaged or of an unknown form.
-    pub(crate) async fn latest(&self, contents: &Contents) -> Result<Option<Manifest>> {
-        let Some((&epoch, name)) = contents.manifests.last_key_value() else { return Ok(None) };
+    pub(crate) async fn latest(&self, contents: &Contents, passed_over: usize) -> Result<Option<Manifest>> {
+        let newest = contents.manifests.iter().rev().nth(passed_over);
+        let Some((&epoch, name)) = newest else { return Ok(None) };
         let path = self.path.join(name);
         let manifest = read_manifest(&*self.disk, &path, epoch).await.map_err(|what| {
             let message = format!(

@@ -3,6 +3,7 @@
 use std::mem::ManuallyDrop;
 use std::ptr;
 
+use crate::failure::{Place, leave_batch};
 use crate::record::{Barrier, Batch, MarkKind, Tail};
 use crate::time::Timestamp;
 
@@ -47,7 +48,7 @@ impl<T> Cursor<T> {
     pub(crate) fn run(&mut self, n: usize) -> Run<'_, T> {
         let end = self.next + n;
         assert!(end <= self.len, "a run lies within its batch");
-        Run { cursor: self, end }
+        Run { cursor: self, end, one_by_one: false }
     }
 
     /// The next records, up to `n`, to be looked at before they are worked on.
@@ -111,9 +112,17 @@ pub(crate) struct View<'a, T> {
 pub(crate) struct Run<'a, T> {
     cursor: &'a mut Cursor<T>,
     end: usize,
+    /// What is being worked on has been taken; otherwise it is yet to be taken or skipped.
+    one_by_one: bool,
 }
 
 impl<T> Run<'_, T> {
+    /// Says that each record is taken before it is worked on: for messages only.
+    pub(crate) fn one_by_one(mut self) -> Self {
+        self.one_by_one = true;
+        self
+    }
+
     /// The records that are left.
     pub(crate) fn records(&self) -> &[T] {
         let start = self.cursor.next;
@@ -166,6 +175,11 @@ impl<T> Run<'_, T> {
 
 impl<T> Drop for Run<'_, T> {
     fn drop(&mut self) {
+        leave_batch(|| {
+            let next = self.cursor.next;
+            let records = if self.one_by_one { next.saturating_sub(1)..next } else { next..self.end };
+            Place::of(records, &self.cursor.batch.times)
+        });
         if self.cursor.next < self.end {
             self.cursor.skip_to(self.end);
         }

@@ -1,8 +1,6 @@
 //! An edge between two stages: its rings, made before the cores start and handed out to them.
 
-use std::cell::{OnceCell, RefCell};
-use std::rc::Rc;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use millstream_ring::{Bell, Consumer, Producer, ring};
 
@@ -54,30 +52,33 @@ pub(crate) enum Pattern {
 }
 
 struct Rings<T> {
+    /// The bells of the mesh that they are of: a job that is laid out again has others.
+    of: Arc<[Arc<Bell>]>,
     /// By sending core, then by receiving core.
     senders: Vec<Option<Vec<Sender<T>>>>,
     /// By receiving core, then by sending core.
     receivers: Vec<Option<Vec<Receiver<T>>>>,
 }
 
-/// An edge of the graph. Both ends hold it while the plan is made; each takes its own.
+/// An edge of the graph. Both ends hold it while the plan is made; each takes its own. Each time that the job is laid out it has
+/// rings of its own.
 pub(crate) struct Edge<T> {
     pattern: Pattern,
     /// The step that it leads to, once that is made.
-    target: OnceCell<String>,
+    target: OnceLock<String>,
     /// Of the records, if barriers may overtake them.
     codec: Option<SharedCodec<T>>,
-    rings: RefCell<Option<Rings<T>>>,
+    rings: Mutex<Option<Rings<T>>>,
 }
 
 impl<T> Edge<T> {
-    pub(crate) fn new(pattern: Pattern) -> Rc<Edge<T>> {
+    pub(crate) fn new(pattern: Pattern) -> Arc<Edge<T>> {
         Edge::with_codec(pattern, None)
     }
 
     /// An edge on which barriers may overtake records, if there is a codec.
-    pub(crate) fn with_codec(pattern: Pattern, codec: Option<SharedCodec<T>>) -> Rc<Edge<T>> {
-        Rc::new(Edge { pattern, target: OnceCell::new(), codec, rings: RefCell::new(None) })
+    pub(crate) fn with_codec(pattern: Pattern, codec: Option<SharedCodec<T>>) -> Arc<Edge<T>> {
+        Arc::new(Edge { pattern, target: OnceLock::new(), codec, rings: Mutex::new(None) })
     }
 
     /// Tells which step it leads to.
@@ -92,16 +93,28 @@ impl<T> Edge<T> {
 
     /// The sending ends of `core`, by receiving core.
     pub(crate) fn take_senders(&self, mesh: &Mesh, core: usize) -> Vec<Sender<T>> {
-        let mut rings = self.rings.borrow_mut();
-        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, self.codec.as_ref(), mesh));
-        rings.senders[core].take().expect("each core takes its end of an edge once")
+        self.of(&mut self.rings(), mesh).senders[core]
+            .take()
+            .expect("each core takes its end of an edge once")
     }
 
     /// The receiving ends of `core`, by sending core.
     pub(crate) fn take_receivers(&self, mesh: &Mesh, core: usize) -> Vec<Receiver<T>> {
-        let mut rings = self.rings.borrow_mut();
-        let rings = rings.get_or_insert_with(|| Rings::new(self.pattern, self.codec.as_ref(), mesh));
-        rings.receivers[core].take().expect("each core takes its end of an edge once")
+        self.of(&mut self.rings(), mesh).receivers[core]
+            .take()
+            .expect("each core takes its end of an edge once")
+    }
+
+    fn rings(&self) -> MutexGuard<'_, Option<Rings<T>>> {
+        self.rings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The rings of this mesh, made if there are none yet.
+    fn of<'a>(&self, rings: &'a mut Option<Rings<T>>, mesh: &Mesh) -> &'a mut Rings<T> {
+        if rings.as_ref().is_some_and(|rings| !Arc::ptr_eq(&rings.of, &mesh.bells)) {
+            *rings = None;
+        }
+        rings.get_or_insert_with(|| Rings::new(self.pattern, self.codec.as_ref(), mesh))
     }
 }
 
@@ -123,6 +136,7 @@ impl<T> Rings<T> {
             });
         }
         Rings {
+            of: mesh.bells.clone(),
             senders: senders.into_iter().map(Some).collect(),
             receivers: receivers.into_iter().map(Some).collect(),
         }

@@ -1,13 +1,15 @@
 //! The output of a stage: the fused chains that its batches go through, one virtual call per batch and chain.
 
-use std::cell::RefCell;
-use std::rc::Rc;
+use std::slice;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::exchange::edge::{Edge, Mesh};
 use crate::exchange::route::{Route, RouteSpec};
+use crate::failure::{Place, leave_batch};
 use crate::key_group::Placements;
 use crate::record::{Batch, Tail};
 use crate::stream::chain::Chain;
+use crate::time::Timestamp;
 
 /// What takes the batches of a stage.
 pub(crate) trait Consumer<T>: Send {
@@ -24,6 +26,21 @@ struct Chained<C, R> {
     route: R,
 }
 
+/// The times of the records of a batch: those that are to come, and all.
+struct Times<'a> {
+    left: slice::Iter<'a, Timestamp>,
+    all: &'a [Timestamp],
+}
+
+impl Drop for Times<'_> {
+    fn drop(&mut self) {
+        leave_batch(|| {
+            let taken = self.all.len() - self.left.len();
+            Place::of(taken.saturating_sub(1)..taken, self.all)
+        });
+    }
+}
+
 impl<C, R> Consumer<C::In> for Chained<C, R>
 where
     C: Chain,
@@ -32,22 +49,23 @@ where
     fn consume(&mut self, batch: &mut Batch<C::In>) {
         let Chained { chain, route } = self;
         let mut records = batch.records.drain(..);
-        let mut times = batch.times.iter();
+        let mut times = Times { left: batch.times.iter(), all: &batch.times };
         let mut done = 0;
         for mark in batch.marks.drain(..) {
             let run = (mark.at - done) as usize;
-            for (record, &time) in records.by_ref().take(run).zip(times.by_ref().take(run)) {
+            for (record, &time) in records.by_ref().take(run).zip(times.left.by_ref().take(run)) {
                 chain.push(time, record, &mut |time, out| route.record(time, out));
             }
             done = mark.at;
             route.mark(mark.kind);
         }
-        for (record, &time) in records.zip(times) {
+        for (record, &time) in records.zip(times.left.by_ref()) {
             chain.push(time, record, &mut |time, out| route.record(time, out));
         }
         if batch.tail != Tail::None {
             route.tail(batch.tail);
         }
+        drop(times);
         batch.clear();
     }
 
@@ -65,14 +83,14 @@ where
 }
 
 /// A chain with its route before it has its rings.
-trait ConsumerSpec<T> {
+trait ConsumerSpec<T>: Send {
     fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> Box<dyn Consumer<T>>;
 }
 
 struct ChainedSpec<C: Chain, S> {
     chain: C,
     route: S,
-    edge: Rc<Edge<C::Out>>,
+    edge: Arc<Edge<C::Out>>,
 }
 
 impl<C, S> ConsumerSpec<C::In> for ChainedSpec<C, S>
@@ -96,15 +114,28 @@ pub(crate) struct OutletSpec<T> {
 }
 
 /// An output that the builder still attaches consumers to.
-pub(crate) type SharedOutlet<T> = Rc<RefCell<OutletSpec<T>>>;
+pub(crate) struct SharedOutlet<T>(Arc<Mutex<OutletSpec<T>>>);
+
+impl<T> Clone for SharedOutlet<T> {
+    fn clone(&self) -> SharedOutlet<T> {
+        SharedOutlet(self.0.clone())
+    }
+}
+
+impl<T> SharedOutlet<T> {
+    /// The output itself, for a moment.
+    pub(crate) fn borrow(&self) -> MutexGuard<'_, OutletSpec<T>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl<T: 'static> OutletSpec<T> {
     pub(crate) fn shared() -> SharedOutlet<T> {
-        Rc::new(RefCell::new(OutletSpec { consumers: Vec::new(), clone: None }))
+        SharedOutlet(Arc::new(Mutex::new(OutletSpec { consumers: Vec::new(), clone: None })))
     }
 
     /// Sends what leaves through `chain` along `edge`.
-    pub(crate) fn attach<C, S>(&mut self, chain: C, route: S, edge: Rc<Edge<C::Out>>)
+    pub(crate) fn attach<C, S>(&mut self, chain: C, route: S, edge: Arc<Edge<C::Out>>)
     where
         C: Chain<In = T>,
         S: RouteSpec<C::Out>,

@@ -25,7 +25,7 @@ pub(crate) trait Route<T> {
 }
 
 /// A partitioner before it has its rings: made once per edge, then once per core.
-pub(crate) trait RouteSpec<T>: 'static {
+pub(crate) trait RouteSpec<T>: Send + 'static {
     type Route: Route<T> + Send + 'static;
     fn build(&self, edge: &Edge<T>, mesh: &Mesh, placements: &Placements, core: usize) -> Self::Route;
 }

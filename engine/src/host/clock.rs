@@ -1,9 +1,18 @@
 //! The clock and the randomness of the real world.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::sync::LazyLock;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// Sleeps are cut to this, so that no deadline overflows: ten years.
 pub(crate) const LONGEST_SLEEP: Duration = Duration::from_secs(10 * 365 * 24 * 3600);
+
+/// When this process first asked for the time.
+static START: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+/// Time since some moment of this process, the same for all cores, whenever they are started: monotone.
+pub(crate) fn monotonic() -> Duration {
+    START.elapsed()
+}
 
 /// Milliseconds since the epoch; negative before it.
 pub(crate) fn wall_millis() -> i64 {

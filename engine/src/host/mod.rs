@@ -6,7 +6,7 @@
 
 mod aligned;
 mod blocking;
-mod clock;
+pub(crate) mod clock;
 mod cores;
 pub mod cpus;
 mod fault;

@@ -1,7 +1,7 @@
 //! Side outputs: what an operator emits besides its results, each of a type of its own.
 
 use std::any::Any;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use millstream_storage::planted;
 
@@ -155,7 +155,7 @@ impl SideOutlets {
 }
 
 /// A side output in the graph.
-trait AnySpec {
+trait AnySpec: Send + Sync {
     fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> (Box<dyn AnyOutlet>, bool);
 }
 
@@ -168,7 +168,7 @@ impl<T: Send + 'static> AnySpec for SharedOutlet<T> {
 
 /// The side outputs of a node in the graph, by their places.
 #[derive(Clone, Default)]
-pub(crate) struct SideSpecs(Vec<Rc<dyn AnySpec>>);
+pub(crate) struct SideSpecs(Vec<Arc<dyn AnySpec>>);
 
 impl SideSpecs {
     /// One side output.
@@ -180,7 +180,7 @@ impl SideSpecs {
 
     /// One more.
     pub(crate) fn add<T: Send + 'static>(&mut self, outlet: SharedOutlet<T>) {
-        self.0.push(Rc::new(outlet));
+        self.0.push(Arc::new(outlet));
     }
 
     pub(crate) fn build(&self, mesh: &Mesh, placements: &Placements, core: usize) -> SideOutlets {

@@ -107,9 +107,9 @@ pub(crate) type Watermark<T> = Box<dyn FnMut(&T, Timestamp) -> Option<Timestamp>
 
 /// How a source gives records their times, for the reference.
 pub(crate) struct Times<T> {
-    pub of: Rc<dyn Fn(&T) -> Timestamp>,
+    pub of: Box<dyn Fn(&T) -> Timestamp + Send>,
     /// For a split: what its watermark is behind each record, if that says.
-    pub watermarks: Rc<dyn Fn() -> Watermark<T>>,
+    pub watermarks: Box<dyn Fn() -> Watermark<T> + Send>,
 }
 
 /// The stream of a source: a watermark behind each record that raises it. With several splits there is none before

@@ -60,6 +60,8 @@ pub(crate) struct SourceStage<T> {
     aligned: Option<Aligned>,
     /// When the reader was last asked; nothing after a step in which it was not.
     asked: Option<Duration>,
+    /// The split that was read last, and how many records of it: for messages.
+    taken: Option<(usize, usize)>,
 }
 
 /// What a source stage is made of.
@@ -118,6 +120,7 @@ impl<T> SourceStage<T> {
             draining: false,
             aligned,
             asked: None,
+            taken: None,
         };
         stage.send();
         Ok(stage)
@@ -149,6 +152,7 @@ impl<T> SourceStage<T> {
     fn take(&mut self, i: usize, cx: &mut StepContext<'_>) -> Result<()> {
         self.wake(i);
         let count = self.fetched.records.len();
+        self.taken = Some((i, count));
         cx.budget = cx.budget.saturating_sub(count.max(1));
         cx.metrics.records_in.add(count as u64);
         // The batch is empty here: what was fetched moves in, and its buffer is the next to be filled.
@@ -403,6 +407,15 @@ impl<T> Stage for SourceStage<T> {
         busy |= !self.batch.is_empty();
         self.send();
         Ok(busy)
+    }
+
+    fn place(&self) -> Option<String> {
+        let (split, count) = self.taken?;
+        let split = self.reader.splits().get(split)?;
+        let position = self.reader.positions().remove(split)?;
+        Some(format!(
+            "of the {count} records that were read last of split `{split}`, up to position {position}"
+        ))
     }
 
     fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {

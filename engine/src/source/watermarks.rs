@@ -300,7 +300,7 @@ impl<T> Marks<T> {
 mod sealed {
     use super::{Generated, Marks, WatermarkGenerator, Watermarks};
 
-    pub trait Strategy<T>: 'static {
+    pub trait Strategy<T>: Send + 'static {
         #[doc(hidden)]
         fn marks(&self) -> Marks<T>;
     }

@@ -1,6 +1,6 @@
 //! Two streams in one process function.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::exchange::codec::sides;
 use crate::exchange::edge::Edge;
@@ -215,7 +215,7 @@ where
             Either::Right(_) => unreachable!("what is broadcast goes along an edge of its own"),
         };
         let [of_left, _] = sides(codec, None);
-        let edges: Vec<Rc<Edge<Either<L, B>>>> = vec![
+        let edges: Vec<Arc<Edge<Either<L, B>>>> = vec![
             stream.map(Either::Left).by_key(of_either, of_left),
             other.stream.map(Either::Right).into_all(copy_broadcast),
         ];

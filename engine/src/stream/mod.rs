@@ -15,13 +15,15 @@ pub(crate) mod two;
 mod windowed;
 
 use std::rc::Rc;
+use std::sync::Arc;
 
+use crate::checkpoint::coordinator::RecoverSink;
 use crate::checkpoint::manifest::Schema;
 use crate::exchange::codec::SharedCodec;
 use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
-use crate::graph::{Layout, Node, SharedGraph};
+use crate::graph::{Layout, MakeRecover, Node, SharedGraph};
 use crate::operator::sides::SideSpecs;
 use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
@@ -284,14 +286,18 @@ where
         let graph = self.graph.clone();
         graph.borrow_mut().outputs.add(name, self.compute.clone());
         let edge = self.forward();
-        let (step, target, hands) = (name.to_owned(), sink.clone(), graph.borrow().hands.clone());
-        let make = move |layout: &Layout<'_>| match &*hands.borrow() {
+        let (step, target) = (name.to_owned(), sink.clone());
+        let make = move |layout: &Layout<'_>| match layout.hands {
             Some(hands) => SinkSeed::make(&step, hands.output::<T>(&step), &edge, layout),
             None => SinkSeed::make(&step, target.clone(), &edge, layout),
         };
         let schema = Schema::new("sink", &[("to", sink.describe())]);
-        let recover = Box::new(move |cx, prepared| sink.recover(cx, prepared));
-        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: Some(recover) };
+        let recover = move || -> RecoverSink {
+            let sink = sink.clone();
+            Box::new(move |cx, prepared| sink.recover(cx, prepared))
+        };
+        let recover: Option<MakeRecover> = Some(Box::new(recover));
+        let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover };
         graph.borrow_mut().nodes.push(node);
     }
 
@@ -305,21 +311,21 @@ where
     }
 
     /// An edge on which every core sends to itself.
-    pub(crate) fn forward(self) -> Rc<Edge<T>> {
+    pub(crate) fn forward(self) -> Arc<Edge<T>> {
         let edge = Edge::new(Pattern::Forward);
-        self.outlet.borrow_mut().attach(self.chain, Forward, edge.clone());
+        self.outlet.borrow().attach(self.chain, Forward, edge.clone());
         edge
     }
 
     /// An edge on which every core sends to the owner of the key.
     /// Barriers may overtake what waits behind it, if there is a codec.
-    pub(crate) fn by_key<K, F>(self, key: F, codec: Option<SharedCodec<T>>) -> Rc<Edge<T>>
+    pub(crate) fn by_key<K, F>(self, key: F, codec: Option<SharedCodec<T>>) -> Arc<Edge<T>>
     where
         K: crate::key::Key,
         F: Fn(&T) -> K + Clone + Send + 'static,
     {
         let edge = Edge::with_codec(Pattern::AllToAll, codec);
-        self.outlet.borrow_mut().attach(self.chain, ByKey { key }, edge.clone());
+        self.outlet.borrow().attach(self.chain, ByKey { key }, edge.clone());
         edge
     }
 }
@@ -329,7 +335,7 @@ fn pass_through<T: Send + 'static>(
     name: &str,
     kind: &str,
     graph: SharedGraph,
-    edges: Vec<Rc<Edge<T>>>,
+    edges: Vec<Arc<Edge<T>>>,
     compute: Compute<T>,
 ) -> Stream<T> {
     let outlet = OutletSpec::shared();
@@ -361,7 +367,7 @@ where
     C: Chain<Out = T, In: Clone>,
 {
     fn clone(&self) -> Self {
-        self.outlet.borrow_mut().set_clone(C::In::clone);
+        self.outlet.borrow().set_clone(C::In::clone);
         Stream {
             graph: self.graph.clone(),
             outlet: self.outlet.clone(),
@@ -426,8 +432,8 @@ impl<T: Send + 'static> Stream<T, Identity<T, FromSource>> {
         Stream { graph: self.graph.clone(), outlet, chain: Identity::new(), compute, extra: None }
     }
 
-    fn source(&self) -> Rc<SourceSpec<T>> {
-        let extra = self.extra.clone().expect("a source's stream knows its source");
-        extra.downcast().expect("a source's stream has its type")
+    fn source(&self) -> &SourceSpec<T> {
+        let extra = self.extra.as_ref().expect("a source's stream knows its source");
+        extra.downcast_ref::<Arc<SourceSpec<T>>>().expect("a source's stream has its type")
     }
 }

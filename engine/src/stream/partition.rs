@@ -4,7 +4,7 @@
 //! here is what does not look at keys. Every step runs on every core, so that to stay on a core is
 //! [`Stream::stage`].
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::route::{Spread, ToAll};
@@ -163,19 +163,19 @@ where
         self.pass_on(name, kind, edge, move |_, record, nth, cores| pick(record, nth, cores))
     }
 
-    fn pass_on<F>(self, name: &str, kind: &str, edge: Rc<Edge<T>>, pick: F) -> Stream<T>
+    fn pass_on<F>(self, name: &str, kind: &str, edge: Arc<Edge<T>>, pick: F) -> Stream<T>
     where
         F: Fn(usize, &T, u64, usize) -> usize + Clone + Send + 'static,
     {
         let (graph, compute) = (self.graph.clone(), self.compute.clone());
-        self.outlet.borrow_mut().attach(self.chain, Spread { pick }, edge.clone());
+        self.outlet.borrow().attach(self.chain, Spread { pick }, edge.clone());
         pass_through(name, kind, graph, vec![edge], compute)
     }
 
     /// An edge on which every core sends a copy to all.
-    pub(crate) fn into_all(self, copy: fn(&T) -> T) -> Rc<Edge<T>> {
+    pub(crate) fn into_all(self, copy: fn(&T) -> T) -> Arc<Edge<T>> {
         let edge = Edge::new(Pattern::AllToAll);
-        self.outlet.borrow_mut().attach(self.chain, ToAll { copy }, edge.clone());
+        self.outlet.borrow().attach(self.chain, ToAll { copy }, edge.clone());
         edge
     }
 }

@@ -3,6 +3,7 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::checkpoint::manifest::Schema;
 use crate::exchange::edge::Edge;
@@ -101,7 +102,7 @@ pub(crate) struct ProcessStep<'a, In> {
     /// What kind of step a checkpoint remembers, and what besides its state.
     pub kind: &'a str,
     pub settings: &'a [(&'a str, String)],
-    pub edges: Vec<Rc<Edge<In>>>,
+    pub edges: Vec<Arc<Edge<In>>>,
 }
 
 impl<In: Send + 'static> ProcessStep<'_, In> {

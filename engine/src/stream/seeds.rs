@@ -1,8 +1,7 @@
 //! From the graph to the stages: what each node keeps to make the stage of a core, and what travels there.
 
-use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_storage::planted;
 use serde_json::Value as Json;
@@ -29,12 +28,15 @@ use crate::stream::batch::Mode;
 use crate::time::Timestamp;
 
 /// Makes a copy of a time function for each core.
-type MakeTime<T> = Box<dyn Fn() -> Box<dyn AssignTimes<T>>>;
+type MakeTime<T> = Box<dyn Fn() -> Box<dyn AssignTimes<T>> + Send>;
+
+/// Makes what says how watermarks follow.
+type MakeMarks<T> = Box<dyn Fn() -> Marks<T> + Send>;
 
 /// Event time in the graph: for the cores, and for the reference.
 struct TimeSpec<T> {
     make: MakeTime<T>,
-    marks: Box<dyn Fn() -> Marks<T>>,
+    marks: MakeMarks<T>,
     reference: Times<T>,
 }
 
@@ -42,18 +44,18 @@ struct TimeSpec<T> {
 pub(crate) struct SourceSpec<T> {
     name: String,
     pub outlet: SharedOutlet<T>,
-    time: RefCell<Option<TimeSpec<T>>>,
-    dead: RefCell<Option<SharedOutlet<DeadLetter>>>,
+    time: Mutex<Option<TimeSpec<T>>>,
+    dead: Mutex<Option<SharedOutlet<DeadLetter>>>,
     mode: Mode,
 }
 
 impl<T: Send + 'static> SourceSpec<T> {
-    pub(crate) fn new(name: &str, mode: Mode) -> Rc<SourceSpec<T>> {
-        Rc::new(SourceSpec {
+    pub(crate) fn new(name: &str, mode: Mode) -> Arc<SourceSpec<T>> {
+        Arc::new(SourceSpec {
             name: name.to_owned(),
             outlet: OutletSpec::shared(),
-            time: RefCell::new(None),
-            dead: RefCell::new(None),
+            time: Mutex::new(None),
+            dead: Mutex::new(None),
             mode,
         })
     }
@@ -66,7 +68,7 @@ impl<T: Send + 'static> SourceSpec<T> {
     where
         F: Fn(&T) -> Timestamp + Clone + Send + 'static,
     {
-        let marks: Box<dyn Fn() -> Marks<T>> = Box::new(move || strategy.marks());
+        let marks: MakeMarks<T> = Box::new(move || strategy.marks());
         let (of, told) = (time.clone(), marks());
         let watermarks = move || -> reference::Watermark<T> {
             match &told.generator {
@@ -77,24 +79,24 @@ impl<T: Send + 'static> SourceSpec<T> {
                 }
             }
         };
-        let reference = Times { of: Rc::new(of), watermarks: Rc::new(watermarks) };
+        let reference = Times { of: Box::new(of), watermarks: Box::new(watermarks) };
         let make: MakeTime<T> = Box::new(move || Box::new(time.clone()));
-        *self.time.borrow_mut() = Some(TimeSpec { make, marks, reference });
+        *lock(&self.time) = Some(TimeSpec { make, marks, reference });
     }
 
     pub(crate) fn dead_outlet(&self) -> SharedOutlet<DeadLetter> {
-        self.dead.borrow_mut().get_or_insert_with(OutletSpec::shared).clone()
+        lock(&self.dead).get_or_insert_with(OutletSpec::shared).clone()
     }
 
     /// The reference's view of the source.
     pub(crate) fn compute(&self, inputs: &Inputs) -> Vec<Event<T>> {
-        let time = self.time.borrow();
+        let time = lock(&self.time);
         reference::source(inputs.splits(&self.name), time.as_ref().map(|time| &time.reference))
     }
 
     pub(crate) fn seed<S: Source<T>>(&self, source: S, layout: &Layout<'_>) -> Box<dyn StageSeed> {
-        let Layout { mesh, placements, core, alignments } = *layout;
-        let time = self.time.borrow();
+        let Layout { mesh, placements, core, alignments, .. } = *layout;
+        let time = lock(&self.time);
         let time = time.as_ref().map(|time| {
             let told = (time.marks)();
             let Marks { rule, generator } = if self.mode.is_batch() { told.at_end_only() } else { told };
@@ -102,11 +104,16 @@ impl<T: Send + 'static> SourceSpec<T> {
         });
         let alignment = time.as_ref().and_then(|time| time.marks.alignment);
         let joined = alignment.map(|alignment| alignments.join(alignment));
-        let dead = self.dead.borrow();
+        let dead = lock(&self.dead);
         let dead = dead.as_ref().map(|dead| dead.borrow().build(mesh, placements, core));
         let main = self.outlet.borrow().build(mesh, placements, core);
         Box::new(SourceSeed { name: self.name.clone(), source, time, joined, main, dead })
     }
+}
+
+/// Nothing is done under these locks that can panic half-way.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct SourceSeed<T, S> {
@@ -155,7 +162,7 @@ fn entries(json: &Json) -> impl Iterator<Item = (&String, &Json)> {
 /// A node with an operator, in the graph.
 pub(crate) struct OperatorSpec<In, Out> {
     name: String,
-    edges: Vec<Rc<Edge<In>>>,
+    edges: Vec<Arc<Edge<In>>>,
     main: SharedOutlet<Out>,
     sides: SideSpecs,
 }
@@ -180,7 +187,7 @@ where
 {
     pub(crate) fn new(
         name: &str,
-        edges: Vec<Rc<Edge<In>>>,
+        edges: Vec<Arc<Edge<In>>>,
         main: SharedOutlet<Out>,
         sides: SideSpecs,
     ) -> OperatorSpec<In, Out> {

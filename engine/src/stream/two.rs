@@ -1,6 +1,6 @@
 //! Two keyed streams as the inputs of one step.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::exchange::codec::sides;
 use crate::exchange::edge::Edge;
@@ -40,7 +40,7 @@ pub enum Either<L, R> {
 /// Two keyed streams, attached to the step that is about to be made.
 pub(crate) struct TwoInputs<L, R, F> {
     pub graph: SharedGraph,
-    pub edges: Vec<Rc<Edge<Either<L, R>>>>,
+    pub edges: Vec<Arc<Edge<Either<L, R>>>>,
     pub key: F,
     pub left: Compute<L>,
     pub right: Compute<R>,

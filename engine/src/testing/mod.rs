@@ -236,6 +236,6 @@ mod job;
 mod process;
 mod restart;
 
-pub(crate) use job::{Hands, SharedHands};
+pub(crate) use job::Hands;
 pub use job::{Input, JobKit, Output};
 pub use process::TestKit;

@@ -87,11 +87,13 @@ impl State {
         self.next_number
     }
 
-    pub(crate) fn start_process(&mut self, process: u64, cores: usize) {
+    pub(crate) fn start_process(&mut self, process: u64, cores: usize, again: bool) {
         self.process = process;
         self.cores = (0..cores).map(|_| Core::default()).collect();
         self.next_task = 0;
-        self.clock.restart();
+        if !again {
+            self.clock.restart();
+        }
         let now = self.clock.now;
         self.schedule.restart(cores, now);
         self.note(What::Start, [process, cores as u64], String::new);

@@ -235,10 +235,33 @@ impl World {
     /// # Panics
     /// If a task panics. The world is then of no further use.
     pub fn run(&mut self, mains: Vec<CoreMain>) -> RunEnd {
+        self.process(mains, false)
+    }
+
+    /// As [`run`](Self::run), in the process that ran last and has come to an end by itself: its clock goes on. What its cores
+    /// held is gone all the same.
+    ///
+    /// ```
+    /// use millstream_sim::world::{World, WorldConfig};
+    /// use std::time::Duration;
+    /// let mut world = World::new(7, WorldConfig::default());
+    /// world.run(vec![Box::new(|_| Box::pin(async {}))]);
+    /// let before = world.now();
+    /// world.run_on(vec![Box::new(|host| Box::pin(async move { host.sleep(Duration::from_secs(1)).await }))]);
+    /// assert!(world.now() >= before + Duration::from_secs(1));
+    /// ```
+    ///
+    /// # Panics
+    /// If a task panics.
+    pub fn run_on(&mut self, mains: Vec<CoreMain>) -> RunEnd {
+        self.process(mains, true)
+    }
+
+    fn process(&mut self, mains: Vec<CoreMain>, again: bool) -> RunEnd {
         self.processes += 1;
         let process = self.processes;
         let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
-        run.start(mains);
+        run.start(mains, again);
         let end = run.until_end();
         let life = run.life();
         run.tear_down(&end, &mut self.faults);
@@ -269,6 +292,11 @@ impl World {
     /// Adds a remark of the scenario to the trace.
     pub fn note(&self, numbers: [u64; 2], text: impl FnOnce() -> String) {
         self.kernel.state().note(What::Note, numbers, text);
+    }
+
+    /// What its wall clock shows, in milliseconds since the epoch.
+    pub fn wall_millis(&self) -> i64 {
+        self.kernel.state().clock.wall_millis()
     }
 
     /// Virtual time since the world began.

@@ -46,9 +46,10 @@ impl<'w> Run<'w> {
         Run { kernel, config, process, crash, born, points: 0, operations: 0, unfinished: 0, woken }
     }
 
-    pub(crate) fn start(&mut self, mains: Vec<CoreMain>) {
+    /// Starts the cores: of a process of its own, or, `again`, of one that goes on.
+    pub(crate) fn start(&mut self, mains: Vec<CoreMain>, again: bool) {
         self.unfinished = mains.len();
-        self.kernel.state().start_process(self.process, mains.len());
+        self.kernel.state().start_process(self.process, mains.len(), again);
         for (core, main) in mains.into_iter().enumerate() {
             let kernel = self.kernel.clone();
             let host = Rc::new(SimHost { kernel: kernel.clone(), process: self.process, core });

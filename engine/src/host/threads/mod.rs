@@ -117,7 +117,6 @@ impl Loop<'_> {
 /// What a core on plain threads offers to its shard.
 struct ThreadHost {
     core: usize,
-    started: Instant,
     scheduler: Rc<Scheduler>,
     timers: Rc<Timers>,
     disk: Rc<ThreadDisk>,
@@ -126,13 +125,7 @@ struct ThreadHost {
 impl ThreadHost {
     fn new(core: usize, scheduler: &Rc<Scheduler>, timers: &Rc<Timers>, helper: Helper) -> ThreadHost {
         let disk = Rc::new(ThreadDisk::new(Rc::new(helper)));
-        ThreadHost {
-            core,
-            started: Instant::now(),
-            scheduler: scheduler.clone(),
-            timers: timers.clone(),
-            disk,
-        }
+        ThreadHost { core, scheduler: scheduler.clone(), timers: timers.clone(), disk }
     }
 }
 
@@ -142,7 +135,7 @@ impl Host for ThreadHost {
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        clock::monotonic()
     }
 
     fn wall_millis(&self) -> i64 {

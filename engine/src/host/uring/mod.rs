@@ -203,7 +203,6 @@ async fn pump_background(scheduler: Rc<Scheduler>, ring: Option<Rc<Ring>>) {
 /// What a core on io_uring offers to its shard.
 struct UringHost {
     core: usize,
-    started: Instant,
     scheduler: Rc<Scheduler>,
     disk: Rc<UringDisk>,
 }
@@ -211,7 +210,7 @@ struct UringHost {
 impl UringHost {
     fn new(core: usize, scheduler: &Rc<Scheduler>, ring: Option<Rc<Ring>>) -> UringHost {
         let disk = Rc::new(UringDisk::new(scheduler.clone(), ring));
-        UringHost { core, started: Instant::now(), scheduler: scheduler.clone(), disk }
+        UringHost { core, scheduler: scheduler.clone(), disk }
     }
 }
 
@@ -221,7 +220,7 @@ impl Host for UringHost {
     }
 
     fn monotonic(&self) -> Duration {
-        self.started.elapsed()
+        clock::monotonic()
     }
 
     fn wall_millis(&self) -> i64 {

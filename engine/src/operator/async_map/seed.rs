@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::error::Error as StdError;
 use std::future::Future;
 use std::rc::Rc;
+use std::sync::Arc;
 
 use crate::checkpoint::manifest::Part;
 use crate::error::Result;
@@ -59,7 +60,7 @@ impl Sealed for Lists {
 /// The step in the graph.
 pub(crate) struct AsyncSpec<T, U, F> {
     pub name: String,
-    pub edge: Rc<Edge<T>>,
+    pub edge: Arc<Edge<T>>,
     pub main: SharedOutlet<U>,
     pub options: AsyncOptions<T, U>,
     pub function: F,

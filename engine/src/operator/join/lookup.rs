@@ -80,7 +80,8 @@ where
     type In = T;
     type Out = S::Out;
 
-    fn on_records(&mut self, mut run: Run<'_, T>, out: &mut Output<S::Out>) -> Result<()> {
+    fn on_records(&mut self, run: Run<'_, T>, out: &mut Output<S::Out>) -> Result<()> {
+        let mut run = run.one_by_one();
         while let Some((time, record)) = run.take() {
             let result = match self.table.get(&(self.key)(&record)) {
                 Some(row) => S::pair(&record, row).or_else(|| S::left(&record, true)),

@@ -96,7 +96,8 @@ where
         self.0.piece()
     }
 
-    fn on_records(&mut self, mut run: Run<'_, Self::In>, out: &mut Output<P::Out>) -> Result<()> {
+    fn on_records(&mut self, run: Run<'_, Self::In>, out: &mut Output<P::Out>) -> Result<()> {
+        let mut run = run.one_by_one();
         while !run.is_empty() {
             let hash = run.hash();
             let (time, record) = run.take().expect("the run is not empty");

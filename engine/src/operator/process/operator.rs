@@ -298,7 +298,8 @@ where
         if self.backend.has_collections() { 1 } else { usize::MAX }
     }
 
-    fn on_records(&mut self, mut run: Run<'_, P::In>, out: &mut Output<P::Out>) -> Result<()> {
+    fn on_records(&mut self, run: Run<'_, P::In>, out: &mut Output<P::Out>) -> Result<()> {
+        let mut run = run.one_by_one();
         while !run.is_empty() {
             let hash = run.hashes()[0];
             let (time, record) = run.take().expect("the run is not empty");

@@ -66,7 +66,7 @@ fn rule_16_overdue_timers_fire_at_once_behind_the_start() {
     let mesh = mesh();
     let (input, output) = (Edge::new(Pattern::Forward), Edge::new(Pattern::Forward));
     let outlet = OutletSpec::<&'static str>::shared();
-    outlet.borrow_mut().attach(Identity::<_>::new(), Forward, output.clone());
+    outlet.borrow().attach(Identity::<_>::new(), Forward, output.clone());
     let build = outlet.borrow().build(&mesh, &Placements::everywhere(1, 1), 0);
     let settings = StageSettings { batch_size: 1, finished: false, durable: false, announced: None };
     let intake = Intake::new(input.take_receivers(&mesh, 0), MIN_TIME);

@@ -55,7 +55,7 @@ impl Reader<Timestamp> for Uneven {
 fn told(asked: bool, idle_after: Duration) -> Timestamp {
     let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
     let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
-    outlet.borrow_mut().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
+    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
     let names = ["busy", "quiet"].map(str::to_owned);
     let marks = Watermarks::monotonous().idle_after(idle_after);
     let mut stage = SourceStage::new(SourceParts {
@@ -139,7 +139,7 @@ impl Reader<Timestamp> for Ahead {
 fn becomes_idle(other: Timestamp) -> bool {
     let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
     let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
-    outlet.borrow_mut().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
+    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
     let groups = Groups::default();
     let [own, far] = [0; 2].map(|_| groups.join(Alignment { group: "all", drift: 10 }));
     let mut far = far.open(Waker::noop().clone());

@@ -34,9 +34,6 @@ pub(crate) struct Hands {
     outputs: Rc<RefCell<BTreeMap<String, End>>>,
 }
 
-/// What a graph asks for its ends; nothing unless a test holds them.
-pub(crate) type SharedHands = Rc<RefCell<Option<Hands>>>;
-
 impl Hands {
     /// What takes the place of a source.
     pub(crate) fn input<T: Send + 'static>(&self, source: &str) -> Feed<T> {

@@ -56,5 +56,5 @@ mod look;
 mod world;
 
 pub use ends::{Input, Output};
-pub(crate) use hands::{Hands, SharedHands};
+pub(crate) use hands::Hands;
 pub use kit::JobKit;

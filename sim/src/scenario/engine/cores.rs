@@ -89,6 +89,10 @@ impl Cores {
 }
 
 impl Work for Cores {
+    fn most_cores(&self) -> usize {
+        8
+    }
+
     fn job(&self) -> Job {
         let job = Job::new("cores");
         let events = job

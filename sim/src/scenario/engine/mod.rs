@@ -20,6 +20,7 @@ mod levels;
 mod process;
 mod rescale;
 mod savepoints;
+mod supervised;
 mod topics;
 mod unaligned;
 mod union;
@@ -69,6 +70,11 @@ trait Work {
         None
     }
 
+    /// The most cores that are drawn.
+    fn most_cores(&self) -> usize {
+        4
+    }
+
     /// The steps that may be on fewer cores than the job.
     fn movable(&self) -> &[&str] {
         &[]
@@ -88,19 +94,22 @@ struct Knobs {
     /// Every process has the same number of cores, or another than the one before.
     steady: bool,
     last_cores: usize,
+    most_cores: usize,
 }
 
 impl Knobs {
-    fn new(world: &World, options: &Options) -> Knobs {
+    fn new(world: &World, options: &Options, most_cores: usize) -> Knobs {
         let mut random = world.streams().stream("knobs");
-        let groups = *random.pick(&[4, 5, 128]);
-        let (steady, last_cores) = (random.below(3) == 0, random.range(1, 4) as usize);
-        Knobs { random, groups, cores: options.cores, steady, last_cores }
+        let most = most_cores as u32;
+        let groups = *random.pick(&[most, most + 1, 128]);
+        let (steady, last_cores) = (random.below(3) == 0, random.range(1, most_cores as u64) as usize);
+        Knobs { random, groups, cores: options.cores, steady, last_cores, most_cores }
     }
 
     fn draw_cores(&mut self) -> usize {
         if !self.steady {
-            self.last_cores = 1 + (self.last_cores + self.random.index(3)) % 4;
+            let others = self.random.index(self.most_cores - 1);
+            self.last_cores = 1 + (self.last_cores + others) % self.most_cores;
         }
         self.cores.unwrap_or(self.last_cores)
     }
@@ -143,7 +152,7 @@ fn endure(
     work: &dyn Work,
     tolerance: Tolerance,
 ) -> Result<(), Finding> {
-    let mut knobs = Knobs::new(world, options);
+    let mut knobs = Knobs::new(world, options, work.most_cores());
     let mut places = world.streams().stream("places");
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
@@ -159,7 +168,7 @@ fn endure(
         }
         for step in work.movable() {
             if places.below(3) > 0 {
-                config = config.parallelism(step, places.range(1, 4) as usize);
+                config = config.parallelism(step, places.range(1, work.most_cores() as u64) as usize);
             }
         }
         config = work.configure(config);
@@ -311,6 +320,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("rescale", "a window and a process, on another number of cores each time", |world| {
             rescale::Both::new(world)
         }),
+        supervised::scenario_of_restarts(),
         of("narrow", "a window and a process, each on other cores each time", |world| {
             rescale::Both::narrow(world)
         }),

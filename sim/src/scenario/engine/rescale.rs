@@ -64,6 +64,10 @@ impl Work for Both {
         job
     }
 
+    fn most_cores(&self) -> usize {
+        8
+    }
+
     fn movable(&self) -> &[&str] {
         self.movable
     }
