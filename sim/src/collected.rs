@@ -111,7 +111,7 @@ impl<T: Clone> Collected<T> {
         let committed = outside.committed.iter().filter(|(of, _)| *of <= epoch).cloned().collect();
         let done = outside.done.iter().filter(|(_, of)| *of <= epoch).copied().collect();
         let outside = Outside { committed, prepared: BTreeMap::new(), done, broken: None };
-        Collected { outside: Arc::new(Mutex::new(outside)), longest: self.longest }
+        Collected { outside: Arc::new(Mutex::new(outside)), longest: self.longest, mishaps: None }
     }
 }
 

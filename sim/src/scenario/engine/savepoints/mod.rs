@@ -47,7 +47,7 @@ impl Life {
         let mut random = world.streams().stream("user");
         Life {
             work: Work::new(world),
-            knobs: Knobs::new(world, options),
+            knobs: Knobs::new(world, options, 4),
             disk: world.disk(),
             started: 0,
             chaos: random.range(2, 7) as u32,
