@@ -189,6 +189,17 @@ impl Metrics {
     }
 
     /// What the last [`HISTORY`] checkpoints took, aborted ones among them, oldest first.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(2).checkpoint_at_end_only())?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// assert_eq!(control.metrics().checkpoint_history().len(), 1);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
     pub fn checkpoint_history(&self) -> Vec<CheckpointStats> {
         self.job.history.read()
     }

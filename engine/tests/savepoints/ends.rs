@@ -7,7 +7,7 @@ use millstream::prelude::*;
 use millstream_storage::disk::{StdDisk, block_on};
 use std::rc::Rc;
 
-use super::{Place, hundreds};
+use super::{Place, Row, hundreds};
 
 #[test]
 fn rule_31_a_drain_fires_all_windows_and_ends_the_job_for_good() {
@@ -17,12 +17,12 @@ fn rule_31_a_drain_fires_all_windows_and_ends_the_job_for_good() {
     running.drain();
     let report = running.wait().expect("it is drained");
     assert_eq!((report.ended, report.cancelled), (Ended::Drained, false));
-    assert_eq!(place.rows("out"), hundreds(0..950), "the last window, too");
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..950), "the last window, too");
     place.append(950..2_000);
     let report = place.job("out", false).run(place.config(1, "state")).expect("there is nothing to do");
     assert!(report.already_finished);
     assert_eq!((report.ended, report.records_in), (Ended::Drained, 0));
-    assert_eq!(place.rows("out"), hundreds(0..950));
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..950));
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn stop_and_go_on(state: &str, from_savepoint: bool) {
     let saved = running.stop_with_savepoint(place.path("saved")).wait().expect("there is room");
     let report = running.wait().expect("it stops");
     assert_eq!((report.ended, report.cancelled), (Ended::Stopped, false));
-    assert_eq!(place.rows("out"), hundreds(0..900), "the last window is open");
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..900), "the last window is open");
 
     place.append(950..2_000);
     let config = place.config(3, state);
@@ -51,7 +51,7 @@ fn stop_and_go_on(state: &str, from_savepoint: bool) {
     let report = place.job("out", false).run(config).expect("it goes on");
     assert_eq!((report.restored, report.records_in), (Some(saved.epoch), 1_050));
     assert_eq!(report.ended, Ended::Finished);
-    assert_eq!(place.rows("out"), hundreds(0..2_000));
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..2_000));
 }
 
 #[test]
@@ -78,7 +78,7 @@ fn a_savepoint_needs_nothing_else_and_is_not_retired() {
     let report = place.job("out", false).run(config.clone()).expect("it goes on");
     assert_eq!(report.restored, Some(saved.epoch));
     // What the open window had counted is in the savepoint.
-    assert_eq!(place.rows("out"), hundreds(900..2_000));
+    assert_eq!(place.rows::<Row>("out"), hundreds(900..2_000));
     // Started again with the same settings, it does not go back.
     assert!(place.job("out", false).run(config).expect("it has ended").already_finished);
 }
@@ -98,7 +98,7 @@ fn a_stop_whose_savepoint_cannot_be_made_leaves_the_job_running() {
     assert!(running.control().last_trouble().expect("it is told").contains("a savepoint was not made"));
     running.drain();
     running.wait().expect("it is drained");
-    assert_eq!(place.rows("out"), hundreds(0..2_000));
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..2_000));
 }
 
 #[test]

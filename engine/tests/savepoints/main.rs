@@ -14,21 +14,21 @@ use millstream_storage::disk::{StdDisk, block_on};
 use tempfile::TempDir;
 
 /// A job's input, output and state, in a directory of its own.
-pub struct Place {
+pub(crate) struct Place {
     dir: TempDir,
 }
 
 impl Place {
-    pub fn new() -> Place {
+    pub(crate) fn new() -> Place {
         Place { dir: tempfile::tempdir().expect("a temporary directory") }
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
     /// Appends numbers to the input.
-    pub fn append(&self, numbers: std::ops::Range<u64>) {
+    pub(crate) fn append(&self, numbers: std::ops::Range<u64>) {
         let input = self.path("in");
         let opened = TopicWriter::open_or_create(Rc::new(StdDisk), &input, TopicConfig::new(5));
         let mut writer = block_on(opened).expect("the disk works");
@@ -39,14 +39,14 @@ impl Place {
         block_on(writer.close()).expect("the disk works");
     }
 
-    pub fn config(&self, cores: usize, state: &str) -> Config {
+    pub(crate) fn config(&self, cores: usize, state: &str) -> Config {
         let config = Config::new().cores(cores).runtime(RuntimeKind::Threads);
         config.checkpoints(self.path(state)).checkpoint_every(millis(5))
     }
 
     /// Counts the numbers of each hundred by their remainder, and keeps the sum of each remainder; up to the end that the
     /// input has at the start, or for ever.
-    pub fn job(&self, output: &str, follow: bool) -> Job {
+    pub(crate) fn job(&self, output: &str, follow: bool) -> Job {
         let job = Job::new("hundreds");
         let topic = topic::<u64>(self.path("in")).poll_every(millis(1));
         let numbers = job
@@ -62,7 +62,7 @@ impl Place {
     }
 
     /// Starts it without an end, and returns when it has read this much.
-    pub fn run_until(&self, read: u64, output: &str, config: Config) -> JobHandle {
+    pub(crate) fn run_until(&self, read: u64, output: &str, config: Config) -> JobHandle {
         let running = self.job(output, true).start(config).expect("it starts");
         while running.metrics().sum(|shard| &shard.records_in) < read {
             assert!(!running.is_over(), "it follows until it is ended");
@@ -72,7 +72,7 @@ impl Place {
     }
 
     /// What was put out, in order.
-    pub fn rows<T: serde::de::DeserializeOwned + Ord>(&self, output: &str) -> Vec<T> {
+    pub(crate) fn rows<T: serde::de::DeserializeOwned + Ord>(&self, output: &str) -> Vec<T> {
         let mut rows = Vec::new();
         for entry in std::fs::read_dir(self.path(output)).expect("the output is there") {
             let path = entry.expect("it can be listed").path();
@@ -87,10 +87,10 @@ impl Place {
 }
 
 /// The hundred, the remainder, and how many there were.
-pub type Row = (i64, u64, u64);
+pub(crate) type Row = (i64, u64, u64);
 
 /// The rows of these numbers, if all windows have fired.
-pub fn hundreds(of: std::ops::Range<u64>) -> Vec<Row> {
+pub(crate) fn hundreds(of: std::ops::Range<u64>) -> Vec<Row> {
     let mut rows = std::collections::BTreeMap::new();
     of.for_each(|n| *rows.entry((n as i64 / 100 * 100, n % 3)).or_insert(0) += 1);
     rows.into_iter().map(|((hundred, rest), count)| (hundred, rest, count)).collect()
