@@ -536,14 +536,7 @@ impl Config {
                 "memory_per_core needs a directory of checkpoints, to keep there what does not fit".into(),
             );
         }
-        self.restart.check()?;
-        if !self.restart.is_none() && self.checkpoints.is_none() {
-            return refuse(
-                "restart needs a directory of checkpoints, to go on from: a job that begins anew would put out again what \
-                 it had put out"
-                    .into(),
-            );
-        }
+        self.restart.check(self.checkpoints.is_some())?;
         if let Some(memory) = self.memory.filter(|memory| *memory < LEAST_MEMORY) {
             return refuse(format!("memory_per_core is {memory}; it must be at least {LEAST_MEMORY} bytes"));
         }

@@ -128,14 +128,14 @@ impl Restart {
         Restart(Rule::Rate { failures, per, delay })
     }
 
-    /// Whether a failure ends the job.
-    pub(crate) fn is_none(&self) -> bool {
-        self.0 == Rule::None
-    }
-
     /// # Errors
-    /// If a value is out of its range.
-    pub(crate) fn check(&self) -> Result<()> {
+    /// If a value is out of its range, or the job keeps no checkpoints to be started again from.
+    pub(crate) fn check(&self, durable: bool) -> Result<()> {
+        if *self != Restart::none() && !durable {
+            let message = "restart needs a directory of checkpoints, to go on from: a job that begins anew would put out \
+                           again what it had put out";
+            return Err(Error::new(ErrorKind::Config, message));
+        }
         let Rule::Backoff(Backoff { multiplier, jitter, .. }) = self.0 else { return Ok(()) };
         let message = if !multiplier.is_finite() || multiplier < 1.0 {
             format!("the multiplier of a restart's delays is {multiplier}; it must be at least 1")

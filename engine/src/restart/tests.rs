@@ -64,9 +64,10 @@ fn a_rate_counts_what_failed_within_its_time() {
 
 #[test]
 fn settings_out_of_range_are_refused() {
-    let refused = |backoff| Restart::exponential(backoff).check().unwrap_err().to_string();
+    let refused = |backoff| Restart::exponential(backoff).check(true).unwrap_err().to_string();
     assert!(refused(Backoff { multiplier: 0.5, ..Backoff::default() }).contains("multiplier"));
     assert!(refused(Backoff { multiplier: f64::NAN, ..Backoff::default() }).contains("multiplier"));
     assert!(refused(Backoff { jitter: 1.5, ..Backoff::default() }).contains("jitter"));
-    assert!(Restart::exponential(Backoff::default()).check().is_ok());
+    assert!(Restart::exponential(Backoff::default()).check(true).is_ok());
+    assert!(Restart::none().check(false).is_ok() && Restart::fixed_delay(1, secs(1)).check(false).is_err());
 }
