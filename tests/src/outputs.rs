@@ -59,10 +59,10 @@ pub fn read(dir: &Path) -> Vec<Reading> {
             _ => read_lines(&path),
         };
         let partition = path.parent().and_then(|dir| dir.file_name()).unwrap_or_default();
-        let station = partition.to_str().and_then(|name| name.strip_prefix("station="));
+        let place = partition.to_str().and_then(|name| name.strip_prefix("place="));
         for reading in &read {
             assert!(
-                station.is_none_or(|of| of == reading.station.to_string()),
+                place.is_none_or(|of| of == reading.station.to_string()),
                 "{}: {reading:?}",
                 path.display()
             );

@@ -148,6 +148,14 @@ pub trait Writer<T> {
     fn has_room(&self) -> bool;
     /// All records of a bounded input have come: the next pre-commit is that of the end. For a writer that keeps
     /// something for later; the others need not know.
+    ///
+    /// ```
+    /// use millstream::sink::Writer;
+    ///
+    /// fn end<T>(writer: &mut dyn Writer<T>) {
+    ///     writer.drained();
+    /// }
+    /// ```
     fn drained(&mut self) {}
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.

@@ -28,7 +28,7 @@ fn run() -> std::result::Result<bool, Box<dyn std::error::Error>> {
     let dir = std::path::Path::new(dir);
     let job = Job::new("outputs");
     let readings = job.source("readings", generator(records.parse()?, reading));
-    let by_station = |reading: &Reading| format!("half={}/station={}", reading.station % 2, reading.station);
+    let by_station = |reading: &Reading| format!("half={}/place={}", reading.station % 2, reading.station);
     let parquet = file_sink(dir.join("parquet")).format(format()).roll_at(200_000).open_files(3);
     readings.clone().sink("parquet", parquet.partition_by(by_station));
     readings.clone().sink("csv", file_sink(dir.join("csv")).csv().roll_at(100_000).partition_by(by_station));

@@ -164,6 +164,11 @@ impl<E> Filling<E> {
         let Filling { partition, encoder, mut body, .. } = self;
         body.flush(maker);
         let before_the_footer = body.bytes;
+        if planted!(footer_not_awaited)
+            && let Some((_, spool)) = &body.file
+        {
+            spool.sync();
+        }
         encoder.finish(&mut body.buffer)?;
         body.flush(maker);
         let Body { file, bytes, records, .. } = body;

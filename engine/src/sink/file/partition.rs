@@ -14,7 +14,23 @@ const NO_VALUE: &str = "__HIVE_DEFAULT_PARTITION__";
 /// What Hive does not write as it is, besides control characters.
 const ESCAPED: &str = "\"#%'*/:=?\\{[]^";
 
-/// Which sub-directory a record belongs into. See [`FileSink::partition_by`](super::FileSink::partition_by).
+/// Which sub-directory a record belongs into. Mostly a [function](super::FileSink::partition_by); a type of its own looks
+/// like this:
+///
+/// ```
+/// use millstream::sink::Partition;
+///
+/// #[derive(Clone)]
+/// struct Tens;
+///
+/// impl Partition<u64> for Tens {
+///     const SPLITS: bool = true;
+///     fn of(&self, record: &u64) -> String {
+///         format!("tens={}", record / 10)
+///     }
+/// }
+/// assert_eq!(Tens.of(&37), "tens=3");
+/// ```
 pub trait Partition<T>: Clone + Send + 'static {
     /// Whether there are sub-directories at all.
     const SPLITS: bool;

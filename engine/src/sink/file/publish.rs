@@ -1,6 +1,7 @@
-//! Gives files their final names, durably.
+//! Gives files their final names, durably, and those of a partition in their order: a reader sees no record of a key
+//! before those that came earlier, whatever is lost in a crash.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use millstream_storage::disk::Disk;
@@ -36,6 +37,22 @@ pub(super) async fn make_dirs(
 /// The partition in a final name; empty if there is none.
 pub(super) fn partition_of(name: &str) -> &str {
     name.rsplit_once('/').map_or("", |(partition, _)| partition)
+}
+
+/// Files, the oldest first, in rounds: the first of each partition, the second of each, and so on. The names of a round must
+/// be durable before those of the next are given.
+pub(super) fn rounds<F>(files: Vec<F>, name: impl Fn(&F) -> &str) -> Vec<Vec<F>> {
+    let mut rounds: Vec<Vec<F>> = Vec::new();
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for file in files {
+        let count = counts.entry(partition_of(name(&file)).to_owned()).or_default();
+        if *count == rounds.len() {
+            rounds.push(Vec::new());
+        }
+        rounds[*count].push(file);
+        *count += 1;
+    }
+    rounds
 }
 
 /// The directories whose names change when files get these final names, the innermost first. Those between the files

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use super::cut::cut;
 use super::names::{epoch_of, is_pending};
 use super::partition::{MAX_DEPTH, is_name};
-use super::publish::{make_dirs, partition_of, rename, sync_dir, touched};
+use super::publish::{make_dirs, partition_of, rename, rounds, sync_dir, touched};
 use super::{Pending, PendingFile, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Prepared;
@@ -50,25 +50,34 @@ pub(super) async fn recover(
     let known: BTreeSet<_> =
         files.iter().filter(|(_, need)| *need != Need::Nothing).map(|(file, _)| &file.pending).collect();
     let orphans = found.keys().filter(|name| is_pending(name) && !known.contains(name));
-    let changed = remove(disk, dir, orphans).await? || !files.is_empty();
-    let names = || files.iter().map(|(file, _)| file.name.as_str());
-    make_dirs(disk, dir, names().map(partition_of)).await?;
-    for (file, need) in &files {
-        match need {
-            Need::Nothing => {}
-            Need::Cut if !planted!(not_cut) => cut(disk, dir, file).await?,
-            Need::Rename | Need::Cut => rename(disk, dir, file).await?,
+    let mut removed = remove(disk, dir, orphans).await?;
+    make_dirs(disk, dir, files.iter().map(|(file, _)| partition_of(&file.name))).await?;
+    let cut: Vec<_> =
+        files.iter().filter(|(_, need)| *need == Need::Cut).map(|(file, _)| file.pending.clone()).collect();
+    commit(disk, dir, files).await?;
+    if !planted!(not_cut) {
+        removed |= remove(disk, dir, cut.iter()).await?;
+    }
+    if removed { sync_dir(disk, dir).await } else { Ok(()) }
+}
+
+/// Gives prepared files their final names. Also makes durable those that they have: who gave them may have died before
+/// they were.
+async fn commit(disk: &dyn Disk, dir: &Path, mut files: Vec<(PendingFile, Need)>) -> Result<()> {
+    files.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    for round in rounds(files, |(file, _)| &file.name) {
+        for (file, need) in &round {
+            match need {
+                Need::Nothing => {}
+                Need::Cut if !planted!(not_cut) => cut(disk, dir, file).await?,
+                Need::Rename | Need::Cut => rename(disk, dir, file).await?,
+            }
+        }
+        for dir in touched(dir, round.iter().map(|(file, _)| file.name.as_str())) {
+            sync_dir(disk, &dir).await?;
         }
     }
-    if !changed {
-        return Ok(());
-    }
-    // Also of files that have their final names: who gave these may have died before they were durable.
-    for dir in touched(dir, names()) {
-        sync_dir(disk, &dir).await?;
-    }
-    let cut = files.iter().filter(|(_, need)| *need == Need::Cut).map(|(file, _)| &file.pending);
-    if !planted!(not_cut) && remove(disk, dir, cut).await? { sync_dir(disk, dir).await } else { Ok(()) }
+    Ok(())
 }
 
 /// Removes files, and returns whether there was one.

@@ -144,7 +144,7 @@ impl Far {
         let file = self.with_room("create it", || disk.open(&self.path, OpenMode::Create)).await?;
         let mut offset = 0;
         loop {
-            match self.next().await {
+            match self.next(offset).await {
                 Step::Write(chunk) => offset += self.write(&*file, offset, chunk).await?,
                 Step::Sync(bytes) => {
                     file.sync().await.map_err(|error| failed("sync it", &self.path, error))?;
@@ -195,16 +195,16 @@ impl Far {
         shared.wake_waiters();
     }
 
-    /// Waits for something to do: what there is to write comes first.
-    async fn next(&self) -> Step {
+    /// Waits for something to do, when so many bytes are `written`. A sync comes as soon as all are that it is to cover:
+    /// there may be more to write without an end.
+    async fn next(&self, written: u64) -> Step {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
+            if shared.wanted > shared.synced && written >= shared.wanted {
+                return Poll::Ready(Step::Sync(written));
+            }
             if let Some(chunk) = shared.chunks.pop_front() {
                 return Poll::Ready(Step::Write(chunk));
-            }
-            if shared.wanted > shared.synced {
-                // Moreover, all is written that was given: as much is durable then.
-                return Poll::Ready(Step::Sync(shared.pushed));
             }
             if shared.complete {
                 return Poll::Ready(Step::Close);

@@ -13,7 +13,7 @@ use super::format::Format;
 use super::names::Names;
 use super::open::{Awaited, Filling, Full, Maker};
 use super::partition::{self, Partition};
-use super::publish::{make_dirs, partition_of, rename, sync_dir, touched};
+use super::publish::{make_dirs, partition_of, rename, rounds, sync_dir, touched};
 use super::spool::PAUSE;
 use super::{FileSink, Pending, PendingFile};
 use crate::error::{Error, ErrorKind, Result};
@@ -262,18 +262,18 @@ impl<T, F: Format<T>, P: Partition<T>> Writer<T> for FileWriter<T, F, P> {
         }
         let (host, dir, prepared) = (self.maker.host.clone(), self.sink.dir.clone(), self.prepared.clone());
         Box::pin(async move {
-            let files: Vec<_> = prepared
+            let files: Vec<PendingFile> = prepared
                 .borrow()
                 .range(..=epoch)
                 .flat_map(|(_, files)| files)
                 .map(|file| file.0.clone())
                 .collect();
             let disk = host.disk();
-            for file in &files {
-                patiently(&*host, async || rename(&*disk, &dir, file).await).await?;
-            }
-            if !files.is_empty() {
-                for dir in touched(&dir, files.iter().map(|file| file.name.as_str())) {
+            for round in rounds(files, |file| &file.name) {
+                for file in &round {
+                    patiently(&*host, async || rename(&*disk, &dir, file).await).await?;
+                }
+                for dir in touched(&dir, round.iter().map(|file| file.name.as_str())) {
                     patiently(&*host, async || sync_dir(&*disk, &dir).await).await?;
                 }
             }
