@@ -148,9 +148,14 @@ impl Far {
                 Step::Write(chunk) => offset += self.write(&*file, offset, chunk).await?,
                 Step::Sync(bytes) => {
                     file.sync().await.map_err(|error| failed("sync it", &self.path, error))?;
-                    let mut shared = self.shared.borrow_mut();
-                    shared.synced = bytes;
-                    shared.wake_waiters();
+                    {
+                        let mut shared = self.shared.borrow_mut();
+                        shared.synced = bytes;
+                        shared.wake_waiters();
+                    }
+                    if planted!(footer_not_awaited) {
+                        self.host.sleep(PAUSE).await;
+                    }
                 }
                 Step::Close => return Ok(()),
             }
