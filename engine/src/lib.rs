@@ -115,7 +115,7 @@ pub mod prelude {
     pub use crate::key::Key;
     pub use crate::process::{Context, Declare, OutputTag, Process, Side};
     pub use crate::restart::Restart;
-    pub use crate::sink::{collect, discard, ndjson_dir, stdout_ndjson, topic_sink};
+    pub use crate::sink::{collect, discard, file_sink, ndjson_dir, stdout_ndjson, topic_sink};
     pub use crate::source::watermarks::Watermarks;
     pub use crate::source::{Poison, files, from_vec, generator, topic};
     pub use crate::state::{Aggregating, List, Map, Migrate, Reducing, Timeline, Ttl, Value};

@@ -23,7 +23,10 @@ use crate::host::{Host, LocalFuture};
 use crate::time::Timestamp;
 
 pub use discard::{Discard, discard};
-pub use file::{NdjsonDir, ndjson_dir};
+pub use file::{
+    Appendable, By, Csv, Encoder, FileSink, Format, Ndjson, NdjsonDir, Partition, Unsplit, file_sink,
+    key_value, ndjson_dir,
+};
 pub use memory::{Collect, Collected, collect};
 pub use stdout::{StdoutNdjson, stdout_ndjson};
 pub use topic::{TopicSink, topic_sink, topic_sink_with};
@@ -143,6 +146,17 @@ pub trait Writer<T> {
     fn write(&mut self, records: &mut Vec<T>, times: &[Timestamp]) -> Result<()>;
     /// Whether it will take another batch now; the shard stops feeding it otherwise, until woken.
     fn has_room(&self) -> bool;
+    /// All records of a bounded input have come: the next pre-commit is that of the end. For a writer that keeps
+    /// something for later; the others need not know.
+    ///
+    /// ```
+    /// use millstream::sink::Writer;
+    ///
+    /// fn end<T>(writer: &mut dyn Writer<T>) {
+    ///     writer.drained();
+    /// }
+    /// ```
+    fn drained(&mut self) {}
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.
     ///

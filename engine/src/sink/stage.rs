@@ -19,7 +19,10 @@ impl<T> SinkStage<T> {
     fn settle(&mut self, aligned: Aligned, cx: &mut StepContext<'_>) {
         match aligned {
             Aligned::No | Aligned::Start => {}
-            Aligned::EndOfData => cx.events.push(Event::Drained),
+            Aligned::EndOfData => {
+                self.writer.drained();
+                cx.events.push(Event::Drained);
+            }
             Aligned::Barrier(barrier) => {
                 let snapshot = Snapshot {
                     step: self.name.clone(),

@@ -5,4 +5,6 @@ mod file_sink;
 mod file_source;
 mod memory;
 mod restored_files;
+mod rolled_crashes;
+mod rolled_files;
 mod support;

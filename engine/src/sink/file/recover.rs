@@ -3,14 +3,30 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-use millstream_storage::disk::Disk;
+use millstream_storage::disk::{DirEntry, Disk};
+use millstream_storage::planted;
 use serde::Deserialize;
 
+use super::cut::cut;
 use super::names::{epoch_of, is_pending};
-use super::writer::{rename, sync_dir};
+use super::partition::{MAX_DEPTH, is_name};
+use super::publish::{make_dirs, partition_of, rename, rounds, sync_dir, touched};
 use super::{Pending, PendingFile, failed};
 use crate::error::{Error, ErrorKind, Result};
 use crate::sink::Prepared;
+
+/// The lengths of files by their paths in the directory.
+type Found = BTreeMap<String, u64>;
+
+/// What a prepared file needs.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// It was committed.
+    Nothing,
+    Rename,
+    /// It was still open: something was written to it after the checkpoint.
+    Cut,
+}
 
 /// Commits what was prepared and removes every other pending file. May be repeated, also after a crash half-way.
 pub(super) async fn recover(
@@ -20,28 +36,78 @@ pub(super) async fn recover(
     prepared: Vec<Prepared>,
 ) -> Result<()> {
     disk.create_dir_all(dir).await.map_err(|error| failed("create the directory", dir, error))?;
-    let entries = disk.list(dir).await.map_err(|error| failed("list the directory", dir, error))?;
-    let found: BTreeMap<_, _> = entries.into_iter().map(|entry| (entry.name, entry.len)).collect();
+    let found = find(disk, dir).await?;
     refuse_foreign(dir, restored, found.keys())?;
-    let mut changed = false;
-    let mut known = BTreeSet::new();
+    let mut files = Vec::new();
     for part in &prepared {
         let pending = parse(dir, part)?;
         for file in pending.files {
-            if is_to_rename(dir, &file, &found, &pending.dir)? {
-                rename(disk, dir, &file).await?;
-            }
-            // Also if it has its final name: who gave it that may have died before it was durable.
-            changed = true;
-            known.insert(file.pending);
+            let need = need(dir, &file, &found, &pending.dir)?;
+            files.push((file, need));
         }
     }
-    for name in found.keys().filter(|name| is_pending(name) && !known.contains(*name)) {
+    // An open file is needed until the part of it that counts has its final name.
+    let known: BTreeSet<_> =
+        files.iter().filter(|(_, need)| *need != Need::Nothing).map(|(file, _)| &file.pending).collect();
+    let orphans = found.keys().filter(|name| is_pending(name) && !known.contains(name));
+    let mut removed = remove(disk, dir, orphans).await?;
+    make_dirs(disk, dir, files.iter().map(|(file, _)| partition_of(&file.name))).await?;
+    let cut: Vec<_> =
+        files.iter().filter(|(_, need)| *need == Need::Cut).map(|(file, _)| file.pending.clone()).collect();
+    commit(disk, dir, files).await?;
+    if !planted!(not_cut) {
+        removed |= remove(disk, dir, cut.iter()).await?;
+    }
+    if removed { sync_dir(disk, dir).await } else { Ok(()) }
+}
+
+/// Gives prepared files their final names. Also makes durable those that they have: who gave them may have died before
+/// they were.
+async fn commit(disk: &dyn Disk, dir: &Path, mut files: Vec<(PendingFile, Need)>) -> Result<()> {
+    files.sort_by(|(one, _), (other, _)| one.name.cmp(&other.name));
+    for round in rounds(files, |(file, _)| &file.name) {
+        for (file, need) in &round {
+            match need {
+                Need::Nothing => {}
+                Need::Cut if !planted!(not_cut) => cut(disk, dir, file).await?,
+                Need::Rename | Need::Cut => rename(disk, dir, file).await?,
+            }
+        }
+        for dir in touched(dir, round.iter().map(|(file, _)| file.name.as_str())) {
+            sync_dir(disk, &dir).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Removes files, and returns whether there was one.
+async fn remove(disk: &dyn Disk, dir: &Path, names: impl Iterator<Item = &String>) -> Result<bool> {
+    let mut any = false;
+    for name in names {
         let path = dir.join(name);
         disk.remove(&path).await.map_err(|error| failed("remove it", &path, error))?;
-        changed = true;
+        any = true;
     }
-    if changed { sync_dir(disk, dir).await } else { Ok(()) }
+    Ok(any)
+}
+
+/// The files in the directory and in those of its partitions.
+async fn find(disk: &dyn Disk, dir: &Path) -> Result<Found> {
+    let (mut found, mut dirs) = (Found::new(), vec![(String::new(), 0)]);
+    while let Some((inside, depth)) = dirs.pop() {
+        let path = dir.join(&inside);
+        let entries = disk.list(&path).await.map_err(|error| failed("list the directory", &path, error))?;
+        for DirEntry { name, len, is_dir } in entries {
+            let is_partition = is_dir && depth < MAX_DEPTH && is_name(&name);
+            let name = if inside.is_empty() { name } else { format!("{inside}/{name}") };
+            if is_partition {
+                dirs.push((name, depth + 1));
+            } else if !is_dir {
+                found.insert(name, len);
+            }
+        }
+    }
+    Ok(found)
 }
 
 /// Output that this run would write a second time, or mix with its own.
@@ -81,17 +147,23 @@ fn parse(dir: &Path, part: &Prepared) -> Result<Pending> {
     }
 }
 
-/// Whether a prepared file still has its pending name.
-fn is_to_rename(dir: &Path, file: &PendingFile, found: &BTreeMap<String, u64>, was: &str) -> Result<bool> {
-    let is_pending = found.contains_key(&file.pending);
-    let name = if is_pending { &file.pending } else { &file.name };
-    let (path, bytes) = (dir.join(name), file.bytes);
-    let message = match found.get(name) {
-        Some(&len) if len == bytes => return Ok(is_pending),
-        Some(len) => format!("{}: has {len} bytes, but the checkpoint says {bytes}", path.display()),
-        None => format!(
+/// What is to be done about a prepared file.
+fn need(dir: &Path, file: &PendingFile, found: &Found, was: &str) -> Result<Need> {
+    let (pending, named) = (found.get(&file.pending), found.get(&file.name));
+    let bytes = file.bytes;
+    let message = match (pending, named) {
+        // The open file may be there still: it is removed last.
+        (_, Some(&len)) if file.open.is_some() && len == bytes => return Ok(Need::Nothing),
+        (Some(&len), _) if len == bytes => return Ok(Need::Rename),
+        (Some(&len), _) if file.open.is_some() && len > bytes => return Ok(Need::Cut),
+        (None, Some(&len)) if len == bytes => return Ok(Need::Nothing),
+        (Some(len), _) | (None, Some(len)) => {
+            let name = if pending.is_some() { &file.pending } else { &file.name };
+            format!("{}: has {len} bytes, but the checkpoint says {bytes}", dir.join(name).display())
+        }
+        (None, None) => format!(
             "{}: is missing, and so is {}; the checkpoint was made with {} records in it, in the directory {was}",
-            path.display(),
+            dir.join(&file.name).display(),
             file.pending,
             file.records
         ),

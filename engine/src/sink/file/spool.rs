@@ -1,6 +1,6 @@
 //! One pending file, written in the background.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::path::PathBuf;
@@ -8,57 +8,16 @@ use std::rc::Rc;
 use std::task::{Poll, Waker};
 use std::time::Duration;
 
-use millstream_storage::disk::{Io, OpenMode, SharedBytes};
+use millstream_storage::disk::{File, Io, OpenMode, SharedBytes};
 use millstream_storage::planted;
 
+use super::backlog::Backlog;
 use super::failed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
 
 /// How long to wait for space on a full disk, or for a free descriptor, before trying again.
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
-
-/// The bytes of a shard that are not written yet, over all its files.
-pub(super) struct Backlog {
-    bytes: Cell<usize>,
-    limit: usize,
-    wake: Waker,
-    /// What made a file fail: everything after it would be incomplete.
-    failure: RefCell<Option<String>>,
-}
-
-impl Backlog {
-    /// Calls `wake` when there is room again below `limit` bytes, or a write has failed.
-    pub(super) fn new(limit: usize, wake: Waker) -> Rc<Backlog> {
-        Rc::new(Backlog { bytes: Cell::new(0), limit, wake, failure: RefCell::new(None) })
-    }
-
-    /// Whether there is room for more; also after a failure, which would otherwise never be asked for: what a failed
-    /// file holds is not written any more.
-    pub(super) fn has_room(&self) -> bool {
-        self.bytes.get() < self.limit || self.failure.borrow().is_some()
-    }
-
-    /// # Errors
-    /// If a write has failed.
-    pub(super) fn check(&self) -> Result<()> {
-        let failure = self.failure.borrow();
-        failure.as_ref().map_or(Ok(()), |message| Err(Error::new(ErrorKind::Sink, message.clone())))
-    }
-
-    fn written(&self, bytes: usize) {
-        let had_room = self.has_room();
-        self.bytes.set(self.bytes.get() - bytes);
-        if !had_room && self.has_room() {
-            self.wake.wake_by_ref();
-        }
-    }
-
-    fn fail(&self, error: &Error) {
-        self.failure.borrow_mut().get_or_insert_with(|| error.to_string());
-        self.wake.wake_by_ref();
-    }
-}
 
 /// The near end of a file that a background task writes.
 pub(super) struct Spool {
@@ -69,7 +28,13 @@ pub(super) struct Spool {
 #[derive(Default)]
 struct Shared {
     chunks: VecDeque<Vec<u8>>,
-    /// Nothing is added any more: sync it.
+    /// Bytes given to it.
+    pushed: u64,
+    /// Make so many of them durable.
+    wanted: u64,
+    /// So many are.
+    synced: u64,
+    /// Nothing is added any more.
     complete: bool,
     /// Written and synced, or given up.
     done: bool,
@@ -80,6 +45,10 @@ struct Shared {
 }
 
 impl Shared {
+    fn wake_writer(&mut self) {
+        self.writer.take().into_iter().for_each(Waker::wake);
+    }
+
     fn wake_waiters(&mut self) {
         self.waiters.drain(..).for_each(Waker::wake);
     }
@@ -89,7 +58,8 @@ impl Spool {
     /// Starts to write a new file.
     pub(super) fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
         let shared = Rc::new(RefCell::new(Shared::default()));
-        let far = Far { host: host.clone(), path, shared: shared.clone(), backlog: backlog.clone() };
+        let (place, backlog_of_far) = (backlog.queue(), backlog.clone());
+        let far = Far { host: host.clone(), path, place, shared: shared.clone(), backlog: backlog_of_far };
         host.spawn(
             Class::Records,
             Box::pin(async move {
@@ -106,26 +76,35 @@ impl Spool {
 
     /// Appends bytes.
     pub(super) fn push(&self, chunk: Vec<u8>) {
-        self.backlog.bytes.set(self.backlog.bytes.get() + chunk.len());
-        self.shared.borrow_mut().chunks.push_back(chunk);
-        self.wake_writer();
+        self.backlog.add(chunk.len());
+        let mut shared = self.shared.borrow_mut();
+        shared.pushed += chunk.len() as u64;
+        shared.chunks.push_back(chunk);
+        shared.wake_writer();
     }
 
-    /// Says that nothing is added any more.
+    /// Makes durable what it was given so far.
+    pub(super) fn sync(&self) {
+        let mut shared = self.shared.borrow_mut();
+        shared.wanted = shared.pushed;
+        shared.wake_writer();
+    }
+
+    /// Makes all durable, and says that nothing is added any more.
     pub(super) fn complete(&self) {
         self.shared.borrow_mut().complete = true;
-        self.wake_writer();
+        self.sync();
     }
 
-    /// Waits until a complete file is durable.
+    /// Waits until the first `bytes` are durable, which must have been asked for.
     ///
     /// # Errors
     /// [`ErrorKind::Exhausted`] if the machine lacks room to go on: it may be asked again. Otherwise the file cannot be
     /// written, and must be given up.
-    pub(super) async fn durable(&self) -> Result<()> {
+    pub(super) async fn durable(&self, bytes: u64) -> Result<()> {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
-            if shared.done {
+            if shared.done || shared.synced >= bytes {
                 return Poll::Ready(self.backlog.check());
             }
             if let Some(message) = &shared.stalled {
@@ -136,40 +115,64 @@ impl Spool {
         })
         .await
     }
+}
 
-    fn wake_writer(&self) {
-        let writer = self.shared.borrow_mut().writer.take();
-        writer.into_iter().for_each(Waker::wake);
-    }
+/// What the far end is to do next.
+enum Step {
+    Write(Vec<u8>),
+    /// After which so many bytes are durable.
+    Sync(u64),
+    Close,
 }
 
 /// The far end: the task that writes the file.
 struct Far {
     host: Rc<dyn Host>,
     path: PathBuf,
+    /// In the queue of files to be opened.
+    place: u64,
     shared: Rc<RefCell<Shared>>,
     backlog: Rc<Backlog>,
 }
 
 impl Far {
-    /// Writes what comes until the file is complete, then syncs it: once, as after a failed sync nobody knows what a
-    /// second one would vouch for.
+    /// Writes what comes until the file is complete, and syncs it where asked to. Never again after that failed: nobody
+    /// knows what a second sync would vouch for.
     async fn write_file(&self) -> Result<()> {
         let disk = self.host.disk();
+        let _open = self.backlog.may_open(self.place).await;
         let file = self.with_room("create it", || disk.open(&self.path, OpenMode::Create)).await?;
         let mut offset = 0;
-        while let Some(chunk) = self.next_chunk().await {
-            let chunk = SharedBytes::from(chunk);
-            let what = format!("write {} bytes at {offset}", chunk.len());
-            if planted!(full_disk_skips) {
-                let _ = file.write_at(offset, chunk.clone()).await;
-            } else {
-                self.with_room(&what, || file.write_at(offset, chunk.clone())).await?;
+        loop {
+            match self.next(offset).await {
+                Step::Write(chunk) => offset += self.write(&*file, offset, chunk).await?,
+                Step::Sync(bytes) => {
+                    file.sync().await.map_err(|error| failed("sync it", &self.path, error))?;
+                    {
+                        let mut shared = self.shared.borrow_mut();
+                        shared.synced = bytes;
+                        shared.wake_waiters();
+                    }
+                    if planted!(footer_not_awaited) {
+                        self.host.sleep(PAUSE).await;
+                    }
+                }
+                Step::Close => return Ok(()),
             }
-            offset += chunk.len() as u64;
-            self.backlog.written(chunk.len());
         }
-        file.sync().await.map_err(|error| failed("sync it", &self.path, error))
+    }
+
+    /// Returns how many bytes it wrote.
+    async fn write(&self, file: &dyn File, offset: u64, chunk: Vec<u8>) -> Result<u64> {
+        let chunk = SharedBytes::from(chunk);
+        let what = format!("write {} bytes at {offset}", chunk.len());
+        if planted!(full_disk_skips) {
+            let _ = file.write_at(offset, chunk.clone()).await;
+        } else {
+            self.with_room(&what, || file.write_at(offset, chunk.clone())).await?;
+        }
+        self.backlog.written(chunk.len());
+        Ok(chunk.len() as u64)
     }
 
     /// Repeats an operation for as long as the machine lacks room for it.
@@ -197,17 +200,22 @@ impl Far {
         shared.wake_waiters();
     }
 
-    /// Waits for the next chunk; `None` when the file is complete.
-    async fn next_chunk(&self) -> Option<Vec<u8>> {
+    /// Waits for something to do, when so many bytes are `written`. A sync comes as soon as all are that it is to cover:
+    /// there may be more to write without an end.
+    async fn next(&self, written: u64) -> Step {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
-            match shared.chunks.pop_front() {
-                None if !shared.complete => {
-                    shared.writer = Some(cx.waker().clone());
-                    Poll::Pending
-                }
-                chunk => Poll::Ready(chunk),
+            if shared.wanted > shared.synced && written >= shared.wanted {
+                return Poll::Ready(Step::Sync(written));
             }
+            if let Some(chunk) = shared.chunks.pop_front() {
+                return Poll::Ready(Step::Write(chunk));
+            }
+            if shared.complete {
+                return Poll::Ready(Step::Close);
+            }
+            shared.writer = Some(cx.waker().clone());
+            Poll::Pending
         })
         .await
     }

@@ -80,6 +80,17 @@ impl MemDisk {
             .collect()
     }
 
+    /// The files below a directory, by their paths from there, and their contents.
+    pub fn tree(&self, dir: &str) -> BTreeMap<String, String> {
+        let live = self.state.live.borrow();
+        let inside = live.iter().filter_map(|(path, inode)| Some((path.strip_prefix(dir).ok()?, inode)));
+        inside
+            .map(|(path, inode)| {
+                (path.display().to_string(), String::from_utf8_lossy(&inode.bytes.borrow()).into_owned())
+            })
+            .collect()
+    }
+
     pub fn names(&self, dir: &str) -> Vec<String> {
         self.files(dir).into_iter().map(|(name, _)| name).collect()
     }
@@ -194,7 +205,7 @@ impl Disk for MemDisk {
     fn create_dir_all(&self, path: &Path) -> Io<()> {
         let path = path.to_owned();
         self.state.operation(move |state| {
-            state.dirs.borrow_mut().insert(path);
+            state.dirs.borrow_mut().extend(path.ancestors().map(PathBuf::from));
             Ok(())
         })
     }

@@ -2,7 +2,7 @@
 
 pub mod disk;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::pin::pin;
@@ -32,6 +32,8 @@ pub struct TestHost {
     pub disk: Rc<MemDisk>,
     tasks: RefCell<Vec<LocalFuture<()>>>,
     pub woken: Arc<Woken>,
+    /// What its clock shows.
+    pub now: Cell<Duration>,
 }
 
 /// Whether the shard was woken.
@@ -101,7 +103,7 @@ impl Host for TestHost {
         0
     }
     fn monotonic(&self) -> Duration {
-        Duration::ZERO
+        self.now.get()
     }
     fn wall_millis(&self) -> i64 {
         0

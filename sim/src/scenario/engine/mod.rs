@@ -17,6 +17,7 @@ mod joins;
 mod kinds;
 mod larger;
 mod levels;
+mod outputs;
 mod process;
 mod rescale;
 mod savepoints;
@@ -313,6 +314,9 @@ pub fn scenarios() -> Vec<Scenario> {
         of("poison", "files with lines that cannot be decoded", |world| files::Files::poisoned(world)),
         of("formats", "from files of NDJSON and CSV, plain and compressed", |world| {
             files::Files::formatted(world)
+        }),
+        of("outputs", "into partitioned, rolled and long files, some with a footer", |world| {
+            outputs::Outputs::new(world)
         }),
         of("alarms", "timers that wait for the clock, which jumps", |world| alarms::Alarms::new(world)),
         of("kinds", "all kinds of state, with a TTL and timers", |world| kinds::Kinds::new(world)),
