@@ -158,6 +158,7 @@ impl Coordinator {
                 first_epoch: self.next_epoch,
                 restored: manifest.map(|manifest| manifest.epoch),
                 durable: self.directory.is_some(),
+                checkpoints: self.seed.checkpoints.clone(),
             };
             let recovered = recover(cx, prepared.collect()).await;
             recovered.map_err(|error| error.at(format_args!("sink `{name}`")))?;

@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::rc::Rc;
 
 use millstream_storage::planted;
@@ -256,6 +257,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
                 first_epoch: cx.first_epoch,
                 restored: cx.restored_epoch,
                 durable: cx.directory.is_some(),
+                checkpoints: cx.directory.as_deref().and_then(Path::parent).map(Path::to_owned),
             };
             let writer = sink.open(context).await;
             let writer = writer.map_err(|error| error.at(format_args!("sink `{name}`")))?;

@@ -21,7 +21,7 @@
 
 mod names;
 mod recover;
-mod spool;
+pub mod spool;
 mod writer;
 
 use std::path::PathBuf;

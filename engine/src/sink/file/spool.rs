@@ -1,4 +1,4 @@
-//! One pending file, written in the background.
+//! One pending file, written in the background: for sinks that keep on disk what they have not committed.
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -19,7 +19,15 @@ use crate::host::{Class, Host};
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// The bytes of a shard that are not written yet, over all its files.
-pub(super) struct Backlog {
+///
+/// ```
+/// use std::task::Waker;
+/// use millstream::sink::file::spool::Backlog;
+///
+/// let backlog = Backlog::new(1 << 20, Waker::noop().clone());
+/// assert!(backlog.has_room() && backlog.check().is_ok());
+/// ```
+pub struct Backlog {
     bytes: Cell<usize>,
     limit: usize,
     wake: Waker,
@@ -29,19 +37,21 @@ pub(super) struct Backlog {
 
 impl Backlog {
     /// Calls `wake` when there is room again below `limit` bytes, or a write has failed.
-    pub(super) fn new(limit: usize, wake: Waker) -> Rc<Backlog> {
+    pub fn new(limit: usize, wake: Waker) -> Rc<Backlog> {
         Rc::new(Backlog { bytes: Cell::new(0), limit, wake, failure: RefCell::new(None) })
     }
 
     /// Whether there is room for more; also after a failure, which would otherwise never be asked for: what a failed
     /// file holds is not written any more.
-    pub(super) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.bytes.get() < self.limit || self.failure.borrow().is_some()
     }
 
+    /// Whether all is well.
+    ///
     /// # Errors
     /// If a write has failed.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let failure = self.failure.borrow();
         failure.as_ref().map_or(Ok(()), |message| Err(Error::new(ErrorKind::Sink, message.clone())))
     }
@@ -61,7 +71,32 @@ impl Backlog {
 }
 
 /// The near end of a file that a background task writes.
-pub(super) struct Spool {
+///
+/// ```
+/// use std::task::Waker;
+/// use millstream::host::{CoreMain, RuntimeConfig, launch};
+/// use millstream::sink::file::spool::{Backlog, Spool};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("one");
+/// # let written = path.clone();
+/// let main: CoreMain = Box::new(|host| {
+///     Box::pin(async move {
+///         let backlog = Backlog::new(1 << 20, Waker::noop().clone());
+///         let spool = Spool::create(host, path, backlog);
+///         spool.push(b"some ".to_vec());
+///         spool.push(b"bytes".to_vec());
+///         spool.complete();
+///         spool.durable().await.expect("there is room for it");
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # assert_eq!(std::fs::read(written).unwrap(), b"some bytes");
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
+///
+/// Its name is durable once the directory is synced, too.
+pub struct Spool {
     shared: Rc<RefCell<Shared>>,
     backlog: Rc<Backlog>,
 }
@@ -87,7 +122,7 @@ impl Shared {
 
 impl Spool {
     /// Starts to write a new file.
-    pub(super) fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
+    pub fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
         let shared = Rc::new(RefCell::new(Shared::default()));
         let far = Far { host: host.clone(), path, shared: shared.clone(), backlog: backlog.clone() };
         host.spawn(
@@ -105,14 +140,14 @@ impl Spool {
     }
 
     /// Appends bytes.
-    pub(super) fn push(&self, chunk: Vec<u8>) {
+    pub fn push(&self, chunk: Vec<u8>) {
         self.backlog.bytes.set(self.backlog.bytes.get() + chunk.len());
         self.shared.borrow_mut().chunks.push_back(chunk);
         self.wake_writer();
     }
 
     /// Says that nothing is added any more.
-    pub(super) fn complete(&self) {
+    pub fn complete(&self) {
         self.shared.borrow_mut().complete = true;
         self.wake_writer();
     }
@@ -122,7 +157,7 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::Exhausted`] if the machine lacks room to go on: it may be asked again. Otherwise the file cannot be
     /// written, and must be given up.
-    pub(super) async fn durable(&self) -> Result<()> {
+    pub async fn durable(&self) -> Result<()> {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
             if shared.done {
