@@ -5,7 +5,7 @@
 //! - [`disk`]: what a disk may do to what was not synced, and to the rest;
 //! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
 //! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
-//! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with;
+//! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with; [`postgres`]: a database server;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it;
 //! - [`planted`]: the bugs that it must find.
 
@@ -15,6 +15,7 @@ pub mod disk;
 pub mod faults;
 pub mod feed;
 pub mod planted;
+pub mod postgres;
 pub mod random;
 pub mod scenario;
 pub mod swarm;
