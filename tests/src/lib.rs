@@ -4,6 +4,7 @@ pub mod example;
 pub mod flights;
 #[path = "../../engine/examples/flights/job.rs"]
 pub mod job;
+pub mod postgres;
 pub mod rules;
 #[path = "../../engine/examples/weather/job.rs"]
 pub mod weather;
