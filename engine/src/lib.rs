@@ -59,6 +59,7 @@ pub mod job;
 pub mod key;
 pub mod key_group;
 pub mod metrics;
+pub mod port;
 pub mod reference;
 pub mod restart;
 pub mod sink;

@@ -6,6 +6,7 @@
 //! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
 //! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
 //! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with; [`mishaps`]: what they do wrong;
+//!   [`postgres`]: a database server;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`]: every
 //!   point at which it can be killed;
 //! - [`planted`]: the bugs that it must find.
@@ -18,6 +19,7 @@ pub mod faults;
 pub mod feed;
 pub mod mishaps;
 pub mod planted;
+pub mod postgres;
 pub mod random;
 pub mod scenario;
 pub mod swarm;

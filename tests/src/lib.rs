@@ -5,6 +5,7 @@ pub mod flights;
 #[path = "../../engine/examples/flights/job.rs"]
 pub mod job;
 pub mod outputs;
+pub mod postgres;
 pub mod rules;
 #[path = "../../engine/examples/weather/job.rs"]
 pub mod weather;

@@ -13,6 +13,7 @@ pub(crate) mod stage;
 pub mod stdout;
 pub mod topic;
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Waker;
 
@@ -124,6 +125,8 @@ pub struct SinkContext {
     pub restored: Option<u64>,
     /// Whether the job keeps checkpoints, so that a crash will be recovered from.
     pub durable: bool,
+    /// Where it keeps them: a sink that must keep something with them has a directory of its own in there.
+    pub checkpoints: Option<PathBuf>,
 }
 
 /// One shard's pre-commit in a restored checkpoint.

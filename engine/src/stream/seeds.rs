@@ -1,6 +1,7 @@
 //! From the graph to the stages: what each node keeps to make the stage of a core, and what travels there.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream_storage::planted;
@@ -267,6 +268,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
                 first_epoch: cx.first_epoch,
                 restored: cx.restored_epoch,
                 durable: cx.directory.is_some(),
+                checkpoints: cx.directory.as_deref().and_then(Path::parent).map(Path::to_owned),
             };
             let writer = sink.open(context).await;
             let writer = writer.map_err(|error| error.at(format_args!("sink `{name}`")))?;

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::{assert_none, sources};
 
 /// The crates that others depend on, as the folders of their sources.
-const LIBRARIES: [&str; 3] = ["engine/src/", "engine/ring/src/", "storage/src/"];
+const LIBRARIES: [&str; 4] =
+    ["engine/src/", "engine/connect/postgres/src/", "engine/ring/src/", "storage/src/"];
 
 const KINDS: [&str; 6] = ["struct", "enum", "trait", "type", "const", "static"];
 

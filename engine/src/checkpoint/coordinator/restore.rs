@@ -85,6 +85,7 @@ impl Coordinator {
                 first_epoch: self.next_epoch,
                 restored: manifest.map(|manifest| manifest.epoch),
                 durable: self.directory.is_some(),
+                checkpoints: self.seed.checkpoints.clone(),
             };
             let prepared = prepared.collect();
             let recovered = Caught::new(async move { recover(cx, prepared).await }).await.flatten();

@@ -9,7 +9,15 @@ use std::task::{Poll, Waker};
 use crate::error::{Error, ErrorKind, Result};
 
 /// The bytes of a shard that are not written yet, over all its files, and the files that are open.
-pub(super) struct Backlog {
+///
+/// ```
+/// use std::task::Waker;
+/// use millstream::sink::file::spool::Backlog;
+///
+/// let backlog = Backlog::new(1 << 20, 16, Waker::noop().clone());
+/// assert!(backlog.has_room() && backlog.check().is_ok());
+/// ```
+pub struct Backlog {
     bytes: Cell<usize>,
     limit: usize,
     wake: Waker,
@@ -51,7 +59,7 @@ impl Drop for Open {
 impl Backlog {
     /// Calls `wake` when there is room again below `limit` bytes, or a write has failed. At most `most_open` files are
     /// open at once, at least 1.
-    pub(super) fn new(limit: usize, most_open: usize, wake: Waker) -> Rc<Backlog> {
+    pub fn new(limit: usize, most_open: usize, wake: Waker) -> Rc<Backlog> {
         let gate = Gate { most: most_open.max(1), open: 0, come: 0, let_in: 0, waiting: BTreeMap::new() };
         Rc::new(Backlog {
             bytes: Cell::new(0),
@@ -64,13 +72,15 @@ impl Backlog {
 
     /// Whether there is room for more; also after a failure, which would otherwise never be asked for: what a failed
     /// file holds is not written any more.
-    pub(super) fn has_room(&self) -> bool {
+    pub fn has_room(&self) -> bool {
         self.bytes.get() < self.limit || self.failure.borrow().is_some()
     }
 
+    /// Whether all is well.
+    ///
     /// # Errors
     /// If a write has failed.
-    pub(super) fn check(&self) -> Result<()> {
+    pub fn check(&self) -> Result<()> {
         let failure = self.failure.borrow();
         failure.as_ref().map_or(Ok(()), |message| Err(Error::new(ErrorKind::Sink, message.clone())))
     }

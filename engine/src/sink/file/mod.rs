@@ -37,7 +37,7 @@ mod open;
 mod partition;
 mod publish;
 mod recover;
-mod spool;
+pub mod spool;
 mod writer;
 
 use std::path::PathBuf;

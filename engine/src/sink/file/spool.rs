@@ -1,4 +1,4 @@
-//! One pending file, written in the background.
+//! One pending file, written in the background: for sinks that keep on disk what they have not committed.
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
@@ -11,7 +11,7 @@ use std::time::Duration;
 use millstream_storage::disk::{File, Io, OpenMode, SharedBytes};
 use millstream_storage::planted;
 
-use super::backlog::Backlog;
+pub use super::backlog::Backlog;
 use super::failed;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{Class, Host};
@@ -20,7 +20,32 @@ use crate::host::{Class, Host};
 pub(super) const PAUSE: Duration = Duration::from_millis(50);
 
 /// The near end of a file that a background task writes.
-pub(super) struct Spool {
+///
+/// ```
+/// use std::task::Waker;
+/// use millstream::host::{CoreMain, RuntimeConfig, launch};
+/// use millstream::sink::file::spool::{Backlog, Spool};
+///
+/// # let dir = tempfile::tempdir().unwrap();
+/// let path = dir.path().join("one");
+/// # let written = path.clone();
+/// let main: CoreMain = Box::new(|host| {
+///     Box::pin(async move {
+///         let backlog = Backlog::new(1 << 20, 16, Waker::noop().clone());
+///         let spool = Spool::create(host, path, backlog);
+///         spool.push(b"some ".to_vec());
+///         spool.push(b"bytes".to_vec());
+///         spool.complete();
+///         spool.durable(10).await.expect("there is room for it");
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # assert_eq!(std::fs::read(written).unwrap(), b"some bytes");
+/// # Ok::<(), millstream::host::HostError>(())
+/// ```
+///
+/// Its name is durable once the directory is synced, too.
+pub struct Spool {
     shared: Rc<RefCell<Shared>>,
     backlog: Rc<Backlog>,
 }
@@ -56,7 +81,7 @@ impl Shared {
 
 impl Spool {
     /// Starts to write a new file.
-    pub(super) fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
+    pub fn create(host: Rc<dyn Host>, path: PathBuf, backlog: Rc<Backlog>) -> Rc<Spool> {
         let shared = Rc::new(RefCell::new(Shared::default()));
         let (place, backlog_of_far) = (backlog.queue(), backlog.clone());
         let far = Far { host: host.clone(), path, place, shared: shared.clone(), backlog: backlog_of_far };
@@ -75,7 +100,7 @@ impl Spool {
     }
 
     /// Appends bytes.
-    pub(super) fn push(&self, chunk: Vec<u8>) {
+    pub fn push(&self, chunk: Vec<u8>) {
         self.backlog.add(chunk.len());
         let mut shared = self.shared.borrow_mut();
         shared.pushed += chunk.len() as u64;
@@ -84,14 +109,14 @@ impl Spool {
     }
 
     /// Makes durable what it was given so far.
-    pub(super) fn sync(&self) {
+    pub fn sync(&self) {
         let mut shared = self.shared.borrow_mut();
         shared.wanted = shared.pushed;
         shared.wake_writer();
     }
 
     /// Makes all durable, and says that nothing is added any more.
-    pub(super) fn complete(&self) {
+    pub fn complete(&self) {
         self.shared.borrow_mut().complete = true;
         self.sync();
     }
@@ -101,7 +126,7 @@ impl Spool {
     /// # Errors
     /// [`ErrorKind::Exhausted`] if the machine lacks room to go on: it may be asked again. Otherwise the file cannot be
     /// written, and must be given up.
-    pub(super) async fn durable(&self, bytes: u64) -> Result<()> {
+    pub async fn durable(&self, bytes: u64) -> Result<()> {
         poll_fn(|cx| {
             let mut shared = self.shared.borrow_mut();
             if shared.done || shared.synced >= bytes {

@@ -94,7 +94,16 @@ impl TestHost {
 
     pub fn sink_cx(self: &Rc<Self>, restored: Option<u64>, first_epoch: u64) -> SinkContext {
         let wake = self.woken.clone().into();
-        SinkContext { host: self.clone(), wake, shard: 0, shards: 1, first_epoch, restored, durable: true }
+        SinkContext {
+            host: self.clone(),
+            wake,
+            shard: 0,
+            shards: 1,
+            first_epoch,
+            restored,
+            durable: true,
+            checkpoints: None,
+        }
     }
 }
 

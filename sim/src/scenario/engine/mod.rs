@@ -18,6 +18,7 @@ mod kinds;
 mod larger;
 mod levels;
 mod outputs;
+mod postgres;
 mod process;
 mod rescale;
 mod savepoints;
@@ -75,6 +76,9 @@ trait Work {
     fn most_cores(&self) -> usize {
         4
     }
+
+    /// From now on nothing may go wrong outside either.
+    fn calm(&self) {}
 
     /// The steps that may be on fewer cores than the job.
     fn movable(&self) -> &[&str] {
@@ -161,6 +165,9 @@ fn endure(
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
+        if calm {
+            work.calm();
+        }
         if let Some(depth) = work.ring_depth() {
             config = config.ring_depth(depth);
         }
@@ -200,6 +207,7 @@ fn endure(
     }
     // What is called done stays done.
     world.freeze();
+    work.calm();
     world.cut_power();
     world.run(mains());
     match judge()? {
@@ -242,7 +250,7 @@ fn judge(
         Some(Err(error)) => error,
     };
     let text = error.to_string();
-    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than"];
+    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];
     let excused = injected.iter().any(|reason| text.contains(reason)) && !calm;
     match tolerance {
         _ if error.kind() == ErrorKind::User => Err(Finding::new("user code does not fail", text)),
@@ -339,6 +347,9 @@ pub fn scenarios() -> Vec<Scenario> {
         of("versions", "state that becomes another type in mid-life", |world| versions::Versions::new(world)),
         of("topics", "from a topic through a window into a topic", topics::Topics::new),
         savepoints::scenario(),
+        of("postgres", "a window into the tables of a database whose connections break", |world| {
+            postgres::Tables::new(world)
+        }),
         async_map::scenario(),
         of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),

@@ -1,0 +1,123 @@
+//! A job into PostgreSQL that kills itself where it is told to: `postgres_job ADDRESS CHECKPOINTS RECORDS CORES`.
+//!
+//! `DIE_AT=point:n` kills it when it comes to a point for the n-th time, and `STOP_AT=point:n` stops it there. Points are
+//! `pre-commit`, `commit` and `recovery`, each `:before` and `:after`, and the steps of sessions (`Lock`, `Rows`, `Apply`,
+//! `Mark`, `Commit`, `TakeOver`, `Prepare`): `:before` one is sent, once it is `:sent`, and `:after` it was answered.
+
+mod points;
+
+use std::time::Duration;
+
+use millstream::prelude::*;
+use millstream_postgres::{Column, Millis, PostgresSink, Row, Type, Values, postgres};
+use points::Deadly;
+
+/// Keys, and milliseconds from one record to the next: the statements that check the tables have them, too.
+const KEYS: u64 = 17;
+const STEP: i64 = 10;
+
+/// The result of a window.
+struct Total {
+    key: i32,
+    start: i64,
+    count: i64,
+    sum: i64,
+}
+
+impl Row for Total {
+    const COLUMNS: &'static [Column] = &[
+        Column::new("key", Type::Int4),
+        Column::new("start", Type::Timestamptz),
+        Column::new("count", Type::Int8),
+        Column::new("sum", Type::Int8),
+    ];
+
+    fn put(&self, row: &mut Values<'_>) {
+        row.put(&self.key).put(&Millis(self.start)).put(&self.count).put(&self.sum);
+    }
+}
+
+/// What a key has come to.
+struct Latest(i32, i64, i64);
+
+impl Row for Latest {
+    const COLUMNS: &'static [Column] =
+        &[Column::new("key", Type::Int4), Column::new("count", Type::Int8), Column::new("sum", Type::Int8)];
+
+    fn put(&self, row: &mut Values<'_>) {
+        row.put(&self.0).put(&self.1).put(&self.2);
+    }
+}
+
+/// Counts and adds up.
+#[derive(Clone)]
+struct Sum;
+
+impl Aggregate for Sum {
+    type In = u64;
+    type Acc = (u64, u64);
+    type Out = (u64, u64);
+
+    fn add(&self, acc: &mut (u64, u64), n: &u64) {
+        acc.0 += 1;
+        acc.1 += n;
+    }
+
+    fn finish(&self, acc: &(u64, u64)) -> (u64, u64) {
+        *acc
+    }
+}
+
+/// Slowly enough for some checkpoints to be taken.
+fn pause(n: u64) -> u64 {
+    if n.is_multiple_of(250) {
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    n
+}
+
+fn job(address: &str, records: u64) -> Job {
+    let job = Job::new("to postgres");
+    let server = || Deadly(postgres(address));
+    let totals = PostgresSink::append(server(), "totals");
+    let latest = PostgresSink::upsert(server(), "latest", &["key"]);
+    job.source("numbers", generator(records, |n| n))
+        .event_time(|n| *n as i64 * STEP, Watermarks::bounded(secs(1)))
+        .map(pause)
+        .key_by(|n| n % KEYS)
+        .window(Tumbling::of(secs(1)))
+        .aggregate("totals", Sum)
+        .map(|total| Total {
+            key: total.key as i32,
+            start: total.window.start,
+            count: total.value.0 as i64,
+            sum: total.value.1 as i64,
+        })
+        .sink("to totals", Deadly(totals));
+    job.source("others", generator(records, |n| n))
+        .map(pause)
+        .key_by(|n| n % KEYS)
+        .aggregate("latest", Sum)
+        .map(|(key, (count, sum))| Latest(key as i32, count as i64, sum as i64))
+        .sink("to latest", Deadly(latest));
+    job
+}
+
+fn main() -> Result<()> {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [address, checkpoints, records, cores] = &arguments[..] else {
+        return Err(Error::new(ErrorKind::Config, "usage: postgres_job ADDRESS CHECKPOINTS RECORDS CORES"));
+    };
+    let number = |text: &str| text.parse().map_err(|_| Error::new(ErrorKind::Config, "not a number"));
+    let config = Config::new()
+        .cores(number(cores)? as usize)
+        .checkpoints(checkpoints)
+        .max_parallelism(64)
+        // A checkpoint begins between two steps.
+        .batch_size(100)
+        .step_budget(200)
+        .checkpoint_every(Duration::from_millis(10));
+    let report = job(address, number(records)?).run(config)?;
+    println!("{} checkpoints, restored {:?}", report.checkpoints, report.restored);
+    Ok(())
+}
