@@ -41,7 +41,7 @@ pub const HISTORY: usize = 64;
 /// assert!(of[0].is_complete());
 /// let sums: Vec<&StepCheckpoint> = of[0].steps.iter().filter(|of| of.step == "sums").collect();
 /// assert_eq!(sums.len(), 2, "one of each core");
-/// assert_eq!(of[0].new_bytes() + of[0].shared_bytes(), sums.iter().map(|of| of.new_bytes).sum());
+/// assert_eq!(of[0].new_bytes() + of[0].shared_bytes(), sums.iter().map(|of| of.new_bytes).sum::<u64>());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
