@@ -32,7 +32,7 @@ const REMEMBERED: usize = 64;
 /// assert!(running.wait().is_err());
 /// let failures: Vec<millstream::Failure> = control.failures();
 /// assert_eq!([failures[0].restart, failures[1].restart], [0, 1]);
-/// assert!(failures[1].cause.contains("step `numbers` on core 0 panicked"), "{}", failures[1].cause);
+/// assert!(failures[1].cause.starts_with("core 0: step `numbers` panicked"), "{}", failures[1].cause);
 /// # Ok::<(), Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -51,7 +51,11 @@ pub(crate) use thread::{Running, start};
 /// let mut attempts: Attempts = job.into_attempts(&config)?;
 /// loop {
 ///     match attempts.next(Moment { monotonic: begun.elapsed(), wall_millis: 0, random: 4 }) {
-///         Next::Start(mains) => launch(&RuntimeConfig::default(), mains)?.join()?,
+///         Next::Start(mains) => {
+///             if let Err(error) = launch(&RuntimeConfig::default(), mains)?.join() {
+///                 attempts.died(error);
+///             }
+///         }
 ///         Next::Wait(duration) => std::thread::sleep(duration),
 ///         Next::Over => break,
 ///     }

@@ -1,10 +1,12 @@
 //! Drives the attempts of a job in the real world: in a thread of their own.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::mpsc::{self, Sender};
 use std::thread::{Builder, JoinHandle};
 
 use super::{Attempts, Moment, Next};
 use crate::error::{Error, ErrorKind, Result};
+use crate::failure::text_of;
 use crate::host::{Cores, RuntimeConfig, RuntimeKind, clock, launch};
 
 /// A job that is being supervised.
@@ -27,7 +29,15 @@ pub(crate) fn start(mut attempts: Attempts, runtime: RuntimeConfig) -> Result<Ru
     let (tell, told) = mpsc::channel();
     // The first time it is laid out here: what is wrong with the job shows where it was built.
     let first = attempts.next(now());
-    let supervisor = move || supervise(attempts, first, &runtime, tell);
+    let control = attempts.control();
+    let supervisor = move || {
+        let supervised = AssertUnwindSafe(|| supervise(attempts, first, &runtime, tell));
+        if let Err(panic) = catch_unwind(supervised) {
+            let error = Error::new(ErrorKind::Host, "the job could not be laid out again");
+            control.shared.end(Err(error.caused_by(text_of(&*panic))));
+            control.shared.supervision.finish();
+        }
+    };
     let thread = Builder::new().name("millstream-job".to_owned()).spawn(supervisor).map_err(|error| {
         Error::new(ErrorKind::Host, "the thread that supervises the job cannot be started").caused_by(error)
     })?;

@@ -10,6 +10,7 @@ use millstream::host::{Class, LocalFuture};
 use millstream::prelude::*;
 use millstream::restart::Backoff;
 use millstream::sink::{Prepared, Sink, SinkContext, Writer};
+use millstream::source::{Reader, Source, SourceContext};
 use serde_json::Value as Json;
 
 use crate::gated::Gated;
@@ -250,4 +251,47 @@ fn a_strategy_without_checkpoints_is_refused() {
     job.source("numbers", generator(10, |n| n)).sink("out", discard());
     let refused = job.run(Config::new().restart(patient())).expect_err("nothing to go on from");
     assert_eq!(refused.kind(), ErrorKind::Config);
+}
+
+/// A source that can be laid out once.
+struct Fragile {
+    numbers: Gated,
+    clones: Arc<AtomicU64>,
+}
+
+impl Clone for Fragile {
+    fn clone(&self) -> Fragile {
+        assert_eq!(self.clones.fetch_add(1, Ordering::Relaxed), 0, "it is not to be copied again");
+        Fragile { numbers: self.numbers.clone(), clones: self.clones.clone() }
+    }
+}
+
+impl Source<u64> for Fragile {
+    fn describe(&self) -> String {
+        "something fragile".to_owned()
+    }
+
+    fn poison(&self) -> Poison {
+        Poison::Fail
+    }
+
+    fn open(self, cx: SourceContext) -> LocalFuture<Result<Box<dyn Reader<u64>>>> {
+        self.numbers.open(cx)
+    }
+}
+
+#[test]
+fn a_job_that_cannot_be_laid_out_again_is_over() {
+    let (dir, numbers) = (room(), Gated::new(10, 1));
+    numbers.allow(10);
+    let job = Job::new("fragile");
+    job.source("numbers", Fragile { numbers, clones: Arc::default() })
+        .map(fused(&[5]))
+        .sink("out", discard());
+    let running = job.start(config(1, dir.path()).restart(patient())).expect("it starts");
+    while !running.is_over() {
+        std::thread::yield_now();
+    }
+    let error = running.wait().expect_err("there is no second start").to_string();
+    assert!(error.contains("laid out again") && error.contains("not to be copied again"), "{error}");
 }
