@@ -30,7 +30,12 @@ pub struct Reading {
 pub fn reading(n: u64) -> Reading {
     let text = "x".repeat((n % 40) as usize);
     // Stations follow each other, as days do.
-    Reading { n, station: (n / 1000 % STATIONS) as u32, text, value: (n % 3 > 0).then_some(n as i64 - 500) }
+    Reading {
+        n,
+        station: (n / 1000 % STATIONS) as u32,
+        text,
+        value: (!n.is_multiple_of(3)).then_some(n as i64 - 500),
+    }
 }
 
 /// The format of those files.

@@ -37,7 +37,7 @@ struct Every {
 
 fn every(n: u64) -> Every {
     Every {
-        truth: n % 2 == 0,
+        truth: n.is_multiple_of(2),
         byte: n as i8,
         small: n as u16,
         int: -(n as i32),
@@ -46,11 +46,11 @@ fn every(n: u64) -> Every {
         longest: u64::MAX - n,
         single: n as f32 / 2.0,
         double: n as f64 / 3.0,
-        letter: if n % 3 == 0 { 'é' } else { 'x' },
+        letter: if n.is_multiple_of(3) { 'é' } else { 'x' },
         text: format!("text {n}"),
-        level: if n % 5 == 0 { Level::High } else { Level::Low },
-        maybe: (n % 4 > 0).then_some(n as i32),
-        perhaps: (n % 7 > 0).then(|| "x".repeat(n as usize % 50)),
+        level: if n.is_multiple_of(5) { Level::High } else { Level::Low },
+        maybe: (!n.is_multiple_of(4)).then_some(n as i32),
+        perhaps: (!n.is_multiple_of(7)).then(|| "x".repeat(n as usize % 50)),
     }
 }
 

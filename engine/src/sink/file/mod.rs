@@ -3,7 +3,8 @@
 //! Records are written under a hidden, pending name as they come. At barrier n the file is synced, and its name goes
 //! into checkpoint n; once that is complete the file is renamed to `<epoch>-<shard>.<extension>`. A reader that ignores
 //! hidden files sees each record exactly once, whatever crashed and however often. Names sort by epoch: for a key
-//! that is also the order of its records.
+//! that is also the order of its records, and the order in which a reader comes to see them: of the files that a core
+//! writes to a partition, each gets its name when that of the one before is durable.
 //!
 //! A full disk aborts checkpoints, and loses nothing: what was not written waits in memory, up to some MiB; then the
 //! sink takes no more until there is space again.

@@ -117,8 +117,9 @@ impl Spool {
 
     /// Makes all durable, and says that nothing is added any more.
     pub fn complete(&self) {
-        self.shared.borrow_mut().complete = true;
-        self.sync();
+        let mut shared = self.shared.borrow_mut();
+        shared.complete = true;
+        shared.wake_writer();
     }
 
     /// Waits until the first `bytes` are durable, which must have been asked for.
@@ -237,7 +238,7 @@ impl Far {
                 return Poll::Ready(Step::Write(chunk));
             }
             if shared.complete {
-                return Poll::Ready(Step::Close);
+                return Poll::Ready(if shared.synced < written { Step::Sync(written) } else { Step::Close });
             }
             shared.writer = Some(cx.waker().clone());
             Poll::Pending

@@ -202,7 +202,7 @@ impl<T, F: Format<T>, P: Partition<T>> FileWriter<T, F, P> {
 
     /// Everything that a restored checkpoint must know how to commit: also the files of earlier epochs, whose
     /// checkpoints may have been aborted or whose commits may not have happened yet.
-    fn to_prepare(&mut self, epoch: u64) -> Vec<(PendingFile, Awaited)> {
+    fn prepare(&mut self, epoch: u64) -> Vec<(PendingFile, Awaited)> {
         let parts = self.assign(epoch);
         let prepared = self.prepared.borrow();
         let skip = if planted!(aborted_epoch_forgotten) { prepared.len().saturating_sub(1) } else { 0 };
@@ -235,7 +235,7 @@ impl<T, F: Format<T>, P: Partition<T>> Writer<T> for FileWriter<T, F, P> {
 
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>> {
         let finished = self.finish_at_barrier().map_err(|error| error.at(self.sink.dir.display()));
-        let files = self.to_prepare(epoch);
+        let files = self.prepare(epoch);
         let Maker { host, dir, backlog, .. } = &self.maker;
         let (disk, dir, backlog) = (host.disk(), dir.clone(), backlog.clone());
         Box::pin(async move {
