@@ -7,7 +7,7 @@ use std::task::{Context, Poll, Wake, Waker};
 
 use millstream_storage::disk::block_on;
 
-use super::{Gone, Port};
+use super::{Gone, Inbox, Port};
 
 #[derive(Default)]
 struct Counted(AtomicUsize);
@@ -64,7 +64,7 @@ fn requests_are_served_in_their_order_and_also_when_nobody_waits() {
 
 #[test]
 fn a_thread_that_panics_leaves_nobody_waiting() {
-    let port = Port::open("panics", |inbox| {
+    let port = Port::open("panics", |inbox: Inbox<bool, ()>| {
         while let Some((ends, reply)) = inbox.next() {
             assert!(!ends, "on purpose");
             reply.give(());

@@ -1,6 +1,6 @@
 //! When a channel is read, and what a barrier overtakes.
 
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::{Aligned, Intake};
 use crate::exchange::codec::archives;
@@ -16,7 +16,7 @@ const BARRIER: Barrier = Barrier { epoch: 7 };
 /// The input of core 0 from two cores, and what they send by. Both have started.
 fn two_channels(overtakable: bool) -> (Intake<u64>, Vec<Port<u64>>) {
     let mesh = Mesh { bells: bells(2), depth: 8, batch_size: 1 };
-    let edge: Rc<Edge<u64>> = Edge::with_codec(Pattern::AllToAll, overtakable.then(archives));
+    let edge: Arc<Edge<u64>> = Edge::with_codec(Pattern::AllToAll, overtakable.then(archives));
     let mut intake = Intake::new(edge.take_receivers(&mesh, 0), MIN_TIME);
     let port = |core| Port::new(edge.take_senders(&mesh, core).remove(0), 1, true);
     let mut ports = vec![port(0), port(1)];
