@@ -69,7 +69,7 @@ use serde::{Deserialize, Serialize};
 pub use encoder::ParquetEncoder;
 use schema::Schema;
 
-/// The format of Parquet files. See the [crate](crate).
+/// The format of Parquet files: see the documentation of the [crate].
 #[derive(Clone, Debug)]
 pub struct Parquet {
     /// Or what is wrong with it.
