@@ -3,6 +3,7 @@
 //! `DIE_AT=point:n` kills it when it comes to a point for the n-th time, and `STOP_AT=point:n` stops it there. Points are
 //! `pre-commit`, `commit` and `recovery`, each `:before` and `:after`, and the steps of sessions (`Lock`, `Rows`, `Apply`,
 //! `Mark`, `Commit`, `TakeOver`, `Prepare`): `:before` one is sent, once it is `:sent`, and `:after` it was answered.
+//! `SLOW=1` makes it last.
 
 mod points;
 
@@ -68,12 +69,15 @@ impl Aggregate for Sum {
     }
 }
 
-/// Slowly enough for some checkpoints to be taken.
-fn pause(n: u64) -> u64 {
-    if n.is_multiple_of(250) {
-        std::thread::sleep(Duration::from_millis(2));
+/// Slowly, if that is asked for: so that many checkpoints are taken.
+fn pace() -> impl Fn(u64) -> u64 + Clone + Send + 'static {
+    let slow = std::env::var_os("SLOW").is_some();
+    move |n| {
+        if slow && n.is_multiple_of(10) {
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        n
     }
-    n
 }
 
 fn job(address: &str, records: u64) -> Job {
@@ -83,7 +87,7 @@ fn job(address: &str, records: u64) -> Job {
     let latest = PostgresSink::upsert(server(), "latest", &["key"]);
     job.source("numbers", generator(records, |n| n))
         .event_time(|n| *n as i64 * STEP, Watermarks::bounded(secs(1)))
-        .map(pause)
+        .map(pace())
         .key_by(|n| n % KEYS)
         .window(Tumbling::of(secs(1)))
         .aggregate("totals", Sum)
@@ -95,7 +99,7 @@ fn job(address: &str, records: u64) -> Job {
         })
         .sink("to totals", Deadly(totals));
     job.source("others", generator(records, |n| n))
-        .map(pause)
+        .map(pace())
         .key_by(|n| n % KEYS)
         .aggregate("latest", Sum)
         .map(|(key, (count, sum))| Latest(key as i32, count as i64, sum as i64))
@@ -113,9 +117,9 @@ fn main() -> Result<()> {
         .cores(number(cores)? as usize)
         .checkpoints(checkpoints)
         .max_parallelism(64)
-        // A checkpoint begins between two steps.
-        .batch_size(100)
-        .step_budget(200)
+        // A checkpoint goes on between steps only.
+        .batch_size(20)
+        .step_budget(20)
         .checkpoint_every(Duration::from_millis(10));
     let report = job(address, number(records)?).run(config)?;
     println!("{} checkpoints, restored {:?}", report.checkpoints, report.restored);

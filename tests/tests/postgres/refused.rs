@@ -120,8 +120,8 @@ fn output_that_the_server_has_lost_is_missed() {
     let sink = || postgres(&database.address()).append("readings");
     let job = || {
         let slowly = |n: u64| {
-            if n.is_multiple_of(100) {
-                std::thread::sleep(Duration::from_millis(2));
+            if n.is_multiple_of(10) {
+                std::thread::sleep(Duration::from_micros(200));
             }
             Reading(n as i64, Some("here"))
         };
@@ -129,8 +129,8 @@ fn output_that_the_server_has_lost_is_missed() {
         job.source("records", generator(20_000, slowly)).sink("readings", sink());
         job
     };
-    // A checkpoint begins between two steps.
-    let config = Config::new().cores(1).batch_size(100).step_budget(200);
+    // A checkpoint goes on between steps only.
+    let config = Config::new().cores(1).batch_size(20).step_budget(20);
     let config = config.checkpoints(dir.path()).checkpoint_every(millis(10));
     let report = job().run(config).expect("the job runs");
     assert!(report.checkpoints > 2, "{} checkpoints", report.checkpoints);

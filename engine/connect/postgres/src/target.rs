@@ -6,11 +6,12 @@ use crate::row::{Column, Row, Values};
 ///
 /// ```
 /// use millstream_postgres::{Column, Mode, Target, Type};
+/// const COLUMNS: &[Column] = &[Column::new("key", Type::Int8), Column::new("sum", Type::Int8)];
 /// let target = Target {
 ///     sink: "public.totals".to_owned(),
 ///     schema: "public".to_owned(),
 ///     table: "totals".to_owned(),
-///     columns: &[Column::new("key", Type::Int8), Column::new("sum", Type::Int8)],
+///     columns: COLUMNS,
 ///     mode: Mode::Upsert { key: vec![0], removes: false },
 /// };
 /// assert_ne!(target.mode, Mode::Append);
