@@ -128,13 +128,14 @@ impl<T> Intake<T> {
     }
 
     /// Puts batches before all that comes.
-    pub(crate) fn precede(&mut self, batches: Vec<Box<Batch<T>>>) {
+    pub(crate) fn precede(&mut self, mut batches: VecDeque<Box<Batch<T>>>) {
         if batches.is_empty() {
             return;
         }
         // Whoever is behind has to hear a start before the first record.
         let start = Batch { tail: Tail::Start, ..Batch::default() };
-        self.restored = std::iter::once(Box::new(start)).chain(batches).collect();
+        batches.push_front(Box::new(start));
+        self.restored = batches;
     }
 
     /// The time of the step that begins, by which alignments are measured.

@@ -3,7 +3,7 @@
 //!
 //! `storage/FORMAT.md` draws the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::path::Path;
 
 use millstream_storage::disk::Disk;
@@ -108,8 +108,8 @@ pub(crate) async fn restore<T>(
     step: &str,
     codec: Option<SharedCodec<T>>,
     batch_size: usize,
-) -> Result<Vec<Box<Batch<T>>>> {
-    let mut batches = Vec::new();
+) -> Result<VecDeque<Box<Batch<T>>>> {
+    let mut batches = VecDeque::new();
     let own = cx.own_part(step);
     for part in cx.parts(step).iter().filter(|part| own.is_none_or(|own| part.shard == own)) {
         let Some(overtaken) = part.overtaken.as_ref().filter(|_| !planted!(overtaken_forgotten)) else {
@@ -142,11 +142,11 @@ pub(crate) async fn restore<T>(
     Ok(batches)
 }
 
-fn push<T>(batches: &mut Vec<Box<Batch<T>>>, size: usize, (time, hash, record): (Timestamp, u64, T)) {
-    if batches.last().is_none_or(|batch| batch.records.len() == size) {
-        batches.push(Box::new(Batch::with_capacity(size, true)));
+fn push<T>(batches: &mut VecDeque<Box<Batch<T>>>, size: usize, (time, hash, record): (Timestamp, u64, T)) {
+    if batches.back().is_none_or(|batch| batch.records.len() == size) {
+        batches.push_back(Box::new(Batch::with_capacity(size, true)));
     }
-    let batch = batches.last_mut().expect("there is one now");
+    let batch = batches.back_mut().expect("there is one now");
     batch.push(time, record);
     batch.hashes.push(hash);
 }
