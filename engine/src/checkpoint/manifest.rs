@@ -34,7 +34,7 @@ pub(crate) fn form_of(steps: &BTreeMap<String, StepManifest>) -> u32 {
 ///
 /// ```
 /// # use millstream::prelude::*;
-/// use millstream::checkpoint::manifest::{FORMAT, FORMAT_NARROW, Manifest, Part, Schema, StepManifest};
+/// use millstream::checkpoint::manifest::{FORMAT, FORMAT_NARROW, FORMAT_OVERTAKEN, Manifest, Part, Schema, StepManifest};
 /// use millstream_storage::disk::{StdDisk, block_on};
 /// use millstream_storage::manifest::read_verified;
 /// # let dir = tempfile::tempdir()?;
@@ -47,6 +47,7 @@ pub(crate) fn form_of(steps: &BTreeMap<String, StepManifest>) -> u32 {
 /// let manifest: Manifest = serde_json::from_slice(&bytes)?;
 /// assert_eq!((manifest.format, manifest.epoch, manifest.finished), (FORMAT, 1, true));
 /// assert!(manifest.format < FORMAT_NARROW, "all steps are on all cores");
+/// assert!(manifest.format < FORMAT_OVERTAKEN, "no barrier has overtaken a record");
 /// let StepManifest { schema: Schema { kind, .. }, parts, .. } = &manifest.steps["numbers"];
 /// assert_eq!((kind.as_str(), parts.len()), ("source", manifest.shards));
 /// let Part { shard, store, .. } = &parts[1];

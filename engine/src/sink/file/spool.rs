@@ -109,7 +109,7 @@ impl Spool {
     }
 
     /// Makes durable what it was given so far.
-    pub fn sync(&self) {
+    pub(super) fn sync(&self) {
         let mut shared = self.shared.borrow_mut();
         shared.wanted = shared.pushed;
         shared.wake_writer();
