@@ -78,6 +78,15 @@ impl Shared {
         self.coordinator.ring();
     }
 
+    /// A drain is not taken up by another attempt, whose sources are not where they were when it was asked for.
+    pub(crate) fn forget_drain(&self) {
+        if self.draining.swap(false, Ordering::AcqRel) {
+            self.note_trouble(
+                "the job failed while it was drained, and was started again: ask again".to_owned(),
+            );
+        }
+    }
+
     pub(crate) fn is_draining(&self) -> bool {
         self.draining.load(Ordering::Acquire)
     }

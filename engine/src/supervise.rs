@@ -204,6 +204,7 @@ impl Attempts {
         match delay {
             Some(delay) => {
                 restarts.add(1);
+                self.control.shared.forget_drain();
                 self.stage = Stage::Waiting(now.monotonic.saturating_add(delay));
             }
             None if restarts.get() == 0 => self.finish(Err(error)),

@@ -142,7 +142,9 @@ impl Coordinator {
         let (restored, finished) = self.restore().await?;
         self.seed.shared.supervision.note_restored(restored.epoch);
         if let Some(ended) = finished {
-            return Ok(Ending { already_finished: true, ended, rescaling: false });
+            // If not, an earlier attempt has ended it, and failed to commit.
+            let already_finished = self.seed.attempt == 0;
+            return Ok(Ending { already_finished, ended, rescaling: false });
         }
         self.order(&Order::Open(Arc::new(restored)));
         let ended = if self.opened().await? {

@@ -199,6 +199,10 @@ fn fate(name: &str, step: &StepManifest, job: &JobDescription, is_savepoint: boo
                  yet; stop the job as it was with a savepoint, and start from that"
             ))
         }
+        None if step.parts.iter().any(|part| part.overtaken.is_some()) => StepPlan::Refused(format!(
+            "records were on their way to step `{name}`, which the job has no more; stop the job as it was with a savepoint, \
+             and start from that"
+        )),
         None => StepPlan::Removed,
     };
     (now.to_owned(), fate)

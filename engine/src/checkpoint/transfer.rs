@@ -13,9 +13,10 @@ use millstream_storage::planted;
 use millstream_storage::snapshot::DeltaFile;
 
 use crate::checkpoint::directory::{MANIFEST, Unpublished, data_directory, publish, read_manifest};
-use crate::checkpoint::manifest::{Manifest, ManifestKind};
+use crate::checkpoint::manifest::{Manifest, ManifestKind, Part};
 use crate::checkpoint::request::Savepoint;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::file;
 
 /// Bytes that are copied at a time.
 const CHUNK: usize = 1 << 20;
@@ -36,6 +37,7 @@ pub(super) async fn save(
     to: PathBuf,
     manifest: Manifest,
 ) -> Result<Savepoint> {
+    check_committed(&manifest)?;
     let manifest = detached(manifest);
     make_room(&*disk, &to).await?;
     let copied = copy_files(&*disk, &from, &to, &manifest).await;
@@ -55,6 +57,21 @@ pub(super) async fn save(
         // It may be there, and whole: nothing of it may go.
         Err(Unpublished::Unknown(error)) => Err(error),
     }
+}
+
+/// Whether all output up to the checkpoint is committed, so that it may be left out.
+///
+/// # Errors
+/// If a sink holds files open across checkpoints: they are known to this job's checkpoints alone.
+fn check_committed(manifest: &Manifest) -> Result<()> {
+    let has_open = |part: &Part| part.prepared.as_ref().is_some_and(file::has_open);
+    let holds = manifest.steps.iter().find(|(_, step)| step.parts.iter().any(has_open));
+    let Some((name, _)) = holds else { return Ok(()) };
+    let message = format!(
+        "sink `{name}` holds files open across checkpoints, whose records a savepoint would lose; drain the job, which ends \
+         them, or have files end with each checkpoint"
+    );
+    Err(Error::new(ErrorKind::Checkpoint, message))
 }
 
 /// As a savepoint: what is committed is not to be committed once more, so that nothing depends on where it is.

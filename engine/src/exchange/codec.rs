@@ -8,11 +8,12 @@ use rkyv::util::AlignedVec;
 use crate::error::{Error, ErrorKind, Result};
 use crate::state::StateValue;
 use crate::state::codec;
+use crate::state::schema::fingerprint;
 use crate::stream::Either;
 
 /// Turns records into bytes and back.
 pub(crate) trait Codec<T>: Send + Sync {
-    /// The type, by its full name.
+    /// The type, as state is told from other state.
     fn of(&self) -> String;
     /// Replaces what is in `scratch` by the record.
     fn encode(&self, record: &T, scratch: &mut AlignedVec);
@@ -34,7 +35,7 @@ pub(crate) fn archives<T: StateValue>() -> SharedCodec<T> {
 
 impl<T: StateValue> Codec<T> for Archives<T> {
     fn of(&self) -> String {
-        std::any::type_name::<T>().to_owned()
+        fingerprint::<T>()
     }
 
     fn encode(&self, record: &T, scratch: &mut AlignedVec) {

@@ -49,6 +49,10 @@ impl<T> Channel<T> {
         !self.aside.is_empty() || self.receiver.full.slots() > 0
     }
 
+    fn may_put_aside(&self) -> bool {
+        self.aside.len() < MOST_ASIDE * self.receiver.full.capacity()
+    }
+
     fn pop(&mut self) -> Option<Box<Batch<T>>> {
         let batch = self.aside.pop_front().or_else(|| self.receiver.full.pop().ok())?;
         self.held = batch.tail;
@@ -101,10 +105,16 @@ pub(crate) struct Intake<T> {
     preceded: bool,
     /// The checkpoint whose barrier is looked for behind what waits.
     overtaking: Option<u64>,
+    /// The last checkpoint whose barrier has come everywhere: it is not looked for again.
+    last: u64,
 }
 
 /// In place of a channel's number, for what was overtaken before the restored checkpoint.
 const RESTORED: usize = usize::MAX;
+
+/// What is put aside of a channel at most, in rings full of batches, while its barrier has not come: then the sender has to
+/// wait as ever, and the barrier with it.
+const MOST_ASIDE: usize = 4;
 
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
@@ -124,6 +134,7 @@ impl<T> Intake<T> {
             restored: VecDeque::new(),
             preceded: false,
             overtaking: None,
+            last: 0,
         }
     }
 
@@ -235,12 +246,13 @@ impl<T> Intake<T> {
             return Aligned::No;
         }
         self.alignment = self.now.saturating_sub(self.since);
-        self.aligned();
+        self.aligned(barrier);
         Aligned::Barrier(barrier)
     }
 
     /// The channels are read on.
-    fn aligned(&mut self) {
+    fn aligned(&mut self, barrier: Barrier) {
+        self.last = barrier.epoch;
         self.channels.iter_mut().for_each(|channel| channel.blocked = None);
         self.aligning = None;
         self.overtaking = None;
@@ -248,7 +260,8 @@ impl<T> Intake<T> {
 
     /// From now on looks for the barrier of a checkpoint behind what waits, where it may overtake that.
     pub(crate) fn overtake(&mut self, epoch: u64) {
-        if self.codec().is_some() {
+        // The order may come late: what is over is not waited for.
+        if epoch > self.last && self.codec().is_some() {
             self.overtaking = Some(epoch);
         }
     }
@@ -261,8 +274,9 @@ impl<T> Intake<T> {
     /// Whether looking behind what waits would find something new.
     pub(crate) fn can_look(&mut self) -> bool {
         let Some(epoch) = self.overtaking else { return false };
-        let hidden =
-            |channel: &mut Channel<T>| channel.receiver.codec.is_some() && !channel.has_barrier(epoch);
+        let hidden = |channel: &mut Channel<T>| {
+            channel.receiver.codec.is_some() && !channel.has_barrier(epoch) && channel.may_put_aside()
+        };
         self.channels.iter_mut().any(|channel| hidden(channel) && channel.receiver.full.slots() > 0)
     }
 
@@ -273,6 +287,7 @@ impl<T> Intake<T> {
         for channel in self.channels.iter_mut().filter(|channel| channel.receiver.codec.is_some()) {
             let before = channel.aside.len();
             while !channel.has_barrier(epoch)
+                && channel.may_put_aside()
                 && let Ok(batch) = channel.receiver.full.pop()
             {
                 channel.seen = batch.tail == barrier;
@@ -311,7 +326,7 @@ impl<T> Intake<T> {
                 }
             }
         }
-        self.aligned();
+        self.aligned(barrier);
     }
 
     /// Replaces the channel's marks by what they change for the stage, in place.

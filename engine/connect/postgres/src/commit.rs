@@ -13,6 +13,7 @@ use millstream::{Error, ErrorKind, Result};
 use millstream_storage::planted;
 
 use crate::piece::{Piece, PieceReader};
+use crate::recover::lost;
 use crate::session::{Connect, Marker, Refusal, Session, Step};
 use crate::target::Target;
 
@@ -55,10 +56,16 @@ impl Line {
     /// Lets the pieces of a shard become rows that have not become rows yet: all of them, and the marker with them.
     ///
     /// # Errors
-    /// If another run has taken over, the server refuses a row or cannot be reached, or a piece cannot be read.
-    pub(crate) async fn commit(&mut self, shard: u32, generation: u64, pieces: &[Piece]) -> Result<()> {
+    /// If another run has taken over, the table has less than this one knows to be committed, the server refuses a row or
+    /// cannot be reached, or a piece cannot be read.
+    pub(crate) async fn commit(
+        &mut self,
+        shard: u32,
+        (generation, committed): (u64, u64),
+        pieces: &[Piece],
+    ) -> Result<()> {
         let what = format!("commit what shard {shard} has put out");
-        self.persist(&what, async |line| line.try_commit(shard, generation, pieces).await).await
+        self.persist(&what, async |line| line.try_commit(shard, (generation, committed), pieces).await).await
     }
 
     /// Makes this run the only one that may write, and tells its generation and what is in the table of each shard.
@@ -76,11 +83,19 @@ impl Line {
         self.persist("take over the sink", attempt).await
     }
 
-    async fn try_commit(&mut self, shard: u32, generation: u64, pieces: &[Piece]) -> Result<(), Trouble> {
+    async fn try_commit(
+        &mut self,
+        shard: u32,
+        (generation, committed): (u64, u64),
+        pieces: &[Piece],
+    ) -> Result<(), Trouble> {
         let session = self.session().await?;
         let markers = session.step(Step::Lock(shard)).await?;
         let marker = markers.first().filter(|marker| marker.generation == generation);
         let marker = *marker.ok_or_else(|| self.fenced(generation, markers.first()))?;
+        if marker.epoch < committed {
+            return Err(lost(&self.target.sink, shard, committed, marker.epoch).into());
+        }
         // Others may have ended here, when the answer to their commit, or to ours, was lost.
         let is_new = |piece: &&Piece| piece.epoch > marker.epoch || planted!(marker_not_looked_at);
         let new: Vec<&Piece> = pieces.iter().filter(is_new).collect();
@@ -155,23 +170,33 @@ impl Line {
         what: &str,
         mut attempt: impl AsyncFnMut(&mut Line) -> Result<T, Trouble>,
     ) -> Result<T> {
-        let began = self.host.monotonic();
+        // Since when no attempt has reached the server.
+        let mut lost = None;
         loop {
+            let began = self.host.monotonic();
             let trouble = match attempt(self).await {
                 Ok(done) => return Ok(done),
                 Err(trouble) => trouble,
             };
             // Closed in mid-transaction: what it did is undone, if it was not committed.
-            self.session = None;
+            let had_session = self.session.take().is_some();
             match trouble {
                 Trouble::Here(error) if error.kind() == ErrorKind::Exhausted => {}
                 Trouble::Here(error) => return Err(error.at(self.place())),
-                Trouble::Server(Refusal::Lost(_))
-                    if self.host.monotonic().saturating_sub(began) < self.patience => {}
+                Trouble::Server(Refusal::Lost(_)) if self.is_patient(began, had_session, &mut lost) => {}
                 Trouble::Server(refusal) => return Err(self.refused(what, refusal)),
             }
             self.host.sleep(PAUSE).await;
         }
+    }
+
+    /// Whether it is worth another attempt. One that had a session for long before the server was lost begins anew to wait.
+    fn is_patient(&self, began: Duration, had_session: bool, lost: &mut Option<Duration>) -> bool {
+        let now = self.host.monotonic();
+        if had_session && now.saturating_sub(began) >= self.patience {
+            *lost = None;
+        }
+        now.saturating_sub(*lost.get_or_insert(now)) < self.patience
     }
 
     fn refused(&self, what: &str, refusal: Refusal) -> Error {
@@ -194,7 +219,8 @@ impl Line {
              what this one has not committed, it may not commit any more",
             self.target.sink
         );
-        Error::new(ErrorKind::Sink, message)
+        // Started again, it would take the sink back.
+        Error::new(ErrorKind::Restore, message)
     }
 
     fn reshaped(&self, piece: &Piece) -> Error {

@@ -45,9 +45,9 @@ pub(crate) async fn recover(cx: &SinkContext, line: &mut Line, prepared: Vec<Pre
     let generation = markers.first().expect("a job has a shard").generation;
     let mut committed: BTreeMap<u32, u64> =
         markers.iter().map(|marker| (marker.shard, marker.epoch)).collect();
-    for Share { shard, pieces, .. } in &shares {
+    for Share { shard, pieces, committed: before } in &shares {
         if let Some(last) = pieces.last() {
-            line.commit(*shard, generation, pieces).await?;
+            line.commit(*shard, (generation, *before), pieces).await?;
             let now = committed.entry(*shard).or_default();
             *now = (*now).max(last.epoch);
         }
@@ -102,15 +102,20 @@ fn refuse_loss(sink: &str, shares: &[Share], found: &[Marker]) -> Result<()> {
     for Share { shard, committed, .. } in shares {
         let now = found.iter().find(|marker| marker.shard == *shard).map_or(0, |marker| marker.epoch);
         if now < *committed {
-            let message = format!(
-                "the server has lost output: shard {shard} of sink `{sink}` had committed epoch {committed}, and now \
-                 epoch {now} is the last in millstream_commits; was the database restored from a backup, or a replica \
-                 put in its place that lagged behind? Restore a checkpoint of epoch {now} or before"
-            );
-            return Err(Error::new(ErrorKind::Restore, message));
+            return Err(lost(sink, *shard, *committed, now));
         }
     }
     Ok(())
+}
+
+/// The table has less than was committed.
+pub(crate) fn lost(sink: &str, shard: u32, committed: u64, now: u64) -> Error {
+    let message = format!(
+        "the server has lost output: shard {shard} of sink `{sink}` had committed epoch {committed}, and now epoch {now} \
+         is the last in millstream_commits; was the database restored from a backup, or a replica put in its place that \
+         lagged behind? Restore a checkpoint of epoch {now} or before"
+    );
+    Error::new(ErrorKind::Restore, message)
 }
 
 /// Removes all pieces: what a checkpoint knows is in the table now, and what it does not know will be put out again.

@@ -154,7 +154,8 @@ impl<T> PostgresSink<T> {
     }
 
     /// Where output waits for its commit: a directory that survives what the checkpoints survive. In the directory of
-    /// the checkpoints by default; a job without one must name another.
+    /// the checkpoints by default; a job without one must name another, that no other job has: what a sink of the same
+    /// [name](PostgresSink::name) left there is removed at the start.
     pub fn spool(mut self, directory: impl Into<PathBuf>) -> PostgresSink<T> {
         self.spool = Some(directory.into());
         self

@@ -216,7 +216,7 @@ impl Shared {
         if planted!(piece_removed_early) {
             self.remove(disk, &pieces[..pieces.len() - 1]).await;
         }
-        let done = line.commit(shard, generation, pieces).await;
+        let done = line.commit(shard, (generation, self.committed.get()), pieces).await;
         *self.line.borrow_mut() = Some(line);
         done?;
         let last = pieces.last().expect("there are some").epoch;

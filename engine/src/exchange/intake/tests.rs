@@ -123,3 +123,13 @@ fn rule_27_nothing_is_overtaken_where_it_is_not_allowed() {
     assert_eq!(intake.overtaking(), None);
     assert_eq!(read_all(&mut intake), (vec![], vec![Aligned::Barrier(BARRIER)]));
 }
+
+#[test]
+fn rule_27_a_late_order_to_overtake_is_no_reason_to_look() {
+    let (mut intake, mut ports) = two_channels(true);
+    ports.iter_mut().for_each(|port| port.tail(Tail::Barrier(BARRIER)));
+    assert_eq!(read_all(&mut intake), (vec![], vec![Aligned::Barrier(BARRIER)]));
+    intake.overtake(BARRIER.epoch);
+    send(&mut ports[0], 1);
+    assert!(!intake.can_look(), "nothing holds the senders back any more");
+}

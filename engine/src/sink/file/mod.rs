@@ -46,6 +46,7 @@ use std::time::Duration;
 
 use millstream_storage::disk::lacks_room;
 use serde::{Deserialize, Serialize};
+use serde_json::Value as Json;
 
 use super::{Prepared, Sink, SinkContext, Writer};
 use crate::error::{Error, ErrorKind, Result};
@@ -223,7 +224,7 @@ impl<F: Appendable, P> FileSink<F, P> {
     /// what the file holds durable and notes how long it is, and after a crash it is cut there. So what is committed is
     /// exact as ever, but **a record becomes visible only with its file**: when that is [large](FileSink::roll_at) or
     /// [old](FileSink::roll_after) enough, at the end of the input, or when the job is restored. One of the two limits
-    /// must be set.
+    /// must be set. A [savepoint](crate::JobControl::savepoint) is refused while a file is open.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -262,6 +263,12 @@ struct Pending {
     /// The directory when it was written; only for messages, as it may have been moved.
     dir: String,
     files: Vec<PendingFile>,
+}
+
+/// Whether a pre-commit names a file that goes on behind its checkpoint.
+pub(crate) fn has_open(pending: &Json) -> bool {
+    let pending = serde_json::from_value::<Pending>(pending.clone());
+    pending.is_ok_and(|pending| pending.files.iter().any(|file| file.open.is_some()))
 }
 
 /// A durable file that awaits its final name.

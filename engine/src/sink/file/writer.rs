@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use super::backlog::Backlog;
 use super::format::Format;
-use super::names::Names;
+use super::names::{Names, epoch_of};
 use super::open::{Awaited, Filling, Full, Maker};
 use super::partition::{self, Partition};
 use super::publish::{make_dirs, partition_of, rename, rounds, sync_dir, touched};
@@ -69,6 +69,14 @@ impl<T, F: Format<T>, P: Partition<T>> FileWriter<T, F, P> {
             extension: sink.format.extension().to_owned(),
             numbered: P::SPLITS || sink.rolls(),
         };
+        if epoch_of(&names.of_final("", 1, 0)).is_none() {
+            let message = format!(
+                "files with the extension `{}` would not be known again after a crash; it may have letters, digits and \
+                 dots between them",
+                names.extension
+            );
+            return Err(Error::new(ErrorKind::Config, message).at(sink.dir.display()));
+        }
         let backlog = Backlog::new(BACKLOG_BYTES, sink.open_files, cx.wake);
         let maker = Maker { host: cx.host, dir: sink.dir.clone(), backlog, names, seq: 0 };
         Ok(FileWriter {

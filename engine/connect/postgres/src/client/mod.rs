@@ -119,6 +119,8 @@ impl Server {
         config.keepalives_idle(Duration::from_secs(20));
         config.keepalives_interval(Duration::from_secs(10));
         config.keepalives_retries(3);
+        // The same while something is on its way to it.
+        config.tcp_user_timeout(Duration::from_secs(50));
         Ok(config)
     }
 }
