@@ -203,7 +203,7 @@ impl Config {
     /// A step is passed between two records, never in the middle of what a watermark makes it put out. Barriers wait behind
     /// the records before sinks, whose output is part of the checkpoint, on the way to every core, and on the way to a step
     /// on the same core; those of a savepoint everywhere, so that nothing is on its way in it. What is overtaken takes memory beside the limit of
-    /// [`memory_per_core`](Config::memory_per_core): a few times what the rings hold.
+    /// [`memory_per_core`](Config::memory_per_core): some times what the rings hold.
     ///
     /// ```
     /// # use millstream::prelude::*;

@@ -114,7 +114,7 @@ const RESTORED: usize = usize::MAX;
 
 /// What is put aside of a channel at most, in rings full of batches, while its barrier has not come: then the sender has to
 /// wait as ever, and the barrier with it.
-const MOST_ASIDE: usize = 4;
+const MOST_ASIDE: usize = 16;
 
 impl<T> Intake<T> {
     /// `restored` is the watermark that the stage had reached in the restored checkpoint.
