@@ -90,3 +90,28 @@ fn a_job_without_checkpoints_has_no_savepoints() {
     running.cancel();
     running.wait().expect("it is cancelled");
 }
+
+#[test]
+fn a_savepoint_that_would_lose_open_files_is_refused_and_the_job_goes_on() {
+    let place = Place::new();
+    let job = Job::new("open files");
+    let slowly = |n: u64| {
+        std::thread::sleep(std::time::Duration::from_micros(50));
+        n
+    };
+    let sink = file_sink(place.path("files")).across_checkpoints().roll_at(1 << 30);
+    job.source("numbers", generator(u64::MAX, |n| n)).map(slowly).sink("out", sink);
+    let config = Config::new().cores(1).batch_size(16).step_budget(64).checkpoints(place.path("state"));
+    let running = job.start(config).expect("it starts");
+    while running.metrics().sum(|shard| &shard.records_out) == 0 {
+        std::thread::yield_now();
+    }
+    let refused = running.stop_with_savepoint(place.path("saved")).wait().expect_err("a file is open");
+    assert!(refused.to_string().contains("sink `out` holds files open"), "{refused}");
+    let before = running.metrics().sum(|shard| &shard.records_out);
+    while running.metrics().sum(|shard| &shard.records_out) == before {
+        std::thread::yield_now();
+    }
+    running.drain();
+    assert_eq!(running.wait().expect("nothing fails").ended, millstream::Ended::Drained);
+}
