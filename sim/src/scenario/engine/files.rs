@@ -13,11 +13,12 @@ use millstream::window::Tumbling;
 use millstream::{Config, Report};
 use serde::de::DeserializeOwned;
 
+use super::checkpoints::manifests;
 use super::data::{Event, Row, Total, events};
 use super::expected::Expected;
 use super::formats::{Format, Packed, encode};
 use super::windows::Shape;
-use super::{Finding, Work};
+use super::{Finding, STATE, Work};
 use crate::disk::DiskView;
 use crate::world::World;
 
@@ -46,7 +47,6 @@ struct Later {
     /// What is to be expected without them.
     rows: Expected<Row<[u64; 3]>>,
     started: Cell<bool>,
-    ended: Cell<bool>,
 }
 
 impl Later {
@@ -60,18 +60,13 @@ impl Later {
         };
         let later = files.split_off(files.len() - kept as usize);
         let rows = Expected::new("rows", Row::name, Vec::new());
-        Later {
-            disk: world.disk(),
-            files: later.into(),
-            rows,
-            started: Cell::new(false),
-            ended: Cell::new(false),
-        }
+        Later { disk: world.disk(), files: later.into(), rows, started: Cell::new(false) }
     }
 
     /// A process starts.
     fn start(&self) {
-        if self.started.replace(true) && !self.ended.get() {
+        let ended = || manifests(&self.disk, STATE).is_ok_and(|all| all.iter().any(|one| one.finished));
+        if self.started.replace(true) && !ended() {
             for (path, bytes) in self.files.take() {
                 self.disk.install(path, bytes).expect("nothing is in the way");
             }
@@ -167,7 +162,6 @@ impl Work for Files {
     }
 
     fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding> {
-        self.later.ended.set(done);
         let rows = if self.later.files.borrow().is_empty() { &self.expected_rows } else { &self.later.rows };
         rows.check(visible(disk, ROWS, done)?, done)?;
         self.expected_late.check(visible(disk, LATE, done)?, done)?;
