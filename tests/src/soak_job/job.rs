@@ -138,7 +138,7 @@ fn write_settled(settled: &Stream<Settled>, dir: &Path, server: Option<&str>) {
     let to_topic = topic_sink(dir.join("settled")).partitions(3).key_by(by_shop).segment_bytes(400_000);
     settled.clone().sink("topic", Told(to_topic));
     let parquet = Parquet::of::<Settled>().row_group_bytes(20_000);
-    let parquet = file_sink(dir.join("parquet")).format(parquet).roll_at(40_000).open_files(1);
+    let parquet = file_sink(dir.join("parquet")).format(parquet).roll_at(40_000);
     settled.clone().sink("parquet", Told(parquet.partition_by(half)));
     let csv = file_sink(dir.join("csv")).csv().roll_at(30_000);
     settled.clone().sink("csv", Told(csv.partition_by(half)));

@@ -64,7 +64,7 @@ impl Run {
             .runtime(self.runtime)
             .batch_size(self.batch_size)
             // A checkpoint goes on between steps only.
-            .step_budget(self.batch_size.min(100))
+            .step_budget(self.batch_size)
             .checkpoints(self.dir.join("checkpoints"))
             .checkpoint_every(millis(self.checkpoint_every));
         match self.overtakes_after {

@@ -21,7 +21,7 @@ fn soak(kills: u64, orders: u64) {
         if all.kills() >= kills {
             break;
         }
-        let feeding = [Feeding::Beside, Feeding::Beforehand][n as usize % 2];
+        let feeding = [Feeding::Beside, Feeding::Beforehand, Feeding::Beside][n as usize % 3];
         let round = Round::new(server.as_deref(), seed.wrapping_add(n), orders, feeding);
         let phases = round.kill_until_done(kills - all.kills());
         rows += check::check(&round);

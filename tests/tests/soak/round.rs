@@ -3,7 +3,7 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const TABLES: &str = "CREATE TABLE settled (n bigserial, shop int4, start int8, 
      CREATE TABLE late (n bigserial, id int8, at int8, shop int4, cents int8)";
 
 /// The sinks of a core tell some forty letters with each checkpoint.
-const MOST_LETTERS: u64 = 500;
+const MOST_LETTERS: u64 = 200;
 
 /// When the input is appended.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +56,8 @@ impl<'a> Round<'a> {
         command.arg("feed").arg(self.dir.path());
         command.args(["--seed", &self.seed.to_string(), "--orders", &self.orders.to_string()]);
         if let Feeding::Beside = self.feeding {
-            command.args(["--pace", "4000"]);
+            command.args(["--pace", "15000"]);
         }
-        command.stdin(Stdio::null());
         command
     }
 
@@ -71,7 +70,7 @@ impl<'a> Round<'a> {
         };
         option("--cores", (1 + random.below(4)).to_string());
         option("--runtime", random.one_of(&["auto", "threads"]).to_owned());
-        option("--batch-size", random.one_of(&[7, 100, 1024]).to_string());
+        option("--batch-size", random.one_of(&[7, 50, 300]).to_string());
         option("--checkpoint-every", random.one_of(&[3, 10, 30]).to_string());
         option("--pause", random.one_of(&[0, 300, 1_000]).to_string());
         option("--overtakes-after", random.one_of(&[0, 0, 2]).to_string());
@@ -80,22 +79,29 @@ impl<'a> Round<'a> {
         }
         command.args(follow.then_some("--follow"));
         let phases = File::create(self.place("phases")).expect("a file can be made");
-        let errors = File::create(self.place("errors")).expect("a file can be made");
-        command.stdin(Stdio::null()).stdout(phases).stderr(errors);
+        command.stdout(phases);
         command
+    }
+
+    fn start(&self, name: &str, mut command: Command) -> Process {
+        let errors = self.place(&format!("{name}-errors"));
+        let file = File::create(&errors).expect("a file can be made");
+        let child = command.stdin(Stdio::null()).stderr(file).spawn();
+        let child = child.unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        Process { child, command, errors }
     }
 
     /// Kills and restarts until a start comes to its end, and sees that there is nothing left to do.
     pub fn kill_until_done(&self, kills: u64) -> Phases {
         let (mut random, mut phases) = (Random::new(self.seed), Phases::default());
-        let mut feeder = Process::start(self.feeder());
+        let mut feeder = self.start("feeder", self.feeder());
         if let Feeding::Beforehand = self.feeding {
             feeder.finish();
         }
         loop {
             // Asked before the job is started: one that follows does not end.
             let fed = feeder.has_finished();
-            let mut job = Process::start(self.job(&mut random, !fed));
+            let mut job = self.start("job", self.job(&mut random, !fed));
             // Enough is enough: it may come to its end.
             if fed && phases.kills() >= kills {
                 job.finish();
@@ -104,7 +110,7 @@ impl<'a> Round<'a> {
             self.wait_for_a_moment(&mut job, &mut random);
             if !feeder.has_finished() && random.below(6) == 0 {
                 feeder.kill();
-                feeder = Process::start(self.feeder());
+                feeder = self.start("feeder", self.feeder());
             }
             if !job.kill() {
                 break;
@@ -113,7 +119,7 @@ impl<'a> Round<'a> {
             phases.count(&self.said(), had_checkpoint);
         }
         feeder.finish();
-        Process::start(self.job(&mut random, false)).finish();
+        self.start("job", self.job(&mut random, false)).finish();
         assert!(self.said().ends_with("had finished before"), "a job that has ended stays ended");
         phases
     }
@@ -127,7 +133,7 @@ impl<'a> Round<'a> {
         };
         let told = || fs::metadata(self.place("phases")).map_or(0, |file| file.len());
         while told() < letters && !job.has_finished() {
-            sleep(Duration::from_micros(100));
+            sleep(Duration::from_micros(300));
         }
         sleep(Duration::from_micros(random.below(if letters > 1 { 1_000 } else { 30_000 })));
     }
@@ -137,29 +143,35 @@ impl<'a> Round<'a> {
     }
 }
 
+impl Drop for Round<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.dir.disable_cleanup(true);
+            eprintln!("seed {}; what was written stays in {}", self.seed, self.dir.path().display());
+        }
+    }
+}
+
 /// A process of ours. It is killed when this is dropped.
 struct Process {
     child: Child,
     command: Command,
+    /// What it says when it fails.
+    errors: PathBuf,
 }
 
 impl Process {
-    fn start(mut command: Command) -> Process {
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-        Process { child, command }
-    }
-
     fn has_finished(&mut self) -> bool {
         let status = self.child.try_wait().expect("an own child can be waited for");
         status.is_some_and(|status| {
-            assert!(status.success(), "{:?} ended with {status}", self.command);
+            self.check(status);
             true
         })
     }
 
     fn finish(&mut self) {
         let status = self.child.wait().expect("an own child can be waited for");
-        assert!(status.success(), "{:?} ended with {status}", self.command);
+        self.check(status);
     }
 
     /// Returns whether it was running.
@@ -167,8 +179,15 @@ impl Process {
         self.child.kill().expect("an own child can be killed");
         let status = self.child.wait().expect("an own child can be waited for");
         let killed = status.code().is_none();
-        assert!(killed || status.success(), "{:?} ended with {status} before it was killed", self.command);
+        if !killed {
+            self.check(status);
+        }
         killed
+    }
+
+    fn check(&self, status: ExitStatus) {
+        let errors = fs::read_to_string(&self.errors).unwrap_or_default();
+        assert!(status.success(), "{:?} ended with {status}: {errors}", self.command);
     }
 }
 
@@ -185,7 +204,7 @@ impl Drop for Process {
 pub struct Phases {
     /// No checkpoint was there yet, and it had not begun.
     starting: u64,
-    /// A checkpoint was there, and not all cores had opened their sinks.
+    /// A checkpoint was there, and no core had opened a sink.
     restoring: u64,
     running: u64,
     pre_committing: u64,
