@@ -172,6 +172,8 @@ pub(crate) struct OpenContext {
     pub memory: Option<u64>,
     /// Distinguishes the stores of this run from those of earlier ones.
     pub run_id: u64,
+    /// Of the run, among all of the job: see [`SinkContext`](crate::sink::SinkContext).
+    pub generation: u64,
 }
 
 impl OpenContext {

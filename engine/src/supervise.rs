@@ -234,7 +234,9 @@ impl Drop for Attempts {
 /// Whether the job may do better if it is started again.
 fn is_mendable(kind: ErrorKind) -> bool {
     match kind {
-        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Restore => false,
+        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Restore | ErrorKind::Fenced => {
+            false
+        }
         ErrorKind::Source
         | ErrorKind::Sink
         | ErrorKind::Exhausted

@@ -26,13 +26,18 @@ impl Coordinator {
             let directory = Directory::open(self.host.disk(), path).await?;
             directory.settle().await?;
             let mut contents = directory.contents().await?;
-            if let Some(savepoint) = self.seed.savepoint.clone().filter(|_| contents.is_empty()) {
+            let chain = self.open_chain(&directory).await?;
+            let is_new = chain.as_ref().is_none_or(|(_, head)| head.is_none());
+            if let Some(savepoint) = self.seed.savepoint.clone().filter(|_| contents.is_empty() && is_new) {
                 self.take_over(&directory, &savepoint).await?;
                 contents = directory.contents().await?;
             }
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
-            manifest = directory.latest(&contents, passed_over).await?;
+            manifest = match chain {
+                None => directory.latest(&contents, passed_over).await?,
+                Some(chain) => self.take_chain(&directory, &contents, chain).await?,
+            };
             self.directory = Some(directory);
         }
         if let Some(manifest) = &mut manifest {
@@ -52,6 +57,7 @@ impl Coordinator {
             steps: Arc::new(manifest.map(|manifest| manifest.steps).unwrap_or_default()),
             first_epoch: self.next_epoch,
             run_id: self.host.random(),
+            generation: self.generation(),
         };
         Ok((restored, ended))
     }
@@ -85,6 +91,7 @@ impl Coordinator {
                 first_epoch: self.next_epoch,
                 restored: manifest.map(|manifest| manifest.epoch),
                 durable: self.directory.is_some(),
+                generation: self.generation(),
                 checkpoints: self.seed.checkpoints.clone(),
             };
             let prepared = prepared.collect();

@@ -102,6 +102,7 @@ impl TestHost {
             first_epoch,
             restored,
             durable: true,
+            generation: 0,
             checkpoints: None,
         }
     }
