@@ -120,7 +120,7 @@ pub(crate) fn generation_of(object: &str) -> Option<u64> {
 pub(crate) fn is_plain(path: &str) -> bool {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
     let is_name = |name: &str| !name.is_empty() && !name.starts_with('.') && name.chars().all(is_plain);
-    path.split('/').count() == 2 && path.split('/').all(is_name)
+    (2..=3).contains(&path.split('/').count()) && path.split('/').all(is_name)
 }
 
 impl Link {

@@ -7,6 +7,7 @@ use millstream::checkpoint::remote::link::Held;
 use millstream::host::CoreMain;
 use millstream::{ErrorKind, JobControl};
 
+use super::postgres::Tables;
 use super::windows::Windows;
 use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, scenario as made};
 use crate::collected::SUPERSEDED;
@@ -18,7 +19,9 @@ use crate::world::{RunEnd, World};
 const MACHINES: [&str; 2] = ["machine-0", "machine-1"];
 
 struct Life {
-    work: Windows,
+    work: Box<dyn Work>,
+    /// Its output is in files beside the checkpoints until it is in a database.
+    into_tables: bool,
     knobs: Knobs,
     shelf: Shelf,
     random: Random,
@@ -35,11 +38,14 @@ struct Start {
 impl Life {
     fn new(world: &World, options: &Options) -> Life {
         let mut random = world.streams().stream("machines");
-        let work = Windows::new(world);
+        let into_tables = random.below(3) == 0;
+        let work: Box<dyn Work> =
+            if into_tables { Box::new(Tables::new(world)) } else { Box::new(Windows::new(world)) };
         let longest = Duration::from_micros(random.magnitude(10_000));
         Life {
             knobs: Knobs::new(world, options, 3),
             work,
+            into_tables,
             shelf: Shelf::new(world.streams().stream("objects"), longest),
             chaos: random.range(1, 6) as u32,
             calm: false,
@@ -51,9 +57,7 @@ impl Life {
         const CALM: u32 = 8;
         for process in 0..self.chaos + CALM {
             if process == self.chaos {
-                world.freeze();
-                self.shelf.calm();
-                self.calm = true;
+                self.calm_down(world);
             }
             world.draw_crash();
             if self.process(world)? {
@@ -61,6 +65,14 @@ impl Life {
             }
         }
         Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes")))
+    }
+
+    /// From now on nothing goes wrong.
+    fn calm_down(&mut self, world: &mut World) {
+        world.freeze();
+        self.shelf.calm();
+        self.work.calm();
+        self.calm = true;
     }
 
     /// Whether the job has come to its end.
@@ -110,7 +122,10 @@ impl Life {
     fn ended(&self, start: &Start, with_another: bool) -> Result<bool, Finding> {
         let outcome = start.control.outcome();
         if let Some(Err(error)) = &outcome {
-            let is_superseded = error.to_string().contains(SUPERSEDED);
+            let is_superseded = error.to_string().contains(SUPERSEDED)
+                || self.into_tables
+                    && matches!(error.kind(), ErrorKind::Sink | ErrorKind::Restore)
+                    && with_another;
             if error.kind() == ErrorKind::Fenced || is_superseded {
                 let rule = "a run is only over because of another that has begun";
                 return if with_another { Ok(false) } else { Err(Finding::new(rule, error.to_string())) };
@@ -149,9 +164,7 @@ impl Life {
 
     /// What is called done stays done, also where nobody knew of it.
     fn stays_done(&mut self, world: &mut World) -> Result<(), Finding> {
-        world.freeze();
-        self.shelf.calm();
-        self.calm = true;
+        self.calm_down(world);
         world.cut_power();
         let machine = self.random.index(2);
         if self.random.coin() {
