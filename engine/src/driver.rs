@@ -188,6 +188,7 @@ async fn open(
         memory: seed.limits.memory.map(|memory| memory / stateful),
         run_id: restored.run_id,
         generation: restored.generation,
+        agreements: restored.agreements.clone(),
     };
     let mut stages = Vec::with_capacity(seeds.len());
     for (step, stage) in seeds {

@@ -9,6 +9,7 @@ use millstream_ring::{Bell, Consumer, Producer, ring};
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Error;
 use crate::metrics::Timing;
+use crate::source::Agreements;
 
 /// From the coordinator to a core.
 #[derive(Clone)]
@@ -65,6 +66,7 @@ pub(crate) struct Restored {
     pub run_id: u64,
     /// By which later runs tell themselves from earlier ones, on whatever machine; 0 without an object store.
     pub generation: u64,
+    pub agreements: Arc<Agreements>,
 }
 
 /// A core's line to the coordinator. Dropping it, as a dying core does, is noticed by the other side.

@@ -349,6 +349,9 @@ impl<T> SourceStage<T> {
             .zip(&self.splits)
             .map(|(name, split)| (name.as_str(), split.seen))
             .collect();
+        if planted!(finished_source_forgotten) && self.ended {
+            return json!({ "positions": {}, "seen": {} });
+        }
         json!({ "positions": self.reader.positions(), "seen": seen })
     }
 }

@@ -149,6 +149,7 @@ impl Checkpoint {
             memory: None,
             run_id: directory.epoch,
             generation: 0,
+            agreements: Arc::default(),
         }
     }
 }

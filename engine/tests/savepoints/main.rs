@@ -2,6 +2,7 @@
 
 mod changes;
 mod ends;
+mod numbers;
 mod refused;
 
 use std::path::PathBuf;

@@ -58,6 +58,7 @@ impl Coordinator {
             first_epoch: self.next_epoch,
             run_id: self.host.random(),
             generation: self.generation(),
+            agreements: Arc::default(),
         };
         Ok((restored, ended))
     }
