@@ -177,8 +177,9 @@ impl Config {
     /// checkpoint, and commits nothing. [`checkpoint::remote`](crate::checkpoint::remote) tells how.
     ///
     /// Stores are in the crate `millstream-objects`: S3, Google Cloud Storage, Azure. Each job needs a place of its own
-    /// there. Output becomes visible when the upload is done; only files that changed are uploaded, while records go on.
-    /// Savepoints are not: copy their directories.
+    /// there. Output becomes visible when the upload is done; only files that are new are uploaded, while records go on.
+    /// Savepoints are not: copy their directories. What sinks write into local files is lost with the machine; rows for
+    /// PostgreSQL, which wait beside the checkpoints, are not.
     ///
     /// ```
     /// # use millstream::prelude::*;

@@ -10,6 +10,9 @@ use object_store::{Error, ObjectStore, ObjectStoreExt, PutMode};
 
 use crate::place::Place;
 
+/// Answers that stay the same: who asks is not known or may not, or there is no such bucket.
+const FINAL: [&str; 3] = ["401 Unauthorized", "403 Forbidden", "404 Not Found"];
+
 /// What the thread is asked.
 pub(crate) enum Ask {
     /// Whether there is a client.
@@ -138,6 +141,8 @@ fn refusal(error: &Error) -> Refusal {
         | Error::PermissionDenied { .. }
         | Error::Unauthenticated { .. }
         | Error::UnknownConfigurationKey { .. } => Refusal::Refused(told),
+        // Of a list the client tells no more than what it was answered.
+        _ if FINAL.iter().any(|status| told.contains(status)) => Refusal::Refused(told),
         _ => Refusal::Passing(told),
     }
 }

@@ -88,7 +88,8 @@ impl Coordinator {
         Some(self.host.monotonic().saturating_add(self.seed.timeout))
     }
 
-    /// Takes the chain over, and makes the directory hold its last checkpoint.
+    /// Takes the chain over, and makes the directory hold its last checkpoint. `imported` says that the directory has just
+    /// got its first one from a savepoint.
     ///
     /// # Errors
     /// If the job cannot start from that, in which case the chain is left as it was; or if the store or the disk refuses.
@@ -97,6 +98,7 @@ impl Coordinator {
         directory: &Directory,
         contents: &Contents,
         (chain, mut head): (Chain, Option<Link>),
+        imported: bool,
     ) -> Result<Option<Manifest>> {
         let chain = Rc::new(chain);
         let until = self.start_until();
@@ -110,7 +112,7 @@ impl Coordinator {
             }
             head = chain.head(until).await?;
         };
-        if held.is_none() && directory.remote().await?.is_none() {
+        if held.is_none() && (imported || directory.remote().await?.is_none()) {
             held = self.adopt(directory, contents, &chain).await?;
         }
         directory.set_remote(chain.place()).await?;

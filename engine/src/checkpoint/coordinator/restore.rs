@@ -27,16 +27,18 @@ impl Coordinator {
             directory.settle().await?;
             let mut contents = directory.contents().await?;
             let chain = self.open_chain(&directory).await?;
-            let is_new = chain.as_ref().is_none_or(|(_, head)| head.is_none());
-            if let Some(savepoint) = self.seed.savepoint.clone().filter(|_| contents.is_empty() && is_new) {
-                self.take_over(&directory, &savepoint).await?;
+            let known = chain.as_ref().and_then(|(_, head)| head.as_ref()?.checkpoint.as_ref());
+            let is_first = contents.is_empty() && known.is_none();
+            let savepoint = self.seed.savepoint.clone().filter(|_| is_first);
+            if let Some(savepoint) = &savepoint {
+                self.take_over(&directory, savepoint).await?;
                 contents = directory.contents().await?;
             }
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
             manifest = match chain {
                 None => directory.latest(&contents, passed_over).await?,
-                Some(chain) => self.take_chain(&directory, &contents, chain).await?,
+                Some(chain) => self.take_chain(&directory, &contents, chain, savepoint.is_some()).await?,
             };
             self.directory = Some(directory);
         }

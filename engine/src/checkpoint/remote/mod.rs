@@ -6,7 +6,7 @@
 //! ```text
 //! chain/0000000017                    the links: which checkpoints are complete, one after the other
 //! chain/0000000018
-//! data/0000000016/totals-….log.0      files of state, in parts; by the number of the link that their writer began with
+//! files/0000000016/data/totals-….log.0    files of state, in parts; by the number of the link that their writer began with
 //! ```
 //!
 //! # Why a chain
@@ -38,6 +38,7 @@ pub(crate) mod collect;
 pub mod link;
 mod memory;
 pub(crate) mod patience;
+pub(crate) mod peek;
 pub(crate) mod transfer;
 
 use std::fmt;
@@ -83,21 +84,32 @@ pub trait Remote: fmt::Debug + Send + Sync + 'static {
 /// Objects under names. What was stored is seen by whoever asks afterwards, lists included.
 ///
 /// ```
-/// use millstream::checkpoint::remote::{Memory, Objects, Page, Put, Stored};
-/// use millstream_storage::disk::block_on;
+/// use std::rc::Rc;
+/// use millstream::checkpoint::remote::{Memory, Objects, Page, Put, Refusal, Remote, Stored};
+/// use millstream::host::{CoreMain, RuntimeConfig, launch};
 ///
-/// let objects: &dyn Objects = &Memory::new("a shelf");
-/// let put = |name, bytes: &str, how| block_on(objects.put(name, bytes.as_bytes().to_vec(), how));
-/// assert_eq!(put("chain/1", "mine", Put::IfAbsent)?, Stored::Now);
-/// assert_eq!(put("chain/1", "yours", Put::IfAbsent)?, Stored::Before);
-/// assert_eq!(put("data/1", "bytes", Put::Replace)?, Stored::Now);
-/// assert_eq!(block_on(objects.get("chain/1"))?.as_deref(), Some(b"mine".as_slice()));
+/// async fn try_out(objects: Rc<dyn Objects>) -> Result<(), Refusal> {
+///     let put = |name, bytes: &str, how| objects.put(name, bytes.as_bytes().to_vec(), how);
+///     assert_eq!(put("chain/1", "mine", Put::IfAbsent).await?, Stored::Now);
+///     assert_eq!(put("chain/1", "yours", Put::IfAbsent).await?, Stored::Before);
+///     assert_eq!(put("files/1", "bytes", Put::Replace).await?, Stored::Now);
+///     assert_eq!(objects.get("chain/1").await?.as_deref(), Some(b"mine".as_slice()));
 ///
-/// let Page { names, more } = block_on(objects.list("chain/", ""))?;
-/// assert_eq!((names, more), (vec!["chain/1".to_owned()], false));
-/// block_on(objects.delete("chain/1"))?;
-/// assert_eq!(block_on(objects.get("chain/1"))?, None);
-/// # Ok::<(), millstream::checkpoint::remote::Refusal>(())
+///     let Page { names, more } = objects.list("chain/", "").await?;
+///     assert_eq!((names, more), (vec!["chain/1".to_owned()], false));
+///     objects.delete("chain/1").await?;
+///     assert_eq!(objects.get("chain/1").await?, None);
+///     Ok(())
+/// }
+///
+/// let main: CoreMain = Box::new(|host| {
+///     Box::pin(async move {
+///         let objects = Memory::new("a shelf").connect(&host).await.expect("it is in this process");
+///         try_out(objects).await.expect("nothing goes wrong");
+///     })
+/// });
+/// launch(&RuntimeConfig::default(), vec![main])?.join()?;
+/// # Ok::<(), millstream::host::HostError>(())
 /// ```
 pub trait Objects {
     /// Stores an object.

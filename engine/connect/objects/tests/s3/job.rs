@@ -31,7 +31,8 @@ pub fn counts(records: u64, sink: impl Sink<(u64, u64)>) -> Job {
 }
 
 pub fn config(dir: &Path, place: Place) -> Config {
-    Config::new().cores(2).pin(false).checkpoints(dir).checkpoints_to(place).checkpoint_every(millis(50))
+    let config = Config::new().cores(2).pin(false).batch_size(100).step_budget(200);
+    config.checkpoints(dir).checkpoints_to(place).checkpoint_every(millis(50))
 }
 
 /// The job, in a process of its own.

@@ -1,6 +1,7 @@
 //! Two that run one job, and what is uploaded.
 
-use std::thread::yield_now;
+use std::thread::sleep;
+use std::time::Duration;
 
 use millstream::prelude::*;
 use millstream::{JobControl, JobHandle};
@@ -15,9 +16,11 @@ fn checkpoints(control: &JobControl) -> u64 {
 }
 
 fn until_checkpoint(running: &JobHandle, number: u64) {
+    let history = || running.metrics().checkpoint_history();
     while checkpoints(&running.control()) < number {
         assert!(!running.is_over(), "{:?}", running.control().outcome());
-        yield_now();
+        assert!(history().iter().all(|of| of.is_complete()), "{:?}", history());
+        sleep(Duration::from_millis(5));
     }
 }
 
