@@ -115,6 +115,7 @@ impl Plan {
             shared: control.shared.clone(),
             metrics: control.metrics.clone(),
             checkpoints: config.checkpoints.clone(),
+            remote: config.remote.clone(),
             savepoint: config.savepoint.clone(),
             every: config.checkpoint_every,
             min_pause: config.min_pause,

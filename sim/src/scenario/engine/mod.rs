@@ -20,6 +20,7 @@ mod levels;
 mod outputs;
 mod postgres;
 mod process;
+mod remote;
 mod rescale;
 mod savepoints;
 mod supervised;
@@ -353,6 +354,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("postgres", "a window into the tables of a database whose connections break", |world| {
             postgres::Tables::new(world)
         }),
+        remote::scenario(),
         async_map::scenario(),
         of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),
