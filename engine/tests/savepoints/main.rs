@@ -3,6 +3,7 @@
 mod changes;
 mod ends;
 mod refused;
+mod replays;
 
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -32,12 +32,16 @@ impl Coordinator {
             }
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
-            manifest = directory.latest(&contents, passed_over).await?;
+            manifest = match self.seed.replayed {
+                Some(epoch) => directory.at(&contents, epoch).await?,
+                None => directory.latest(&contents, passed_over).await?,
+            };
             self.directory = Some(directory);
         }
         if let Some(manifest) = &mut manifest {
             let mut plan = RestorePlan::of(Some(manifest), &self.seed.job);
-            plan.refused.extend(own_refusal(manifest));
+            // A replay leaves everything as it is, and so may begin with a savepoint.
+            plan.refused.extend(own_refusal(manifest).filter(|_| self.seed.replayed.is_none()));
             plan.check()?;
             manifest.steps = plan.adapt(std::mem::take(&mut manifest.steps));
             self.last_complete = Some(manifest.epoch);
