@@ -16,6 +16,7 @@ mod events;
 mod keyed_sum;
 mod latency;
 mod limits;
+mod recovery;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -48,6 +49,8 @@ enum Command {
     Limits(limits::Args),
     /// The state store: updates, reads, scans, snapshots, checkpoints and recovery, beside a hash map and the disk.
     Store(store::Args),
+    /// How soon a job puts something out after a restart, and how long checkpoints take behind a slow sink.
+    Recovery(recovery::Args),
     /// The queries of Nexmark over a file.
     Nexmark(nexmark::Args),
 }
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Command::DirectWrite(args) => direct_write::run(args).map(Some),
         Command::Limits(args) => limits::run(args).map(Some),
         Command::Store(args) => store::run(args, &store::OURS),
+        Command::Recovery(args) => recovery::run(args).map(Some),
         Command::Nexmark(args) => nexmark::run(args),
     };
     match measured.and_then(|report| report.map_or(Ok(()), |report| report.publish(cli.json.as_deref()))) {

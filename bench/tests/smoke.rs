@@ -27,6 +27,13 @@ fn latency_counts_every_record() {
 }
 
 #[test]
+fn restarts_and_slow_checkpoints_are_measured() {
+    let report = bench(&["recovery", "--keys", "100", "--runs", "2", "--seconds", "0.2"]);
+    assert_eq!(report["rows"].as_array().expect("rows").len(), 5);
+    assert!(report["rows"][0]["median ms"].as_f64().expect("a figure") > 0.0);
+}
+
+#[test]
 fn limits_are_all_measured() {
     let report = bench(&["limits", "--disk-mib", "4", "--events", "100000"]);
     let rows = report["rows"].as_array().expect("rows");

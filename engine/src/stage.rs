@@ -21,6 +21,7 @@ use crate::host::{Host, LocalFuture};
 use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
 use crate::record::Barrier;
+use crate::source::Agreements;
 use crate::time::Timestamp;
 
 /// The two clocks, read once per step at the edge.
@@ -175,6 +176,7 @@ pub(crate) struct OpenContext {
     pub directory: Option<PathBuf>,
     /// The memory that the state of one step may take, to begin with.
     pub memory: Option<u64>,
+    pub agreements: Arc<Agreements>,
     /// Distinguishes the stores of this run from those of earlier ones.
     pub run_id: u64,
 }

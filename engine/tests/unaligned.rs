@@ -1,17 +1,18 @@
 //! Records that a barrier has overtaken, in a checkpoint of a real job: restored on other cores, and refused when they are
 //! damaged or not known any more.
 
-use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use millstream::checkpoint::inspect::Checkpoints;
 use millstream::checkpoint::manifest::{FORMAT_OVERTAKEN, Overtaken};
-use millstream::host::{Class, LocalFuture};
+use millstream::host::LocalFuture;
 use millstream::prelude::*;
 use millstream::sink::{Prepared, Sink, SinkContext, Writer};
+use millstream::testing::Throttled;
 use millstream::time::{Timestamp, millis};
 use millstream_storage::disk::{StdDisk, block_on};
 use serde_json::{Value as Json, json};
@@ -21,11 +22,10 @@ const RECORDS: u64 = 4_000;
 /// What each core has written in each epoch.
 type Epochs = BTreeMap<(usize, u64), Vec<u64>>;
 
-/// Keeps what was committed, and takes a batch each millisecond if it is slow.
+/// Keeps what was committed.
 #[derive(Clone, Default)]
 struct Kept {
     committed: Arc<Mutex<Epochs>>,
-    slow: bool,
 }
 
 impl Kept {
@@ -39,8 +39,7 @@ impl Kept {
 
 struct KeptWriter {
     to: Kept,
-    cx: SinkContext,
-    full: Rc<Cell<bool>>,
+    shard: usize,
     records: Vec<u64>,
     prepared: BTreeMap<u64, Vec<u64>>,
 }
@@ -60,8 +59,7 @@ impl Sink<u64> for Kept {
     }
 
     fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<u64>>>> {
-        let writer =
-            KeptWriter { to: self, cx, full: Rc::default(), records: Vec::new(), prepared: BTreeMap::new() };
+        let writer = KeptWriter { to: self, shard: cx.shard, records: Vec::new(), prepared: BTreeMap::new() };
         Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<u64>>) })
     }
 }
@@ -69,22 +67,11 @@ impl Sink<u64> for Kept {
 impl Writer<u64> for KeptWriter {
     fn write(&mut self, records: &mut Vec<u64>, _: &[Timestamp]) -> Result<()> {
         self.records.append(records);
-        if self.to.slow {
-            self.full.set(true);
-            let (full, wake, taken) =
-                (self.full.clone(), self.cx.wake.clone(), self.cx.host.sleep(millis(1)));
-            let task = async move {
-                taken.await;
-                full.set(false);
-                wake.wake();
-            };
-            self.cx.host.spawn(Class::Records, Box::pin(task));
-        }
         Ok(())
     }
 
     fn has_room(&self) -> bool {
-        !self.full.get()
+        true
     }
 
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<Json>> {
@@ -96,7 +83,7 @@ impl Writer<u64> for KeptWriter {
     fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>> {
         let later = self.prepared.split_off(&(epoch + 1));
         let now = std::mem::replace(&mut self.prepared, later);
-        let now = now.into_iter().map(|(epoch, records)| ((self.cx.shard, epoch), records));
+        let now = now.into_iter().map(|(epoch, records)| ((self.shard, epoch), records));
         self.to.committed.lock().expect("nobody panics").extend(now);
         Box::pin(async { Ok(()) })
     }
@@ -119,11 +106,11 @@ impl Process for Pass {
     }
 }
 
-fn job(kept: &Kept, unaligned: bool) -> Job {
+fn job(kept: impl Sink<u64>, unaligned: bool) -> Job {
     let job = Job::new("unaligned");
     let keyed = job.source("numbers", generator(RECORDS, |n| n)).key_by(|n| *n);
     let keyed = if unaligned { keyed.unaligned() } else { keyed };
-    keyed.process("pass", Pass).sink("kept", kept.clone());
+    keyed.process("pass", Pass).sink("kept", kept);
     job
 }
 
@@ -135,9 +122,10 @@ fn config(dir: &Path, cores: usize) -> Config {
 /// Stops a job whose last checkpoint holds overtaken records, which are returned.
 fn interrupted(dir: &Path, kept: &Kept) -> Vec<Overtaken> {
     let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir);
-    let slow = Kept { slow: true, ..kept.clone() };
+    let slow = Throttled::new(kept.clone(), Duration::from_micros(125));
     for _ in 0..100 {
-        let running = job(&slow, true).start(config(dir, 2).unaligned_after(millis(0))).expect("it starts");
+        let running =
+            job(slow.clone(), true).start(config(dir, 2).unaligned_after(millis(0))).expect("it starts");
         while running.metrics().job().checkpoints.get() < 2 {
             std::thread::yield_now();
         }
@@ -161,7 +149,7 @@ fn rule_27_what_was_overtaken_is_worked_on_once_on_any_number_of_cores() {
         let (dir, kept) = (tempfile::tempdir().expect("a directory"), Kept::default());
         let overtaken = interrupted(dir.path(), &kept);
         assert!(overtaken.iter().all(|file| file.records > 0));
-        let report = job(&kept, true).run(config(dir.path(), cores)).expect("it goes on");
+        let report = job(kept.clone(), true).run(config(dir.path(), cores)).expect("it goes on");
         assert!(report.restored.is_some());
         assert_eq!(kept.sorted(), (0..RECORDS).collect::<Vec<_>>());
         for file in overtaken {
@@ -175,7 +163,7 @@ fn rule_27_what_was_overtaken_is_worked_on_once_on_any_number_of_cores() {
 fn rule_27_what_was_overtaken_is_refused_when_damaged_or_unknown() {
     let (dir, kept) = (tempfile::tempdir().expect("a directory"), Kept::default());
     let overtaken = interrupted(dir.path(), &kept);
-    let refused = job(&kept, false).run(config(dir.path(), 2)).expect_err("its records would be lost");
+    let refused = job(kept.clone(), false).run(config(dir.path(), 2)).expect_err("its records would be lost");
     assert_eq!(refused.kind(), ErrorKind::Restore);
     assert!(refused.to_string().contains("keep its stream `unaligned()`"), "{refused}");
     let file = dir.path().join("data").join(&overtaken[0].file);
@@ -183,6 +171,6 @@ fn rule_27_what_was_overtaken_is_refused_when_damaged_or_unknown() {
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     std::fs::write(&file, bytes).expect("it is ours");
-    let refused = job(&kept, true).run(config(dir.path(), 1)).expect_err("a byte is wrong");
+    let refused = job(kept.clone(), true).run(config(dir.path(), 1)).expect_err("a byte is wrong");
     assert!(refused.to_string().contains(&overtaken[0].file), "{refused}");
 }

@@ -2,7 +2,8 @@
 //!
 //! A swarm draws where to crash, and finds most of what there is. Here nothing is left to luck: the first process is killed
 //! before each of its scheduling points (steps of tasks, timers, completions of the disk) in turn, by a signal and by a loss of
-//! power; and, if asked for, before each of its disk operations while the process after it is killed before each of its own.
+//! power; and, if asked for, before each of its disk operations, or of its points, while the process after it is killed before each
+//! of its own.
 
 use std::fmt;
 use std::str::FromStr;
@@ -31,13 +32,22 @@ const CHECKPOINTS: u64 = 3;
 /// The ways to be killed.
 const KINDS: [CrashKind; 2] = [CrashKind::Process, CrashKind::PowerLoss];
 
+/// What two processes in a row are killed at.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum Pairs {
+    /// Every pair of disk operations: what is durable when.
+    Operations,
+    /// Every pair of scheduling points, which the pairs of commit and recovery are part of: hundreds of thousands of runs.
+    Points,
+}
+
 /// What is to be explored of a scenario.
 #[derive(Clone, Copy, Debug)]
 pub struct Explore {
     /// The seed of the job.
     pub seed: u64,
-    /// Also every pair of disk operations in two processes.
-    pub pairs: bool,
+    /// Also these, in two processes.
+    pub pairs: Option<Pairs>,
     /// About how many runs of one crash, and of two, evenly spread; otherwise all.
     pub most: Option<usize>,
     /// How many threads.
@@ -56,11 +66,12 @@ pub struct Explored {
 }
 
 impl Explore {
-    /// The seed below `seeds` whose job has three checkpoints and the least points.
+    /// The seed below `seeds` whose job has three checkpoints and the least points, most of them in its first process.
     pub fn least_seed(scenario: &Scenario, seeds: u64) -> Option<u64> {
         let calm = (0..seeds).map(|seed| run(scenario, seed, Crashes::default()));
         let worth = calm.filter(|outcome| outcome.checkpoints >= CHECKPOINTS && outcome.finding.is_none());
-        worth.min_by_key(|outcome| outcome.lives[0][0]).map(|outcome| outcome.seed)
+        let first = worth.filter(|outcome| outcome.lives[0][0] * 2 > outcome.points);
+        first.min_by_key(|outcome| outcome.points).map(|outcome| outcome.seed)
     }
 
     /// Explores. `progress` is called with the number of runs.
@@ -77,19 +88,32 @@ impl Explore {
         };
         let singles: Vec<_> = at(When::Point, points).map(|crash| Crashes([Some(crash), None])).collect();
         self.each(scenario, &spread(singles, self.most), &progress, &mut explored, 0);
-        if self.pairs && explored.findings.is_empty() {
-            let mut pairs = Vec::new();
+        if let Some(of) = self.pairs
+            && explored.findings.is_empty()
+        {
             let each = self.most.map(|most| most.isqrt().max(1));
-            for first in spread(at(When::DiskOperation, operations).collect(), each) {
-                let outcome = run(scenario, self.seed, Crashes([Some(first), None]));
-                let last = outcome.lives.get(1).map_or(0, |life| life[1]);
-                let second = (0..=last).map(|n| Crash { when: When::DiskOperation(n), kind: first.kind });
-                let of_first = second.map(|second| Crashes([Some(first), Some(second)]));
-                pairs.extend(spread(of_first.collect(), each));
-            }
+            let (when, last): (fn(u64) -> When, _) = match of {
+                Pairs::Operations => (When::DiskOperation, operations),
+                Pairs::Points => (When::Point, points),
+            };
+            let firsts = spread(at(when, last).collect(), each);
+            let pairs: Vec<_> =
+                firsts.into_iter().flat_map(|first| self.after(scenario, first, each)).collect();
             self.each(scenario, &pairs, &progress, &mut explored, 1);
         }
         explored
+    }
+
+    /// Where to kill the process after one that was killed there.
+    fn after(self, scenario: &Scenario, first: Crash, most: Option<usize>) -> Vec<Crashes> {
+        let outcome = run(scenario, self.seed, Crashes([Some(first), None]));
+        let [points, operations] = outcome.lives.get(1).copied().unwrap_or_default();
+        let (when, last): (fn(u64) -> When, _) = match first.when {
+            When::Point(_) => (When::Point, points),
+            When::DiskOperation(_) => (When::DiskOperation, operations),
+        };
+        let second = (0..=last).map(|n| Crash { when: when(n), kind: first.kind });
+        spread(second.map(|second| Crashes([Some(first), Some(second)])).collect(), most)
     }
 
     fn each(

@@ -8,7 +8,7 @@ use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
 use clap::{Parser, Subcommand};
-use millstream_sim::explore::{Crashes, Explore};
+use millstream_sim::explore::{Crashes, Explore, Pairs};
 use millstream_sim::planted::{BUGS, ELSEWHERE};
 use millstream_sim::scenario::{self, Options, Outcome, Scenario};
 use millstream_sim::swarm::{Summary, Swarm};
@@ -68,9 +68,9 @@ enum Command {
         /// The seed of the job [default: the shortest of three checkpoints among some hundred]
         #[arg(long)]
         seed: Option<u64>,
-        /// Also at every pair of disk operations, in two processes
-        #[arg(long)]
-        pairs: bool,
+        /// Also at every pair of them, in two processes [without a value: operations]
+        #[arg(long, num_args = 0..=1, default_missing_value = "operations")]
+        pairs: Option<Pairs>,
         /// About how many runs of each kind, instead of all
         #[arg(long)]
         most: Option<usize>,

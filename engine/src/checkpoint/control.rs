@@ -9,6 +9,7 @@ use millstream_ring::{Bell, Consumer, Producer, ring};
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Error;
 use crate::metrics::Timing;
+use crate::source::Agreements;
 
 /// From the coordinator to a core.
 #[derive(Clone)]
@@ -63,6 +64,7 @@ pub(crate) struct Restored {
     pub first_epoch: u64,
     /// Drawn anew for each run.
     pub run_id: u64,
+    pub agreements: Arc<Agreements>,
 }
 
 /// A core's line to the coordinator. Dropping it, as a dying core does, is noticed by the other side.

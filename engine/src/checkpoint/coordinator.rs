@@ -276,13 +276,14 @@ impl Coordinator {
     /// One checkpoint, from trigger to commit.
     async fn checkpoint(&mut self, purpose: Purpose) -> Result<Checkpointed> {
         let epoch = self.next_epoch;
+        // Whatever becomes of it, its number is used.
+        self.next_epoch += 1;
         let mut attempt = Attempt::begin(&*self.host, epoch, purpose, self.last);
         if let Some(directory) = &self.directory
             && let Err(error) = directory.claim(epoch).await
         {
             return self.abort(attempt, error);
         }
-        self.next_epoch += 1;
         self.order(&Order::Checkpoint(epoch));
         let deadline = attempt.triggered.saturating_add(self.seed.timeout);
         let (shares, failed) = match self.gather(epoch, purpose, deadline).await? {
@@ -406,6 +407,9 @@ impl Coordinator {
     }
 
     fn abort(&mut self, mut attempt: Attempt, error: Error) -> Result<Checkpointed> {
+        if planted!(aborted_number_reused) {
+            self.next_epoch = attempt.stats.epoch;
+        }
         let why = error.to_string();
         attempt.settle(self.host.monotonic());
         attempt.stats.aborted = Some(why.clone());

@@ -5,6 +5,7 @@
 //! own: a file, a partition. A reader is polled by the shard's step, which never waits: bytes are fetched by tasks
 //! of the host beforehand, and a reader that has nothing says so and wakes the shard when it has.
 
+mod agreement;
 pub(crate) mod alignment;
 pub mod file;
 pub mod memory;
@@ -23,6 +24,8 @@ use crate::error::Result;
 use crate::host::{Host, LocalFuture};
 use crate::time::Timestamp;
 
+pub use agreement::Agreement;
+pub(crate) use agreement::Agreements;
 pub use file::{FileSource, file, files};
 pub use memory::{Generator, VecSource, from_vec, generator};
 pub use topic::{TopicSource, topic, topic_with};
@@ -152,6 +155,8 @@ pub struct SourceContext {
     pub shards: usize,
     /// The position of every split of the source (of all shards) in the restored checkpoint, by split name.
     pub restored: BTreeMap<String, Json>,
+    /// Which splits there are, for sources where more may come.
+    pub agreement: Agreement,
 }
 
 impl SourceContext {

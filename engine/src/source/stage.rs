@@ -349,6 +349,9 @@ impl<T> SourceStage<T> {
             .zip(&self.splits)
             .map(|(name, split)| (name.as_str(), split.seen))
             .collect();
+        if planted!(finished_source_forgotten) && self.ended {
+            return json!({ "positions": {}, "seen": {} });
+        }
         let ended = self.reader.splits().iter().zip(&self.splits).filter(|(_, split)| split.ended);
         let ended: Vec<&String> = ended.map(|(name, _)| name).collect();
         let mut meta = json!({ "positions": self.reader.positions(), "seen": seen });

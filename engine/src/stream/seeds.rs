@@ -148,6 +148,7 @@ impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
                 shard: cx.shard,
                 shards: cx.placements.cores(&name),
                 restored,
+                agreement: cx.agreements.of(&name),
             };
             let reader = match context.shard < context.shards {
                 true => source.open(context).await,

@@ -235,7 +235,9 @@ pub(crate) mod host;
 pub(crate) mod job;
 mod process;
 mod restart;
+mod throttled;
 
 pub(crate) use job::Hands;
 pub use job::{Input, JobKit, Output};
 pub use process::TestKit;
+pub use throttled::Throttled;

@@ -2,6 +2,7 @@
 
 mod changes;
 mod ends;
+mod numbers;
 mod refused;
 mod replays;
 

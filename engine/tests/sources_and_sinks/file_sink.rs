@@ -125,7 +125,7 @@ fn an_epoch_without_records_has_no_file() {
 }
 
 #[test]
-fn recovery_may_be_repeated_and_removes_only_what_nobody_knows() {
+fn rule_29_recovery_may_be_repeated_and_removes_only_what_nobody_knows() {
     let disk = MemDisk::with(&[]);
     let host = TestHost::new(&disk);
     let mut writer = open(&host);

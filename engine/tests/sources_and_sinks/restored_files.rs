@@ -3,12 +3,12 @@
 use std::rc::Rc;
 
 use millstream::ErrorKind;
-use millstream::source::{Polled, file, files};
+use millstream::source::{Agreement, Polled, file, files};
 use serde_json::json;
 
 use crate::file_source::{gzip, zstd};
 use crate::support::disk::MemDisk;
-use crate::support::{Positions, open, read};
+use crate::support::{Positions, open, open_agreed, read};
 
 const LINES: &[u8] = b"1\n2\n3\n4\n";
 
@@ -79,10 +79,26 @@ fn a_file_that_had_ended_may_vanish_and_stays_ended() {
 }
 
 #[test]
-fn a_file_that_was_added_is_read_from_its_beginning() {
+fn rule_30_a_file_that_was_added_is_read_from_its_beginning() {
     let disk = MemDisk::with(&[("in/a", LINES), ("in/b", LINES)]);
     let (records, _) = read(&disk, files::<u8>(["in"]), &at("in/b", 4, false)).expect("reads");
     assert_eq!(records, [1, 2, 3, 4, 3, 4]);
+}
+
+#[test]
+fn rule_30_a_file_that_comes_while_the_cores_look_takes_no_other_from_them() {
+    let disk = MemDisk::with(&[("in/a", b"1\n"), ("in/c", b"3\n")]);
+    let (agreement, none) = (Agreement::default(), Positions::new());
+    let open =
+        |shard| open_agreed(&disk, files::<u8>(["in"]), (shard, 2), &none, &agreement).expect("it is there");
+    let first = open(0);
+    disk.put("in/b", b"2\n");
+    let mut records = Vec::new();
+    for mut shard in [first, open(1)] {
+        shard.drain(1000).expect("it is whole");
+        records.append(&mut shard.out.records);
+    }
+    assert_eq!(records, [1, 3], "the new one is found at the next start");
 }
 
 #[test]

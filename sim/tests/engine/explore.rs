@@ -1,6 +1,6 @@
 //! Jobs that are killed at one point after the other.
 
-use millstream_sim::explore::Explore;
+use millstream_sim::explore::{Explore, Pairs};
 
 use crate::scenario;
 
@@ -10,7 +10,8 @@ fn no_point_is_a_bad_one_to_be_killed_at() {
     for name in ["windows", "files", "topics"] {
         let scenario = scenario(name);
         let seed = Explore::least_seed(&scenario, 12).expect("one of them has three checkpoints");
-        let explored = Explore { seed, pairs: true, most: Some(49), threads: 2 }.run(&scenario, |_| {});
+        let explored = Explore { seed, pairs: Some(Pairs::Operations), most: Some(49), threads: 2 }
+            .run(&scenario, |_| {});
         assert!(explored.checkpoints >= 3 && explored.runs.iter().all(|&runs| runs > 0), "{explored:?}");
         if let Some((crashes, finding)) = explored.findings.first() {
             panic!("{finding}: millstream-sim replay {seed} --scenario {name} --crash {crashes}");

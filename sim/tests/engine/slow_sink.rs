@@ -1,66 +1,10 @@
 //! Checkpoints behind a slow sink: a barrier that waits takes as long as all that waits before it.
 
-use std::cell::Cell;
-use std::rc::Rc;
 use std::time::Duration;
 
-use millstream::host::{Class, LocalFuture};
 use millstream::prelude::*;
-use millstream::sink::{Prepared, Sink, SinkContext, Writer};
-use millstream::time::{Timestamp, millis};
+use millstream::testing::Throttled;
 use millstream_sim::world::{RunEnd, World, WorldConfig};
-use serde_json::Value as Json;
-
-/// Takes a record each millisecond.
-#[derive(Clone)]
-struct Slow;
-
-struct SlowWriter {
-    cx: SinkContext,
-    full: Rc<Cell<bool>>,
-}
-
-impl Sink<u64> for Slow {
-    fn describe(&self) -> String {
-        "a slow system".to_owned()
-    }
-
-    fn recover(self, _: SinkContext, _: Vec<Prepared>) -> LocalFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-
-    fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<u64>>>> {
-        let writer = SlowWriter { cx, full: Rc::default() };
-        Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<u64>>) })
-    }
-}
-
-impl Writer<u64> for SlowWriter {
-    fn write(&mut self, records: &mut Vec<u64>, _: &[Timestamp]) -> Result<()> {
-        self.full.set(true);
-        let (full, wake) = (self.full.clone(), self.cx.wake.clone());
-        let taken = self.cx.host.sleep(millis(records.drain(..).count() as u64));
-        let task = async move {
-            taken.await;
-            full.set(false);
-            wake.wake();
-        };
-        self.cx.host.spawn(Class::Records, Box::pin(task));
-        Ok(())
-    }
-
-    fn has_room(&self) -> bool {
-        !self.full.get()
-    }
-
-    fn pre_commit(&mut self, _: u64) -> LocalFuture<Result<Json>> {
-        Box::pin(async { Ok(Json::Null) })
-    }
-
-    fn commit(&mut self, _: u64) -> LocalFuture<Result<()>> {
-        Box::pin(async { Ok(()) })
-    }
-}
 
 /// Puts every record out many times.
 #[derive(Clone)]
@@ -84,7 +28,7 @@ fn run(patience: Option<Duration>) -> (u64, Duration) {
     let job = Job::new("slow");
     let once = job.source("numbers", generator(3_000, |n| n)).key_by(|n| *n % 64).unaligned();
     let again = once.process("many", Many).key_by(|n| *n % 63).unaligned();
-    again.process("on", Pass).sink("slow", Slow);
+    again.process("on", Pass).sink("slow", Throttled::new(discard(), millis(1)));
     let config =
         Config::new().cores(2).checkpoints("state").batch_size(16).ring_depth(4).checkpoint_every(millis(50));
     let config = patience.map_or(config.clone(), |patience| config.unaligned_after(patience));

@@ -56,6 +56,7 @@ impl Coordinator {
             steps: Arc::new(manifest.map(|manifest| manifest.steps).unwrap_or_default()),
             first_epoch: self.next_epoch,
             run_id: self.host.random(),
+            agreements: Arc::default(),
         };
         Ok((restored, ended))
     }

@@ -220,7 +220,7 @@ impl<T: DeserializeOwned + Send + 'static> Source<T> for FileSource<T> {
         Box::pin(async move {
             let disk = cx.host.disk();
             let files = discover::discover(&*disk, &self.paths).await?;
-            let positions = discover::reconcile(files, &cx.restored)?;
+            let positions = discover::reconcile(cx.agreement.on(files), &cx.restored)?;
             let mut splits = Vec::new();
             for (index, (name, position)) in positions.into_iter().enumerate() {
                 if cx.owns(index) {

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use millstream::host::{Class, Host, LocalFuture};
 use millstream::sink::SinkContext;
-use millstream::source::{DeadLetter, Fetched, Polled, Reader, Source, SourceContext};
+use millstream::source::{Agreement, DeadLetter, Fetched, Polled, Reader, Source, SourceContext};
 use millstream_storage::disk::Disk;
 use serde_json::Value as Json;
 
@@ -89,7 +89,8 @@ impl TestHost {
 
     pub fn source_cx(self: &Rc<Self>, shard: usize, shards: usize, restored: &Positions) -> SourceContext {
         let wake = self.woken.clone().into();
-        SourceContext { host: self.clone(), wake, shard, shards, restored: restored.clone() }
+        let agreement = Agreement::default();
+        SourceContext { host: self.clone(), wake, shard, shards, restored: restored.clone(), agreement }
     }
 
     pub fn sink_cx(self: &Rc<Self>, restored: Option<u64>, first_epoch: u64) -> SinkContext {
@@ -148,8 +149,19 @@ pub fn open<T>(
     (shard, shards): (usize, usize),
     restored: &Positions,
 ) -> millstream::Result<Shard<T>> {
+    open_agreed(disk, source, (shard, shards), restored, &Agreement::default())
+}
+
+/// The same, for a shard that agrees with others on what splits there are.
+pub fn open_agreed<T>(
+    disk: &Rc<MemDisk>,
+    source: impl Source<T>,
+    (shard, shards): (usize, usize),
+    restored: &Positions,
+    agreement: &Agreement,
+) -> millstream::Result<Shard<T>> {
     let host = TestHost::new(disk);
-    let cx = host.source_cx(shard, shards, restored);
+    let cx = SourceContext { agreement: agreement.clone(), ..host.source_cx(shard, shards, restored) };
     let reader = host.run(source.open(cx)).expect("no crash was asked for")?;
     Ok(Shard { host, reader, out: Fetched { records: Vec::new(), poison: Vec::new() } })
 }

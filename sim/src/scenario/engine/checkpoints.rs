@@ -1,5 +1,8 @@
 //! Every checkpoint that is kept can be restored: its manifest is whole, and the files that it names are there.
 
+use std::cell::Cell;
+
+use millstream::JobControl;
 use millstream::checkpoint::manifest::Manifest;
 
 use super::{Finding, STATE};
@@ -10,6 +13,29 @@ const ENVELOPE: usize = 32;
 
 pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
     manifests(disk, STATE).map(drop)
+}
+
+/// The numbers of a job's checkpoints, over all its processes: each is given once.
+#[derive(Default)]
+pub(super) struct Numbers {
+    last: Cell<u64>,
+}
+
+impl Numbers {
+    /// Looks at those of a process.
+    pub(super) fn check(&self, of: &JobControl) -> Result<(), Finding> {
+        for attempt in of.metrics().checkpoint_history() {
+            let before = self.last.get();
+            if attempt.epoch <= before {
+                let seen = format!("checkpoint {} came after {before}", attempt.epoch);
+                return Err(Finding::new("the numbers of checkpoints rise", seen));
+            }
+            // A number that could not be recorded is nowhere but in the history: another process may give it again.
+            let unknown = attempt.aborted.as_ref().is_some_and(|why| why.contains("was not recorded"));
+            self.last.set(if unknown { before } else { attempt.epoch });
+        }
+        Ok(())
+    }
 }
 
 /// The checkpoints in a directory, if they are whole.

@@ -1,8 +1,8 @@
 //! From files through a window into files of NDJSON, all on the simulated disk.
 
+use std::cell::{Cell, RefCell};
 use std::path::Path;
 
-use millstream::Report;
 use millstream::job::Job;
 use millstream::reference::Inputs;
 use millstream::sink::ndjson_dir;
@@ -10,13 +10,15 @@ use millstream::source::watermarks::Watermarks;
 use millstream::source::{DeadLetter, Poison, files};
 use millstream::time::millis;
 use millstream::window::Tumbling;
+use millstream::{Config, Report};
 use serde::de::DeserializeOwned;
 
+use super::checkpoints::manifests;
 use super::data::{Event, Row, Total, events};
 use super::expected::Expected;
 use super::formats::{Format, Packed, encode};
 use super::windows::Shape;
-use super::{Finding, Work};
+use super::{Finding, STATE, Work};
 use crate::disk::DiskView;
 use crate::world::World;
 
@@ -35,6 +37,41 @@ pub(super) struct Files {
     expected_rows: Expected<Row<[u64; 3]>>,
     expected_late: Expected<Event>,
     expected_dead: Expected<(String, u64)>,
+    later: Later,
+}
+
+/// Files that come when the first process is over, unless the job has ended by then.
+struct Later {
+    disk: DiskView,
+    files: RefCell<Vec<(String, Vec<u8>)>>,
+    /// What is to be expected without them.
+    rows: Expected<Row<[u64; 3]>>,
+    started: Cell<bool>,
+}
+
+impl Later {
+    /// Keeps the last of `files` back, if `some` may be.
+    fn draw(world: &World, files: &mut Vec<(String, Vec<u8>)>, some: bool) -> Later {
+        let mut random = world.streams().stream("later");
+        let kept = if some && files.len() > 1 && random.coin() {
+            random.range(1, files.len() as u64 - 1)
+        } else {
+            0
+        };
+        let later = files.split_off(files.len() - kept as usize);
+        let rows = Expected::new("rows", Row::name, Vec::new());
+        Later { disk: world.disk(), files: later.into(), rows, started: Cell::new(false) }
+    }
+
+    /// A process starts.
+    fn start(&self) {
+        let ended = || manifests(&self.disk, STATE).is_ok_and(|all| all.iter().any(|one| one.finished));
+        if self.started.replace(true) && !ended() {
+            for (path, bytes) in self.files.take() {
+                self.disk.install(path, bytes).expect("nothing is in the way");
+            }
+        }
+    }
 }
 
 impl Files {
@@ -67,15 +104,20 @@ impl Files {
             // Which of two files is read first must not matter.
             events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
         }
-        let mut bad = Vec::new();
+        let (mut bad, mut files) = (Vec::new(), Vec::new());
         let format = if formats && random.coin() { Format::Csv } else { Format::Ndjson };
         for (k, events) in inputs.iter().enumerate() {
             let packed = if formats { Packed::draw(&mut random) } else { Packed::Plain };
             let path = format!("input/{k}.lines{}", packed.suffix(&mut random));
             let bytes = encode(&mut random, format, &path, events, poison, &mut bad);
             let bytes = packed.pack(&mut random, &bytes);
-            world.disk().install(&path, bytes).expect("a new disk is empty");
+            files.push((path, bytes));
         }
+        let later = Later::draw(world, &mut files, !formats && poison == 0);
+        let early: Vec<_> = inputs[..files.len()].to_vec();
+        files
+            .into_iter()
+            .for_each(|(path, bytes)| world.disk().install(path, bytes).expect("a new disk is empty"));
         let mut work = Files {
             shape,
             format,
@@ -85,9 +127,12 @@ impl Files {
             expected_late: Expected::new("late", Event::name, Vec::new()),
             expected_dead: Expected::new("dead", |bad| bad.0.clone(), bad.clone()),
             bad,
+            later,
         };
-        let given = Inputs::new().with("events", move || inputs.clone());
         let job = work.job();
+        let given = Inputs::new().with("events", move || early.clone());
+        work.later.rows = Expected::new("rows", Row::name, job.expected("rows", &given));
+        let given = Inputs::new().with("events", move || inputs.clone());
         work.expected_rows = Expected::new("rows", Row::name, job.expected("rows", &given));
         work.expected_late = Expected::new("late", Event::name, job.expected("late", &given));
         work
@@ -111,8 +156,14 @@ impl Work for Files {
         job
     }
 
+    fn configure(&self, config: Config) -> Config {
+        self.later.start();
+        config
+    }
+
     fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding> {
-        self.expected_rows.check(visible(disk, ROWS, done)?, done)?;
+        let rows = if self.later.files.borrow().is_empty() { &self.expected_rows } else { &self.later.rows };
+        rows.check(visible(disk, ROWS, done)?, done)?;
         self.expected_late.check(visible(disk, LATE, done)?, done)?;
         if !self.dead_letters {
             return Ok(());

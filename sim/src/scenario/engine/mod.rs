@@ -41,6 +41,7 @@ use std::time::Duration;
 use millstream::job::Job;
 use millstream::{Config, ErrorKind, JobControl, Report, Result as Outcome};
 
+use self::checkpoints::Numbers;
 use self::replays::Replayed;
 use super::{Body, Finding, Options, Scenario, restart_until_done};
 use crate::disk::DiskView;
@@ -169,7 +170,7 @@ fn endure(
     let replays = RefCell::new(world.streams().stream("replays"));
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
-    let checkpoints = Cell::new(0);
+    let (checkpoints, numbers) = (Cell::new(0), Numbers::default());
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
@@ -196,6 +197,7 @@ fn endure(
         let control: JobControl = control.borrow().clone().expect("a process was started");
         let calm = started.get() > chaos;
         checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
+        numbers.check(&control)?;
         let report = judge(control.outcome(), calm, tolerance)?;
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
