@@ -187,6 +187,7 @@ async fn open(
         directory: seed.checkpoints.as_deref().map(data_directory),
         memory: seed.limits.memory.map(|memory| memory / stateful),
         run_id: restored.run_id,
+        generation: restored.generation,
         agreements: restored.agreements.clone(),
     };
     let mut stages = Vec::with_capacity(seeds.len());
@@ -202,7 +203,7 @@ async fn open(
 impl Driver {
     async fn run(&mut self) -> Result<()> {
         let mut events = Vec::new();
-        self.shard.post(&self.board);
+        self.shard.post(&self.board, &self.metrics);
         loop {
             if self.obey() {
                 return Ok(());
@@ -212,7 +213,7 @@ impl Driver {
             let now = Now { monotonic: self.host.monotonic(), wall: self.host.wall_millis() };
             let busy = self.step(now, &mut events)?;
             if busy {
-                self.shard.post(&self.board);
+                self.shard.post(&self.board, &self.metrics);
             }
             for event in events.drain(..) {
                 self.attend(event, now);

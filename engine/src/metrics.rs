@@ -65,6 +65,8 @@ pub struct ShardMetrics {
     pub late: Counter,
     /// Records that could not be decoded.
     pub poison: Counter,
+    /// Records whose requests have not been answered now.
+    pub in_flight: Counter,
     /// Steps that found something to do.
     pub busy_steps: Counter,
     /// Memory of keyed state, in bytes, under a limit or not: segments, indexes and reads.
@@ -120,6 +122,8 @@ pub struct JobMetrics {
     /// From trigger to completion of the last checkpoint, in microseconds.
     pub last_duration: Counter,
     pub(crate) history: History,
+    /// Bytes of files that were stored where checkpoints [are complete](crate::Config::checkpoints_to).
+    pub uploaded_bytes: Counter,
     /// How often the job has failed and was started again.
     pub restarts: Counter,
     /// How often it has gone on with another number of cores.

@@ -91,6 +91,11 @@ pub(crate) trait Stage {
         false
     }
 
+    /// Records whose requests have not been answered.
+    fn in_flight(&self) -> usize {
+        0
+    }
+
     /// Whether a run or a flush would do something now; asked before the core is parked.
     fn is_ready(&mut self) -> bool;
 
@@ -174,6 +179,8 @@ pub(crate) struct OpenContext {
     pub agreements: Arc<Agreements>,
     /// Distinguishes the stores of this run from those of earlier ones.
     pub run_id: u64,
+    /// Of the run, among all of the job: see [`SinkContext`](crate::sink::SinkContext).
+    pub generation: u64,
 }
 
 impl OpenContext {

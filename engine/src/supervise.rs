@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::checkpoint::coordinator::Ending;
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Ends;
 use crate::handle::{Ended, JobControl, Shared};
 use crate::host::{CoreMain, HostError};
 use crate::metrics::Metrics;
@@ -177,7 +178,7 @@ impl Attempts {
         supervision.begin(self.cores);
         self.stage = Stage::Running;
         self.started += 1;
-        self.plan.mains(self.cores, self.started - 1, &self.control, None)
+        self.plan.mains(self.cores, self.started - 1, &self.control, Ends::Own)
     }
 
     /// All cores have ended.
@@ -234,7 +235,7 @@ impl Drop for Attempts {
 /// Whether the job may do better if it is started again.
 fn is_mendable(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host => false,
+        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Fenced => false,
         // What is damaged or of another job stays so. That files could not be opened passes.
         ErrorKind::Restore => error.lacks_room(),
         ErrorKind::Source

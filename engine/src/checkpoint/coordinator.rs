@@ -4,6 +4,7 @@
 //! the job: after the final checkpoint when the input has ended, at once when the job fails or is cancelled.
 
 mod attempt;
+mod remote;
 mod restore;
 mod saving;
 mod waiting;
@@ -19,15 +20,18 @@ use millstream_storage::planted;
 
 use crate::checkpoint::control::{Line, Order, Reply, StepShare};
 use crate::checkpoint::coordinator::attempt::{Attempt, Last};
+use crate::checkpoint::coordinator::remote::{Replicated, Uploading};
 use crate::checkpoint::coordinator::saving::Saving;
 use crate::checkpoint::description::JobDescription;
 use crate::checkpoint::directory::{Directory, Unpublished};
 use crate::checkpoint::manifest::{Manifest, ManifestKind, StepManifest, form_of};
+use crate::checkpoint::remote::Remote;
+use crate::checkpoint::remote::chain::Chain;
 use crate::checkpoint::request::Ask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Closing, Ended, Shared};
 use crate::host::{Host, LocalFuture};
-use crate::metrics::{CheckpointPurpose as Purpose, Metrics};
+use crate::metrics::{CheckpointPurpose as Purpose, CheckpointStats, Metrics};
 use crate::sink::{Prepared, SinkContext};
 
 /// Brings a sink's earlier output in order before the job starts.
@@ -51,8 +55,12 @@ pub(crate) struct CoordinatorSeed {
     pub closing: Closing,
     pub metrics: Metrics,
     pub checkpoints: Option<PathBuf>,
+    /// Where they are complete, if that is not the directory.
+    pub remote: Option<Arc<dyn Remote>>,
     /// What to start from if there is no checkpoint yet.
     pub savepoint: Option<PathBuf>,
+    /// The checkpoint that is replayed from, instead of the last; nothing is removed then.
+    pub replayed: Option<u64>,
     pub every: Option<Duration>,
     pub min_pause: Option<Duration>,
     pub timeout: Duration,
@@ -76,6 +84,8 @@ struct Coordinator {
     seed: CoordinatorSeed,
     host: Rc<dyn Host>,
     directory: Option<Directory>,
+    chain: Option<Rc<Chain>>,
+    uploading: Option<Uploading>,
     next_epoch: u64,
     last_complete: Option<u64>,
     drained: usize,
@@ -99,6 +109,8 @@ enum Woken {
     Cancelled,
     /// The copy of a savepoint is over.
     Saved,
+    /// The upload of a checkpoint is over.
+    Uploaded,
     Asked(Ask),
     Drain,
 }
@@ -118,6 +130,8 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         seed,
         host,
         directory: None,
+        chain: None,
+        uploading: None,
         next_epoch: 1,
         last_complete: None,
         drained: 0,
@@ -246,7 +260,9 @@ impl Coordinator {
     /// Removes what no retained checkpoint needs. What cannot be removed now is in nobody's way: the next checkpoint
     /// tries again.
     async fn clean_up(&self, complete: Option<u64>) {
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = self.directory.as_ref().filter(|_| self.seed.replayed.is_none()) else {
+            return;
+        };
         let copied = self.saving.as_ref().map(|saving| saving.epoch);
         if let Err(error) = directory.retire(self.seed.retained, complete, copied).await {
             self.seed.shared.note_unclean(&error);
@@ -295,11 +311,16 @@ impl Coordinator {
         }
         let mut complete = None;
         if let Some(directory) = &self.directory {
-            let manifest = self.manifest(epoch, purpose, shares);
+            let manifest = self.manifest(&attempt, shares);
             match directory.publish(&manifest).await {
                 Ok(()) => {}
                 Err(Unpublished::Void(error)) => return self.abort(attempt, error),
                 Err(Unpublished::Unknown(error)) => return Err(error),
+            }
+            match self.replicate(&manifest, &mut attempt, deadline).await? {
+                Replicated::Complete => {}
+                Replicated::Void(error) => return self.abort(attempt, error),
+                Replicated::Cancelled => return Ok(Checkpointed::Cancelled),
             }
             self.last_files = manifest.files().into_iter().map(str::to_owned).collect();
             complete = Some(Box::new(manifest));
@@ -316,6 +337,7 @@ impl Coordinator {
         }
         attempt.committed(self.host.monotonic());
         self.clean_up(Some(epoch)).await;
+        self.clean_up_remote();
         let took = self.over(attempt);
         let metrics = self.seed.metrics.job();
         metrics.checkpoints.add(1);
@@ -376,7 +398,8 @@ impl Coordinator {
         Ok(Some((shares, failed)))
     }
 
-    fn manifest(&self, epoch: u64, purpose: Purpose, shares: Vec<StepShare>) -> Manifest {
+    fn manifest(&self, attempt: &Attempt, shares: Vec<StepShare>) -> Manifest {
+        let CheckpointStats { epoch, purpose, triggered: taken, .. } = attempt.stats;
         let mut steps: BTreeMap<String, StepManifest> = BTreeMap::new();
         for StepShare { step: name, part, .. } in shares {
             let schema = self.seed.job.schemas[&name].clone();
@@ -392,6 +415,7 @@ impl Coordinator {
             epoch,
             parent: self.last_complete,
             max_parallelism: self.seed.job.max_parallelism,
+            taken: Some(taken),
             shards: self.seed.lines.len(),
             finished,
             drained: finished && self.draining,

@@ -7,6 +7,8 @@
 //! data/                   the files of the stores, named by the manifests
 //! ```
 
+mod remote;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -171,8 +173,19 @@ impl Directory {
     /// # Errors
     /// If it is damaged or of an unknown form.
     pub(crate) async fn latest(&self, contents: &Contents, passed_over: usize) -> Result<Option<Manifest>> {
-        let newest = contents.manifests.iter().rev().nth(passed_over);
-        let Some((&epoch, name)) = newest else { return Ok(None) };
+        let newest = contents.manifests.keys().rev().nth(passed_over);
+        match newest {
+            Some(&epoch) => self.at(contents, epoch).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The checkpoint of an epoch, if there is one.
+    ///
+    /// # Errors
+    /// As [`Directory::latest`].
+    pub(crate) async fn at(&self, contents: &Contents, epoch: u64) -> Result<Option<Manifest>> {
+        let Some(name) = contents.manifests.get(&epoch) else { return Ok(None) };
         let path = self.path.join(name);
         let manifest = read_manifest(&*self.disk, &path, epoch).await.map_err(|what| {
             let message = format!(
@@ -221,7 +234,9 @@ impl Directory {
         let (mut old, mut kept) = (Vec::new(), Vec::new());
         for (i, (&epoch, name)) in contents.manifests.iter().enumerate() {
             let is_copied = Some(epoch) == copied && !planted!(copied_files_retired);
-            let of = if i < count && !is_copied { &mut old } else { &mut kept };
+            // Prepared, given up, and not removed then.
+            let is_void = complete.is_some_and(|complete| epoch > complete);
+            let of = if (i < count && !is_copied) || is_void { &mut old } else { &mut kept };
             of.push(name);
         }
         let mut named = BTreeSet::new();

@@ -89,6 +89,11 @@ impl<T: Send + 'static> SourceSpec<T> {
         lock(&self.dead).get_or_insert_with(OutletSpec::shared).clone()
     }
 
+    /// Whether splits of it that have nothing for some time do not hold back the others.
+    pub(crate) fn idles(&self) -> bool {
+        lock(&self.time).as_ref().is_some_and(|time| (time.marks)().rule.idle_after.is_some())
+    }
+
     /// The reference's view of the source.
     pub(crate) fn compute(&self, inputs: &Inputs) -> Vec<Event<T>> {
         let time = lock(&self.time);
@@ -269,6 +274,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
                 first_epoch: cx.first_epoch,
                 restored: cx.restored_epoch,
                 durable: cx.directory.is_some(),
+                generation: cx.generation,
                 checkpoints: cx.directory.as_deref().and_then(Path::parent).map(Path::to_owned),
             };
             let writer = sink.open(context).await;

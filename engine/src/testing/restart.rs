@@ -91,6 +91,7 @@ impl Checkpoint {
             epoch,
             parent: None,
             max_parallelism: default_max_parallelism(1),
+            taken: None,
             shards: parts.len(),
             finished,
             drained: false,
@@ -148,6 +149,7 @@ impl Checkpoint {
             directory: directory.made.as_ref().map(|made| made.0.clone()),
             memory: None,
             run_id: directory.epoch,
+            generation: 0,
             agreements: Arc::default(),
         }
     }
