@@ -2,6 +2,9 @@
 
 use std::error::Error as StdError;
 use std::fmt;
+use std::io;
+
+use millstream_storage::disk;
 
 /// What kind of thing went wrong; for a program to decide by. The message is for people.
 ///
@@ -91,6 +94,18 @@ impl Error {
     pub fn at(mut self, place: impl fmt::Display) -> Error {
         self.message = format!("{place}: {}", self.message);
         self
+    }
+
+    /// Whether one of its causes is that the machine lacked something that may come back.
+    pub(crate) fn lacks_room(&self) -> bool {
+        let mut cause = StdError::source(self);
+        while let Some(error) = cause {
+            if error.downcast_ref::<io::Error>().is_some_and(disk::lacks_room) {
+                return true;
+            }
+            cause = error.source();
+        }
+        false
     }
 
     /// What kind of error it is.

@@ -197,7 +197,7 @@ impl Attempts {
     fn fail(&mut self, error: Error, now: Moment) {
         let restarts = &self.control.metrics.job().restarts;
         self.control.shared.supervision.failures.note(now.wall_millis, &error, restarts.get());
-        let delay = match is_mendable(error.kind()) && !self.control.shared.is_cancelled() {
+        let delay = match is_mendable(&error) && !self.control.shared.is_cancelled() {
             true => self.patience.after_failure(now.monotonic, now.random),
             false => None,
         };
@@ -232,11 +232,11 @@ impl Drop for Attempts {
 }
 
 /// Whether the job may do better if it is started again.
-fn is_mendable(kind: ErrorKind) -> bool {
-    match kind {
-        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Restore | ErrorKind::Fenced => {
-            false
-        }
+fn is_mendable(error: &Error) -> bool {
+    match error.kind() {
+        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Fenced => false,
+        // What is damaged or of another job stays so. That files could not be opened passes.
+        ErrorKind::Restore => error.lacks_room(),
         ErrorKind::Source
         | ErrorKind::Sink
         | ErrorKind::Exhausted

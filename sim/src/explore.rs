@@ -66,11 +66,12 @@ pub struct Explored {
 }
 
 impl Explore {
-    /// The seed below `seeds` whose job has three checkpoints and the least points.
+    /// The seed below `seeds` whose job has three checkpoints and the least points, most of them in its first process.
     pub fn least_seed(scenario: &Scenario, seeds: u64) -> Option<u64> {
         let calm = (0..seeds).map(|seed| run(scenario, seed, Crashes::default()));
         let worth = calm.filter(|outcome| outcome.checkpoints >= CHECKPOINTS && outcome.finding.is_none());
-        worth.min_by_key(|outcome| outcome.lives[0][0]).map(|outcome| outcome.seed)
+        let first = worth.filter(|outcome| outcome.lives[0][0] * 2 > outcome.points);
+        first.min_by_key(|outcome| outcome.points).map(|outcome| outcome.seed)
     }
 
     /// Explores. `progress` is called with the number of runs.

@@ -1,6 +1,7 @@
 //! A job that fails is started again as its strategy says, and puts everything out once.
 
 use std::fs;
+use std::io;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -16,6 +17,9 @@ use serde_json::Value as Json;
 use crate::gated::Gated;
 
 const TOTAL: u64 = 20_000;
+
+/// EMFILE.
+const TOO_MANY_OPEN_FILES: i32 = 24;
 
 fn config(cores: usize, dir: &Path) -> Config {
     Config::new()
@@ -186,7 +190,13 @@ impl Sink<u64> for Brittle {
     fn recover(self, _: SinkContext, _: Vec<Prepared>) -> LocalFuture<Result<()>> {
         Box::pin(async move {
             self.touch("recover");
-            Ok(())
+            match self.at {
+                "files" if self.broken.fetch_add(1, Ordering::Relaxed) == 0 => {
+                    Err(Error::new(ErrorKind::Restore, "what was prepared cannot be opened")
+                        .caused_by(io::Error::from_raw_os_error(TOO_MANY_OPEN_FILES)))
+                }
+                _ => Ok(()),
+            }
         })
     }
 
@@ -242,6 +252,17 @@ fn a_panic_anywhere_in_a_sink_is_its_failure_and_mended() -> Result<()> {
         assert!(failure.contains("`out`"), "{failure}");
         assert!(failure.contains(&format!("brittle at {at}")), "{failure}");
     }
+    Ok(())
+}
+
+#[test]
+fn a_restore_that_lacked_files_is_tried_again() -> Result<()> {
+    let dir = room();
+    let job = Job::new("brittle");
+    job.source("numbers", generator(10, |n| n)).sink("out", Brittle { at: "files", broken: Arc::default() });
+    let report = job.run(config(1, dir.path()).restart(patient()))?;
+    let failure = report.last_failure.expect("it has failed");
+    assert!(report.restarts == 1 && failure.contains("cannot be opened"), "{failure}");
     Ok(())
 }
 
