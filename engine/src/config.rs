@@ -2,9 +2,11 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::checkpoint::description::Changes;
+use crate::checkpoint::remote::Remote;
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::{RuntimeConfig, RuntimeKind};
 use crate::key_group::{MAX_KEY_GROUPS, default_max_parallelism};
@@ -56,6 +58,7 @@ pub struct Config {
     pub(crate) cores: usize,
     pub(crate) runtime: RuntimeConfig,
     pub(crate) checkpoints: Option<PathBuf>,
+    pub(crate) remote: Option<Arc<dyn Remote>>,
     pub(crate) checkpoint_every: Option<Duration>,
     pub(crate) checkpoint_timeout: Duration,
     pub(crate) unaligned_after: Option<Duration>,
@@ -81,6 +84,7 @@ impl Default for Config {
             cores: std::thread::available_parallelism().map_or(1, usize::from),
             runtime: RuntimeConfig { kind: RuntimeKind::Auto, spin: None, pin: true },
             checkpoints: None,
+            remote: None,
             checkpoint_every: Some(Duration::from_secs(1)),
             checkpoint_timeout: Duration::from_secs(600),
             unaligned_after: None,
@@ -164,6 +168,33 @@ impl Config {
     /// ```
     pub fn checkpoints(mut self, directory: impl Into<PathBuf>) -> Config {
         self.checkpoints = Some(directory.into());
+        self
+    }
+
+    /// Where checkpoints are complete: in an object store, besides the directory of [checkpoints](Config::checkpoints),
+    /// which a start prefers for what it finds there and fills up from the store. So the job goes on after its machine is
+    /// lost, on any other one. Of two that run it in one place the later one goes on; the other ends at its next
+    /// checkpoint, and commits nothing. [`checkpoint::remote`](crate::checkpoint::remote) tells how.
+    ///
+    /// Stores are in the crate `millstream-objects`: S3, Google Cloud Storage, Azure. Each job needs a place of its own
+    /// there. Output becomes visible when the upload is done; only files that are new are uploaded, while records go on.
+    /// Savepoints are not: copy their directories. What sinks write into local files is lost with the machine; rows for
+    /// PostgreSQL, which wait beside the checkpoints, are not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::checkpoint::remote::Memory;
+    /// # let dir = tempfile::tempdir().unwrap();
+    ///
+    /// let remote = Memory::new("a shelf");
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    /// job.run(Config::new().cores(1).checkpoints(dir.path()).checkpoints_to(remote.clone()))?;
+    /// assert!(remote.names().iter().any(|name| name.starts_with("chain/")));
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn checkpoints_to(mut self, remote: impl Remote) -> Config {
+        self.remote = Some(Arc::new(remote));
         self
     }
 
@@ -529,6 +560,11 @@ impl Config {
         if self.savepoint.is_some() && self.checkpoints.is_none() {
             return refuse(
                 "from_savepoint needs a directory of checkpoints, to take the savepoint over".into(),
+            );
+        }
+        if self.remote.is_some() && self.checkpoints.is_none() {
+            return refuse(
+                "checkpoints_to needs a directory of checkpoints, where they are written first".into(),
             );
         }
         if self.memory.is_some() && self.checkpoints.is_none() {

@@ -187,6 +187,7 @@ async fn open(
         directory: seed.checkpoints.as_deref().map(data_directory),
         memory: seed.limits.memory.map(|memory| memory / stateful),
         run_id: restored.run_id,
+        generation: restored.generation,
         agreements: restored.agreements.clone(),
     };
     let mut stages = Vec::with_capacity(seeds.len());

@@ -38,6 +38,8 @@ pub enum ErrorKind {
     Checkpoint,
     /// A checkpoint cannot be restored: damaged, missing, or of another job.
     Restore,
+    /// Another process has taken the job over.
+    Fenced,
 }
 
 /// An error of a job.

@@ -10,6 +10,7 @@ use crate::checkpoint::description::JobDescription;
 use crate::checkpoint::inspect::Checkpoints;
 use crate::checkpoint::manifest::Schema;
 use crate::checkpoint::plan::{RestorePlan, own_refusal};
+use crate::checkpoint::remote::peek::last_link;
 use crate::checkpoint::transfer::read_savepoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
@@ -242,6 +243,13 @@ impl Job {
     /// If the job or its settings are not well formed, or what it would start from cannot be read.
     pub fn check_restore(&self, config: &Config) -> Result<RestorePlan> {
         let job = self.describe(config)?;
+        if let Some(remote) = &config.remote
+            && let Some(held) = last_link(&**remote, &job.job)?.and_then(|link| link.checkpoint)
+        {
+            let mut plan = RestorePlan::of(Some(&held.manifest), &job);
+            plan.refused.extend(own_refusal(&held.manifest));
+            return Ok(plan);
+        }
         let at = |path: &PathBuf| Checkpoints::at(Rc::new(StdDisk), path);
         if let Some(path) = config.checkpoints.as_ref().filter(|path| path.exists()) {
             let checkpoints = at(path);

@@ -122,6 +122,8 @@ pub struct JobMetrics {
     /// From trigger to completion of the last checkpoint, in microseconds.
     pub last_duration: Counter,
     pub(crate) history: History,
+    /// Bytes of files that were stored where checkpoints [are complete](crate::Config::checkpoints_to).
+    pub uploaded_bytes: Counter,
     /// How often the job has failed and was started again.
     pub restarts: Counter,
     /// How often it has gone on with another number of cores.

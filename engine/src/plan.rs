@@ -115,6 +115,7 @@ impl Plan {
             shared: control.shared.clone(),
             metrics: control.metrics.clone(),
             checkpoints: config.checkpoints.clone(),
+            remote: config.remote.clone(),
             savepoint: config.savepoint.clone(),
             replayed: match ends {
                 Ends::Replayed(ends) => Some(ends.checkpoint()),

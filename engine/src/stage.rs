@@ -179,6 +179,8 @@ pub(crate) struct OpenContext {
     pub agreements: Arc<Agreements>,
     /// Distinguishes the stores of this run from those of earlier ones.
     pub run_id: u64,
+    /// Of the run, among all of the job: see [`SinkContext`](crate::sink::SinkContext).
+    pub generation: u64,
 }
 
 impl OpenContext {

@@ -235,7 +235,7 @@ impl Drop for Attempts {
 /// Whether the job may do better if it is started again.
 fn is_mendable(error: &Error) -> bool {
     match error.kind() {
-        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host => false,
+        ErrorKind::Job | ErrorKind::Config | ErrorKind::Host | ErrorKind::Fenced => false,
         // What is damaged or of another job stays so. That files could not be opened passes.
         ErrorKind::Restore => error.lacks_room(),
         ErrorKind::Source

@@ -16,6 +16,9 @@ use serde_json::json;
 
 use crate::mishaps::Mishaps;
 
+/// What it says to a run that another has come after.
+pub const SUPERSEDED: &str = "a later run has begun";
+
 /// A sink with two-phase commit. Every request takes effect at a drawn time before it is answered, or after the
 /// process that sent it has died, and what was pre-committed stays until it is committed or aborted.
 ///
@@ -31,19 +34,23 @@ pub struct Collected<T> {
     show: Option<fn(&T) -> String>,
 }
 
+/// What a shard has put out in an epoch, in the run of a generation.
+type Share = (usize, u64, u64);
+
 struct Outside<T> {
     /// Each with the epoch that it was pre-committed under.
     committed: Vec<(u64, T)>,
-    /// By shard and epoch.
-    prepared: BTreeMap<(usize, u64), Vec<T>>,
-    /// The shards and epochs that were committed.
-    done: BTreeSet<(usize, u64)>,
+    prepared: BTreeMap<Share, Vec<T>>,
+    /// What was committed.
+    done: BTreeSet<Share>,
+    /// The greatest generation of a run that has brought it in order.
+    generation: u64,
     /// What was asked of it that makes no sense.
     broken: Option<String>,
 }
 
 impl<T> Outside<T> {
-    fn commit(&mut self, at: (usize, u64)) {
+    fn commit(&mut self, at: Share) {
         match self.prepared.remove(&at) {
             Some(records) => {
                 self.committed.extend(records.into_iter().map(|record| (at.1, record)));
@@ -51,7 +58,7 @@ impl<T> Outside<T> {
             }
             None if self.done.contains(&at) => {}
             None => {
-                let (shard, epoch) = at;
+                let (shard, epoch, _) = at;
                 let what = format!(
                     "epoch {epoch} of shard {shard} is to be committed, but was aborted or never prepared"
                 );
@@ -64,8 +71,13 @@ impl<T> Outside<T> {
 impl<T> Collected<T> {
     /// An empty one, that takes up to `longest` for a request.
     pub fn new(longest: Duration) -> Collected<T> {
-        let outside =
-            Outside { committed: Vec::new(), prepared: BTreeMap::new(), done: BTreeSet::new(), broken: None };
+        let outside = Outside {
+            committed: Vec::new(),
+            prepared: BTreeMap::new(),
+            done: BTreeSet::new(),
+            generation: 0,
+            broken: None,
+        };
         Collected { outside: Arc::new(Mutex::new(outside)), longest, mishaps: None, show: None }
     }
 
@@ -77,6 +89,16 @@ impl<T> Collected<T> {
 
     fn may_fail(&self, what: &str) -> Result<()> {
         self.mishaps.as_ref().map_or(Ok(()), |mishaps| mishaps.may_fail(ErrorKind::Sink, what))
+    }
+
+    /// A run brings it in order: none of a lower generation may do that any more.
+    fn take_over(&self, generation: u64) -> Result<()> {
+        let mut outside = self.outside();
+        if generation < outside.generation {
+            return Err(Error::new(ErrorKind::Sink, SUPERSEDED));
+        }
+        outside.generation = generation;
+        Ok(())
     }
 
     fn outside(&self) -> MutexGuard<'_, Outside<T>> {
@@ -111,8 +133,8 @@ impl<T: Clone> Collected<T> {
     pub fn fork(&self, epoch: u64) -> Collected<T> {
         let outside = self.outside();
         let committed = outside.committed.iter().filter(|(of, _)| *of <= epoch).cloned().collect();
-        let done = outside.done.iter().filter(|(_, of)| *of <= epoch).copied().collect();
-        let outside = Outside { committed, prepared: BTreeMap::new(), done, broken: None };
+        let done = outside.done.iter().filter(|(_, of, _)| *of <= epoch).copied().collect();
+        let outside = Outside { committed, prepared: BTreeMap::new(), done, generation: 0, broken: None };
         Collected {
             outside: Arc::new(Mutex::new(outside)),
             longest: self.longest,
@@ -142,7 +164,7 @@ impl<T: Serialize> Collected<T> {
         let committed =
             outside.committed.iter().filter(|(epoch, _)| within(*epoch)).map(|(_, record)| record);
         let prepared =
-            outside.prepared.iter().filter(|((_, epoch), _)| within(*epoch)).flat_map(|(_, of)| of);
+            outside.prepared.iter().filter(|((_, epoch, _), _)| within(*epoch)).flat_map(|(_, of)| of);
         let show = |record| serde_json::to_string(record).expect("records are plain data");
         committed.chain(prepared).map(show).collect()
     }
@@ -166,15 +188,17 @@ impl<T: Send + 'static> Sink<T> for Collected<T> {
 
     fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
         Box::pin(async move {
+            self.take_over(cx.generation)?;
             for Prepared { shard, pending, .. } in prepared {
-                let epochs: Vec<u64> = serde_json::from_value(pending).map_err(|error| {
+                let epochs: Vec<(u64, u64)> = serde_json::from_value(pending).map_err(|error| {
                     Error::new(ErrorKind::Restore, "not what a pre-commit returned").caused_by(error)
                 })?;
-                for epoch in epochs {
+                for (epoch, generation) in epochs {
                     self.delay(&*cx.host).await;
-                    self.outside().commit((shard, epoch));
+                    self.outside().commit((shard, epoch, generation));
                 }
             }
+            self.take_over(cx.generation)?;
             self.outside().prepared.clear();
             self.delay(&*cx.host).await;
             Ok(())
@@ -233,12 +257,14 @@ impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
     fn pre_commit(&mut self, epoch: u64) -> LocalFuture<Result<serde_json::Value>> {
         let records = mem::take(&mut self.records);
         self.unsettled.borrow_mut().insert(epoch);
-        let epochs: Vec<u64> = self.unsettled.borrow().iter().copied().collect();
+        let generation = self.cx.generation;
+        let epochs: Vec<(u64, u64)> =
+            self.unsettled.borrow().iter().map(|epoch| (*epoch, generation)).collect();
         let (to, host, shard) = (self.to.clone(), self.cx.host.clone(), self.cx.shard);
         Box::pin(async move {
             to.delay(&*host).await;
             to.may_fail("the epoch is not prepared")?;
-            to.outside().prepared.insert((shard, epoch), records);
+            to.outside().prepared.insert((shard, epoch, generation), records);
             to.delay(&*host).await;
             Ok(json!(epochs))
         })
@@ -246,13 +272,13 @@ impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
 
     fn commit(&mut self, epoch: u64) -> LocalFuture<Result<()>> {
         let (to, host, shard) = (self.to.clone(), self.cx.host.clone(), self.cx.shard);
-        let unsettled = self.unsettled.clone();
+        let (unsettled, generation) = (self.unsettled.clone(), self.cx.generation);
         Box::pin(async move {
             let epochs: Vec<u64> = unsettled.borrow().range(..=epoch).copied().collect();
             for of in epochs {
                 to.delay(&*host).await;
                 to.may_fail("the epoch is not committed")?;
-                to.outside().commit((shard, of));
+                to.outside().commit((shard, of, generation));
                 to.delay(&*host).await;
                 to.may_fail("whether the epoch is committed is not known")?;
                 unsettled.borrow_mut().remove(&of);

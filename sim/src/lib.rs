@@ -18,6 +18,7 @@ pub mod explore;
 pub mod faults;
 pub mod feed;
 pub mod mishaps;
+pub mod objects;
 pub mod planted;
 pub mod postgres;
 pub mod random;

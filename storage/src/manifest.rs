@@ -100,7 +100,17 @@ pub async fn read_verified(disk: &dyn Disk, path: &Path) -> Result<Vec<u8>, Stor
     unwrap(bytes).map_err(|(offset, damage)| StoreError::damaged(path, offset, damage))
 }
 
-fn wrap(bytes: &[u8]) -> Vec<u8> {
+/// The bytes in an envelope, for who keeps them elsewhere than in a file.
+///
+/// ```
+/// use millstream_storage::manifest::{unwrap, wrap};
+///
+/// let mut wrapped = wrap(b"contents");
+/// assert_eq!(unwrap(wrapped.clone()), Ok(b"contents".to_vec()));
+/// wrapped[40 - 1] ^= 1;
+/// assert!(unwrap(wrapped).is_err());
+/// ```
+pub fn wrap(bytes: &[u8]) -> Vec<u8> {
     let mut wrapped = vec![0; ENVELOPE];
     wrapped[..8].copy_from_slice(&FORMAT.to_le_bytes());
     wrapped[16..24].copy_from_slice(&(bytes.len() as u64).to_le_bytes());
@@ -110,7 +120,11 @@ fn wrap(bytes: &[u8]) -> Vec<u8> {
     wrapped
 }
 
-fn unwrap(mut bytes: Vec<u8>) -> Result<Vec<u8>, (u64, Damage)> {
+/// What is in an envelope.
+///
+/// # Errors
+/// If a byte is not as it was written: where, and what is wrong there.
+pub fn unwrap(mut bytes: Vec<u8>) -> Result<Vec<u8>, (u64, Damage)> {
     let found = bytes.len() as u64;
     if bytes.len() < ENVELOPE {
         return Err((found, Damage::Truncated { found, expected: ENVELOPE as u64 }));

@@ -5,12 +5,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
+use crate::readers::topic_by_job;
 use crate::rules::{self, Expected};
 
 /// The command `flights` with an input and an output directory.
 pub fn flights(program: impl AsRef<OsStr>, input: &[PathBuf], output: &Path) -> Command {
     let mut command = Command::new(program);
     command.arg("--input").args(input).arg("--output").arg(output);
+    command
+}
+
+/// The same from a topic to topics, all in a directory.
+pub fn flights_by_topics(program: impl AsRef<OsStr>, input: &[PathBuf], dir: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("--input").args(input).arg("--dir").arg(dir);
     command
 }
 
@@ -46,11 +54,15 @@ pub fn fail(command: &mut Command) -> String {
     errors
 }
 
-/// What it has committed.
+/// What it has committed to files, or to topics.
 ///
 /// # Panics
-/// If the files cannot be read, or are not the example's.
+/// If it cannot be read, or is not the example's.
 pub fn committed(output: &Path) -> Expected {
+    let hours = output.join("hours");
+    if hours.exists() {
+        return rules::collected(topic_by_job(&hours), topic_by_job(&output.join("late")));
+    }
     rules::collected(lines(&output.join("hourly")), lines(&output.join("late")))
 }
 

@@ -4,9 +4,11 @@ pub mod example;
 pub mod flights;
 #[path = "../../engine/examples/flights/job.rs"]
 pub mod job;
-pub mod outputs;
 pub mod postgres;
+pub mod random;
+pub mod readers;
 pub mod rules;
+pub mod shop;
 #[path = "../../engine/examples/weather/job.rs"]
 pub mod weather;
 

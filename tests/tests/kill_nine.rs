@@ -1,4 +1,4 @@
-//! Whatever the moment of a SIGKILL, the files end up as if nothing had happened.
+//! Whatever the moment of a SIGKILL, the example's topics and files end up as if nothing had happened.
 //!
 //! `KILLS=1000 KILL_SEED=7 cargo test --release -p millstream-tests --test kill_nine -- --nocapture` kills more often,
 //! at other moments.
@@ -8,28 +8,18 @@ use std::process::{Child, Command};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use millstream_tests::example::{committed, flights, newest_checkpoint, start, succeed};
+use millstream_tests::example::{committed, flights, flights_by_topics, newest_checkpoint, start, succeed};
 use millstream_tests::flights::{january, write_long};
+use millstream_tests::random::{Random, number};
 use millstream_tests::rules::{self, Expected};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_flights");
 
-/// Numbers that look random (SplitMix64, Steele et al. 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-}
-
 /// A job to be killed.
 struct Victim {
     input: Vec<PathBuf>,
+    /// From a topic to topics, or from files to files.
+    by_topics: bool,
     /// What must be the same at every start.
     flags: &'static [&'static str],
     random: Random,
@@ -49,10 +39,13 @@ struct Tally {
 impl Victim {
     /// The command, on some number of cores and either runtime.
     fn command(&mut self, output: &Path) -> Command {
-        let mut command = flights(PROGRAM, &self.input, output);
+        let mut command = match self.by_topics {
+            true => flights_by_topics(PROGRAM, &self.input, output),
+            false => flights(PROGRAM, &self.input, output),
+        };
         let cores = 1 + self.random.below(4);
-        let batch = [7, 100, 1024][self.random.below(3) as usize];
-        let runtime = ["auto", "threads"][self.random.below(2) as usize];
+        let batch = self.random.one_of(&[7, 100, 1024]);
+        let runtime = self.random.one_of(&["auto", "threads"]);
         command.args(self.flags).args(["--cores", &cores.to_string(), "--batch-size", &batch.to_string()]);
         command.args(["--runtime", runtime]);
         command
@@ -113,11 +106,6 @@ fn kill(child: &mut Child) -> bool {
     killed
 }
 
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name)
-        .map_or(otherwise, |text| text.parse().unwrap_or_else(|_| panic!("{name}={text}: a number")))
-}
-
 fn kills() -> u32 {
     number("KILLS", 60) as u32
 }
@@ -126,10 +114,10 @@ fn kills() -> u32 {
 fn refined_windows_and_late_records_are_exact_after_kills_at_any_moment() {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let input = dir.path().join("long.ndjson");
-    write_long(&input, 12).expect("the input is written");
+    write_long(&input, 8).expect("the input is written");
     let flags = &["--checkpoint-every", "10ms", "--allowed-lateness", "1h"];
-    let random = Random(number("KILL_SEED", 1));
-    Victim { input: vec![input], flags, random }.survives(kills() * 2 / 3);
+    let random = Random::new(number("KILL_SEED", 1));
+    Victim { input: vec![input], by_topics: true, flags, random }.survives(kills() * 2 / 3);
 }
 
 #[test]
@@ -141,7 +129,7 @@ fn several_files_some_compressed_are_exact_after_kills_at_any_moment() {
     }
     // How far the files' times are apart depends on who reads faster: nothing may be late.
     let flags = &["--checkpoint-every", "10ms", "--out-of-orderness", "400d"];
-    let random = Random(number("KILL_SEED", 2));
+    let random = Random::new(number("KILL_SEED", 2));
     let input = paths.into_iter().chain([january()]).collect();
-    Victim { input, flags, random }.survives(kills() / 3);
+    Victim { input, by_topics: false, flags, random }.survives(kills() / 3);
 }

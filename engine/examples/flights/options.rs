@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Parser;
@@ -28,11 +28,14 @@ pub struct Options {
     /// How long after its end a window still takes records
     #[arg(long, value_name = "TIME", default_value = "0s", value_parser = duration)]
     allowed_lateness: Duration,
-    /// Write hours and late records to files in here, exactly once
+    /// Keep the topics, of the flights, the hours and the late records, in here [default: in a temporary directory]
     #[arg(long, value_name = "DIR")]
+    pub dir: Option<PathBuf>,
+    /// No topics: read the files as they are, and write hours and late records to files in here
+    #[arg(long, value_name = "DIR", conflicts_with = "dir")]
     pub output: Option<PathBuf>,
-    /// Where checkpoints are kept [default: checkpoints in the output directory]
-    #[arg(long, value_name = "DIR", requires = "output")]
+    /// Where checkpoints are kept [default: checkpoints in the directory]
+    #[arg(long, value_name = "DIR")]
     checkpoints: Option<PathBuf>,
     /// How often a checkpoint is taken, and output becomes visible
     #[arg(long, value_name = "TIME", default_value = "1s", value_parser = positive)]
@@ -55,20 +58,20 @@ impl Options {
         Rules { window, out_of_orderness, allowed_lateness }
     }
 
-    /// What concerns the run.
-    pub fn config(&self) -> Config {
-        let mut config = Config::new().runtime(self.runtime).checkpoint_every(self.checkpoint_every);
+    /// What concerns the run in a directory.
+    pub fn config(&self, dir: &Path) -> Config {
+        let checkpoints = self.checkpoints.clone().unwrap_or_else(|| dir.join("checkpoints"));
+        let mut config = Config::new()
+            .runtime(self.runtime)
+            .checkpoints(checkpoints)
+            .checkpoint_every(self.checkpoint_every);
         if let Some(cores) = self.cores {
             config = config.cores(cores);
         }
         if let Some(records) = self.batch_size {
             config = config.batch_size(records);
         }
-        let beside = self.output.as_ref().map(|dir| dir.join("checkpoints"));
-        match self.checkpoints.clone().or(beside) {
-            Some(dir) => config.checkpoints(dir),
-            None => config,
-        }
+        config
     }
 }
 

@@ -21,7 +21,7 @@ const SHOWN: usize = 5;
 ///
 /// # Errors
 /// If a file cannot be read, or is not one of this program's.
-pub fn read(dir: &Path) -> io::Result<(Vec<Hour>, u64)> {
+pub fn read(dir: &Path) -> io::Result<(Vec<Hour>, usize)> {
     let mut hours = Vec::new();
     for path in visible(&dir.join("hourly"))? {
         for line in fs::read_to_string(&path)?.lines() {
@@ -32,7 +32,7 @@ pub fn read(dir: &Path) -> io::Result<(Vec<Hour>, u64)> {
     }
     let mut late = 0;
     for path in visible(&dir.join("late"))? {
-        late += fs::read_to_string(path)?.lines().count() as u64;
+        late += fs::read_to_string(path)?.lines().count();
     }
     Ok((hours, late))
 }
@@ -77,11 +77,11 @@ pub fn worst(rows: &[Hour], rules: &Rules) -> String {
 }
 
 /// What the run did, in a few lines.
-pub fn summary(report: &Report, late: u64, runtime: RuntimeKind, fallback: Option<&str>) -> String {
+pub fn summary(report: &Report, late: usize, runtime: RuntimeKind, fallback: Option<&str>) -> String {
     let mut text = String::new();
     let mut line = |line: String| writeln!(text, "{line}").expect("a string takes all text");
     if report.already_finished {
-        line("the job had finished before: nothing was left to do, and this is from its files".into());
+        line("the job had finished before: nothing was left to do, and this is what it has written".into());
     } else {
         if let Some(epoch) = report.restored {
             line(format!("went on from checkpoint {epoch}"));

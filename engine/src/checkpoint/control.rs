@@ -64,6 +64,8 @@ pub(crate) struct Restored {
     pub first_epoch: u64,
     /// Drawn anew for each run.
     pub run_id: u64,
+    /// By which later runs tell themselves from earlier ones, on whatever machine; 0 without an object store.
+    pub generation: u64,
     pub agreements: Arc<Agreements>,
 }
 

@@ -4,6 +4,7 @@
 //! the job: after the final checkpoint when the input has ended, at once when the job fails or is cancelled.
 
 mod attempt;
+mod remote;
 mod restore;
 mod saving;
 mod waiting;
@@ -19,10 +20,13 @@ use millstream_storage::planted;
 
 use crate::checkpoint::control::{Line, Order, Reply, StepShare};
 use crate::checkpoint::coordinator::attempt::{Attempt, Last};
+use crate::checkpoint::coordinator::remote::{Replicated, Uploading};
 use crate::checkpoint::coordinator::saving::Saving;
 use crate::checkpoint::description::JobDescription;
 use crate::checkpoint::directory::{Directory, Unpublished};
 use crate::checkpoint::manifest::{Manifest, ManifestKind, StepManifest, form_of};
+use crate::checkpoint::remote::Remote;
+use crate::checkpoint::remote::chain::Chain;
 use crate::checkpoint::request::Ask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Closing, Ended, Shared};
@@ -51,6 +55,8 @@ pub(crate) struct CoordinatorSeed {
     pub closing: Closing,
     pub metrics: Metrics,
     pub checkpoints: Option<PathBuf>,
+    /// Where they are complete, if that is not the directory.
+    pub remote: Option<Arc<dyn Remote>>,
     /// What to start from if there is no checkpoint yet.
     pub savepoint: Option<PathBuf>,
     /// The checkpoint that is replayed from, instead of the last; nothing is removed then.
@@ -78,6 +84,8 @@ struct Coordinator {
     seed: CoordinatorSeed,
     host: Rc<dyn Host>,
     directory: Option<Directory>,
+    chain: Option<Rc<Chain>>,
+    uploading: Option<Uploading>,
     next_epoch: u64,
     last_complete: Option<u64>,
     drained: usize,
@@ -101,6 +109,8 @@ enum Woken {
     Cancelled,
     /// The copy of a savepoint is over.
     Saved,
+    /// The upload of a checkpoint is over.
+    Uploaded,
     Asked(Ask),
     Drain,
 }
@@ -120,6 +130,8 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         seed,
         host,
         directory: None,
+        chain: None,
+        uploading: None,
         next_epoch: 1,
         last_complete: None,
         drained: 0,
@@ -305,6 +317,11 @@ impl Coordinator {
                 Err(Unpublished::Void(error)) => return self.abort(attempt, error),
                 Err(Unpublished::Unknown(error)) => return Err(error),
             }
+            match self.replicate(&manifest, &mut attempt, deadline).await? {
+                Replicated::Complete => {}
+                Replicated::Void(error) => return self.abort(attempt, error),
+                Replicated::Cancelled => return Ok(Checkpointed::Cancelled),
+            }
             self.last_files = manifest.files().into_iter().map(str::to_owned).collect();
             complete = Some(Box::new(manifest));
         }
@@ -320,6 +337,7 @@ impl Coordinator {
         }
         attempt.committed(self.host.monotonic());
         self.clean_up(Some(epoch)).await;
+        self.clean_up_remote();
         let took = self.over(attempt);
         let metrics = self.seed.metrics.job();
         metrics.checkpoints.add(1);

@@ -7,6 +7,8 @@
 //! data/                   the files of the stores, named by the manifests
 //! ```
 
+mod remote;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
@@ -232,7 +234,9 @@ impl Directory {
         let (mut old, mut kept) = (Vec::new(), Vec::new());
         for (i, (&epoch, name)) in contents.manifests.iter().enumerate() {
             let is_copied = Some(epoch) == copied && !planted!(copied_files_retired);
-            let of = if i < count && !is_copied { &mut old } else { &mut kept };
+            // Prepared, given up, and not removed then.
+            let is_void = complete.is_some_and(|complete| epoch > complete);
+            let of = if (i < count && !is_copied) || is_void { &mut old } else { &mut kept };
             of.push(name);
         }
         let mut named = BTreeSet::new();

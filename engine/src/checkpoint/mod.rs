@@ -14,6 +14,7 @@ pub mod inspect;
 pub mod manifest;
 pub mod plan;
 pub mod read;
+pub mod remote;
 pub mod request;
 
 pub(crate) mod control;

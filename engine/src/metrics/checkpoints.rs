@@ -61,6 +61,11 @@ pub struct CheckpointStats {
     pub duration: Duration,
     /// From there until every sink had committed; zero if it was aborted.
     pub commit: Duration,
+    /// Of its duration, from when it was durable in the directory until it was, or was not, where checkpoints
+    /// [are complete](crate::Config::checkpoints_to); zero without such a place.
+    pub upload: Duration,
+    /// Bytes of files that were stored there for it, and not for one before it.
+    pub uploaded_bytes: u64,
     /// What it took each step on each core, by step and core. Of one that was aborted, as far as it got.
     pub steps: Vec<StepCheckpoint>,
 }

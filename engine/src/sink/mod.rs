@@ -166,6 +166,10 @@ pub struct SinkContext {
     pub restored: Option<u64>,
     /// Whether the job keeps checkpoints, so that a crash will be recovered from.
     pub durable: bool,
+    /// Greater than that of any run before it, on whatever machine, if the job's checkpoints are
+    /// [in an object store](crate::Config::checkpoints_to); 0 otherwise. What reaches the outside from a run of a lower one
+    /// than was seen there before comes from a process that was thought dead.
+    pub generation: u64,
     /// Where it keeps them: a sink that must keep something with them has a directory of its own in there.
     pub checkpoints: Option<PathBuf>,
 }
@@ -203,6 +207,10 @@ pub trait Writer<T> {
     fn drained(&mut self) {}
     /// Makes everything written so far durable, but not visible, under `epoch`; returns what [`Sink::recover`]
     /// needs to commit it. Records written after this call belong to a later epoch.
+    ///
+    /// A sink that keeps them in files of its directory beside the [checkpoints](SinkContext::checkpoints) tells which, as
+    /// `"beside": [{"path": "my-directory/file", "bytes": 100}]` in an object that it returns: they are stored where
+    /// checkpoints [are](crate::Config::checkpoints_to), and are there again when the job starts on another machine.
     ///
     /// # Errors
     /// [`ErrorKind::Exhausted`](crate::ErrorKind::Exhausted) if the machine lacks room at the moment: the checkpoint is

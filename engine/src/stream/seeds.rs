@@ -274,6 +274,7 @@ impl<T: Send + 'static, S: Sink<T>> StageSeed for SinkSeed<T, S> {
                 first_epoch: cx.first_epoch,
                 restored: cx.restored_epoch,
                 durable: cx.directory.is_some(),
+                generation: cx.generation,
                 checkpoints: cx.directory.as_deref().and_then(Path::parent).map(Path::to_owned),
             };
             let writer = sink.open(context).await;

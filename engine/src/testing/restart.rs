@@ -149,6 +149,7 @@ impl Checkpoint {
             directory: directory.made.as_ref().map(|made| made.0.clone()),
             memory: None,
             run_id: directory.epoch,
+            generation: 0,
             agreements: Arc::default(),
         }
     }

@@ -1,9 +1,10 @@
-//! Savepoints, and the ways in which a job ends before its input does.
+//! Savepoints, checkpoints in other places, and the ways in which a job ends before its input does.
 
 mod changes;
 mod ends;
 mod numbers;
 mod refused;
+mod remote;
 mod replays;
 
 use std::path::PathBuf;

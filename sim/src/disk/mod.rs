@@ -45,6 +45,11 @@ impl DiskView {
         self.kernel.state().disk.install(path.as_ref(), bytes.into())
     }
 
+    /// Removes every file in a directory and below it, for good: another machine has its place. Between two processes.
+    pub fn wipe(&self, path: impl AsRef<Path>) {
+        self.kernel.state().disk.wipe(path.as_ref());
+    }
+
     /// The contents of a file, as a running system sees them.
     ///
     /// # Errors

@@ -356,6 +356,14 @@ impl Model {
         Ok(())
     }
 
+    pub(crate) fn wipe(&mut self, dir: &Path) {
+        for path in self.names.files().into_keys().filter(|path| path.starts_with(dir)) {
+            self.names.unlink(&path).expect("it was listed");
+        }
+        self.names.sync_all();
+        self.forget_unreachable();
+    }
+
     /// Every file and its contents.
     pub(crate) fn tree(&self) -> Vec<(PathBuf, &[u8])> {
         let files = self.names.files().into_iter();

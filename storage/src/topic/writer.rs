@@ -76,6 +76,43 @@ pub use transactions::{Outcome, Producer, Transaction};
 /// # })?;
 /// # Ok::<_, TopicError>(())
 /// ```
+///
+/// # Appending once
+/// Who appends what can be read again, such as a file, gives each transaction an id that says how far it has come. After a
+/// crash the last id that was committed says where to go on; what was prepared and not committed is aborted and comes again.
+/// ```
+/// # use std::{path::Path, rc::Rc};
+/// # use millstream_storage::disk::{StdDisk, block_on};
+/// # use millstream_storage::topic::{BatchBuilder, TopicConfig, TopicError, TopicWriter};
+/// async fn append_once(dir: &Path, lines: &[&str]) -> Result<(), TopicError> {
+///     let mut writer = TopicWriter::open_or_create(Rc::new(StdDisk), dir, TopicConfig::new(7)).await?;
+///     let (epoch, done) = writer.producer("lines").unwrap_or_default();
+///     let producer = writer.fence("lines", epoch + 1)?;
+///     writer.abort_all("lines")?;
+///     let mut next = done.unwrap_or(0);
+///     for some in lines[next as usize..].chunks(1_000) {
+///         let mut batch = BatchBuilder::new();
+///         some.iter().for_each(|line| batch.push(0, None, line.as_bytes(), &[]));
+///         let transaction = writer.begin(&producer)?;
+///         writer.append_in(transaction, 0, batch.finish())?;
+///         next += some.len() as u64;
+///         writer.prepare(transaction, next)?;
+///         writer.commit(transaction)?;
+///         writer.flush().await?;
+///     }
+///     writer.close().await
+/// }
+/// # let temporary = tempfile::tempdir().expect("there is a temporary directory");
+/// # let dir = temporary.path();
+/// # block_on(async {
+/// append_once(dir, &["one", "two"]).await?;
+/// append_once(dir, &["one", "two", "three"]).await?;
+/// # let writer = TopicWriter::open(Rc::new(StdDisk), dir).await?;
+/// assert_eq!(writer.end(0), 3);
+/// # Ok::<_, TopicError>(())
+/// # })?;
+/// # Ok::<_, TopicError>(())
+/// ```
 pub struct TopicWriter {
     dir: PathBuf,
     config: TopicConfig,

@@ -1,13 +1,11 @@
 //! Wherever a job is killed, the tables end up as if nothing had happened: every row once. It is the server that counts,
-//! asked by `psql`.
-//!
-//! `KILLS=1000 cargo test --release -p millstream-tests --test postgres -- --ignored --nocapture` kills at random.
+//! asked by `psql`. At random moments it is the soak that kills.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::sync::Mutex;
 use std::thread::{scope, sleep};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use millstream_tests::postgres::{Database, Server};
 use rustix::process::{Pid, Signal, WaitOptions, kill_process, waitpid};
@@ -123,58 +121,6 @@ fn every_row_is_there_once_wherever_the_job_was_killed() {
             });
         }
     });
-}
-
-/// Numbers that look random (SplitMix64, Steele et al. 2014).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, n: u64) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        (z ^ (z >> 31)) % n
-    }
-}
-
-/// Kills at random moments until there were enough, and each time lets a run come to its end between some.
-fn random_kills(kills: u32, seed: u64) {
-    let Some(server) = Server::shared() else { return };
-    let (mut random, mut killed, mut rounds) = (Random(seed), 0, 0);
-    while killed < kills {
-        let database = tables(&server, RECORDS);
-        let dir = tempfile::tempdir().expect("a temporary directory");
-        let began = Instant::now();
-        for run in 1_u64.. {
-            let mut job = command(&database, dir.path(), RECORDS, 1 + random.below(4));
-            let mut child = job.env("SLOW", "1").spawn().expect("the job can be started");
-            sleep(Duration::from_micros(random.below(30_000 * run.min(20))));
-            child.kill().expect("an own child can be killed");
-            let status = child.wait().expect("an own child can be waited for");
-            if status.code().is_some() {
-                assert!(status.success(), "the job failed before it was killed");
-                break;
-            }
-            killed += 1;
-        }
-        check(&database, &format!("round {rounds}"));
-        rounds += 1;
-        println!("{killed} kills in {rounds} rounds, the last of {:.1?}", began.elapsed());
-    }
-}
-
-#[test]
-fn every_row_is_there_once_after_kills_at_any_moment() {
-    random_kills(6, 1);
-}
-
-#[test]
-#[ignore = "takes minutes"]
-fn every_row_is_there_once_after_many_kills_at_any_moment() {
-    let number =
-        |name: &str, otherwise| std::env::var(name).map_or(otherwise, |text| text.parse().expect("a number"));
-    random_kills(number("KILLS", 200) as u32, number("KILL_SEED", 7));
 }
 
 /// A process that was thought dead, whose place another has taken with a copy of its checkpoints.

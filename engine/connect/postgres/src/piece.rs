@@ -15,6 +15,8 @@ use millstream::{Error, ErrorKind, Result};
 use millstream_storage::disk::{Disk, File, OpenMode};
 use serde::{Deserialize, Serialize};
 
+/// The directory of all sinks' pieces, in that of the checkpoints.
+pub(crate) const SPOOL: &str = "spool";
 /// Bytes before the tuples of a frame.
 pub(crate) const HEAD: usize = 8;
 /// No frame is longer: tuples are put into the next one when this is reached.
@@ -47,6 +49,17 @@ pub(crate) struct Pending {
     /// The last epoch that was in the table then.
     pub(crate) committed: u64,
     pub(crate) pieces: Vec<Piece>,
+    /// Their files, for whoever stores checkpoints in another place, too.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) beside: Vec<Beside>,
+}
+
+/// A file, by its path in the directory of checkpoints.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Beside {
+    pub(crate) path: String,
+    pub(crate) bytes: u64,
 }
 
 /// The name of the `number`-th file of a shard, in the run that began with an epoch.

@@ -62,7 +62,7 @@ fn share(line: &Line, part: &Prepared) -> Result<Share> {
         let message = format!("cannot read the output of shard {shard} in checkpoint {epoch}: {why}");
         Error::new(ErrorKind::Restore, message)
     };
-    let Pending { sink, committed, pieces } =
+    let Pending { sink, committed, pieces, .. } =
         Pending::deserialize(&part.pending).map_err(|error| refuse(error.to_string()))?;
     if sink != line.target.sink {
         return Err(refuse(format!("it belongs to sink `{sink}`, but this one is `{}`", line.target.sink)));

@@ -12,7 +12,7 @@ use millstream::table::Change;
 use millstream::{Error, ErrorKind, Result};
 
 use crate::commit::Line;
-use crate::piece::directory;
+use crate::piece::{SPOOL, directory};
 use crate::recover::{Taken, recover};
 use crate::row::{Column, Row};
 use crate::session::Connect;
@@ -184,7 +184,7 @@ impl<T> PostgresSink<T> {
 
     fn line(&self, cx: &SinkContext) -> Result<Line> {
         let target = self.target()?;
-        let parent = self.spool.clone().or_else(|| Some(cx.checkpoints.as_ref()?.join("spool")));
+        let parent = self.spool.clone().or_else(|| Some(cx.checkpoints.as_ref()?.join(SPOOL)));
         let parent = parent.ok_or_else(|| {
             let message = "output into PostgreSQL waits for its commit in a directory: set one with \
                            `Config::checkpoints` for the job, or with `spool` for the sink";

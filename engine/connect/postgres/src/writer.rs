@@ -16,7 +16,7 @@ use millstream_storage::planted;
 use serde_json::{Value as Json, json};
 
 use crate::commit::Line;
-use crate::piece::{FRAME_BYTES, HEAD, Pending, Piece, failed, file_name, seal};
+use crate::piece::{Beside, FRAME_BYTES, HEAD, Pending, Piece, failed, file_name, seal};
 use crate::recover::Taken;
 use crate::sink::Encode;
 
@@ -62,6 +62,8 @@ struct Shared {
     /// The line to the server; a commit takes it while it is under way.
     line: RefCell<Option<Line>>,
     dir: PathBuf,
+    /// The path of that in the directory of checkpoints, if they are kept in another place, too.
+    beside: Option<PathBuf>,
     sink: String,
     /// Of the tuples.
     shape: u64,
@@ -84,6 +86,7 @@ impl<T> RowWriter<T> {
     pub(crate) fn new(cx: SinkContext, encode: Encode<T>, line: Line, taken: &Taken) -> RowWriter<T> {
         let committed = taken.committed.get(&(cx.shard as u32)).copied().unwrap_or(0);
         let shared = Shared {
+            beside: beside(&cx, &line.dir),
             dir: line.dir.clone(),
             sink: line.target.sink.clone(),
             shape: line.target.shape(),
@@ -202,12 +205,27 @@ impl<T> Writer<T> for RowWriter<T> {
     }
 }
 
+/// Where the pieces are in the directory of checkpoints, if those are in an object store, too, and the pieces are there.
+fn beside(cx: &SinkContext, dir: &Path) -> Option<PathBuf> {
+    let checkpoints = cx.checkpoints.as_ref().filter(|_| cx.generation > 0)?;
+    dir.strip_prefix(checkpoints).ok().map(Path::to_owned)
+}
+
 impl Shared {
     /// Everything that a restored checkpoint must know how to commit: also the pieces of earlier epochs, whose
     /// checkpoints may have been aborted.
     fn pending(&self) -> Pending {
-        let pieces = self.prepared.borrow().values().map(|complete| complete.piece.clone()).collect();
-        Pending { sink: self.sink.clone(), committed: self.committed.get(), pieces }
+        let pieces: Vec<Piece> =
+            self.prepared.borrow().values().map(|complete| complete.piece.clone()).collect();
+        let beside = self.beside.as_ref().map(|dir| {
+            let file = |piece: &Piece| Beside {
+                path: dir.join(&piece.file).display().to_string(),
+                bytes: piece.bytes,
+            };
+            pieces.iter().map(file).collect()
+        });
+        let beside = beside.unwrap_or_default();
+        Pending { sink: self.sink.clone(), committed: self.committed.get(), pieces, beside }
     }
 
     async fn commit(&self, disk: &dyn Disk, shard: u32, generation: u64, pieces: &[Piece]) -> Result<()> {

@@ -37,6 +37,8 @@ impl Attempt {
             pause: last.map(|last| triggered.saturating_sub(last.ended)),
             duration: Duration::ZERO,
             commit: Duration::ZERO,
+            upload: Duration::ZERO,
+            uploaded_bytes: 0,
             steps: Vec::new(),
         };
         Attempt { stats, triggered }

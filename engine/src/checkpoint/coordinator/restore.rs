@@ -26,15 +26,26 @@ impl Coordinator {
             let directory = Directory::open(self.host.disk(), path).await?;
             directory.settle().await?;
             let mut contents = directory.contents().await?;
-            if let Some(savepoint) = self.seed.savepoint.clone().filter(|_| contents.is_empty()) {
-                self.take_over(&directory, &savepoint).await?;
+            let chain = match self.seed.replayed {
+                // It looks at what is here, and takes nothing over.
+                Some(_) => None,
+                None => self.open_chain(&directory).await?,
+            };
+            let known = chain.as_ref().and_then(|(_, head)| head.as_ref()?.checkpoint.as_ref());
+            let is_first = contents.is_empty() && known.is_none();
+            let savepoint = self.seed.savepoint.clone().filter(|_| is_first);
+            if let Some(savepoint) = &savepoint {
+                self.take_over(&directory, savepoint).await?;
                 contents = directory.contents().await?;
             }
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
-            manifest = match self.seed.replayed {
-                Some(epoch) => directory.at(&contents, epoch).await?,
-                None => directory.latest(&contents, passed_over).await?,
+            manifest = match (self.seed.replayed, chain) {
+                (Some(epoch), _) => directory.at(&contents, epoch).await?,
+                (None, None) => directory.latest(&contents, passed_over).await?,
+                (None, Some(chain)) => {
+                    self.take_chain(&directory, &contents, chain, savepoint.is_some()).await?
+                }
             };
             self.directory = Some(directory);
         }
@@ -56,6 +67,7 @@ impl Coordinator {
             steps: Arc::new(manifest.map(|manifest| manifest.steps).unwrap_or_default()),
             first_epoch: self.next_epoch,
             run_id: self.host.random(),
+            generation: self.generation(),
             agreements: Arc::default(),
         };
         Ok((restored, ended))
@@ -90,6 +102,7 @@ impl Coordinator {
                 first_epoch: self.next_epoch,
                 restored: manifest.map(|manifest| manifest.epoch),
                 durable: self.directory.is_some(),
+                generation: self.generation(),
                 checkpoints: self.seed.checkpoints.clone(),
             };
             let prepared = prepared.collect();

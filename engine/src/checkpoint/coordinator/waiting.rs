@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::{Coordinator, CoordinatorSeed, Heed, Woken};
 use crate::checkpoint::control::Reply;
+use crate::checkpoint::coordinator::remote::Uploading;
 use crate::checkpoint::coordinator::saving::Saving;
 use crate::driver::race;
 use crate::error::Result;
@@ -40,12 +41,20 @@ impl Coordinator {
             if deadline.is_some_and(|at| at <= now) {
                 return Woken::Deadline;
             }
-            let Coordinator { seed: CoordinatorSeed { lines, bell, shared, .. }, saving, draining, .. } =
-                self;
+            if self.uploading.as_ref().is_some_and(Uploading::is_done) {
+                return Woken::Uploaded;
+            }
+            let Coordinator { seed, saving, uploading, draining, .. } = self;
+            let CoordinatorSeed { lines, bell, shared, .. } = seed;
             let rung = bell.wait(|| {
                 let saved = heed >= Heed::Copies && saving.as_ref().is_some_and(Saving::is_done);
+                let uploaded = uploading.as_ref().is_some_and(Uploading::is_done);
                 let asked = heed == Heed::Requests && shared.asks(*draining, saving.is_some());
-                shared.is_cancelled() || saved || asked || lines.iter_mut().any(|line| line.is_ready())
+                shared.is_cancelled()
+                    || saved
+                    || uploaded
+                    || asked
+                    || lines.iter_mut().any(|line| line.is_ready())
             });
             match deadline {
                 None => rung.await,

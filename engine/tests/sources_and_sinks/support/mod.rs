@@ -103,6 +103,7 @@ impl TestHost {
             first_epoch,
             restored,
             durable: true,
+            generation: 0,
             checkpoints: None,
         }
     }

@@ -20,6 +20,7 @@ mod levels;
 mod outputs;
 mod postgres;
 mod process;
+mod remote;
 mod replays;
 mod rescale;
 mod savepoints;
@@ -363,6 +364,7 @@ pub fn scenarios() -> Vec<Scenario> {
         of("postgres", "a window into the tables of a database whose connections break", |world| {
             postgres::Tables::new(world)
         }),
+        remote::scenario(),
         async_map::scenario(),
         of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),

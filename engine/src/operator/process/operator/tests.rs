@@ -72,6 +72,7 @@ fn open((shard, shards): (usize, usize), cores: Vec<(Timestamp, Json)>) -> Telle
         directory: None,
         memory: None,
         run_id: 1,
+        generation: 0,
         agreements: Arc::default(),
     };
     let (watermark, _) = restored_progress(cx.parts(STEP), cx.own_part(STEP));

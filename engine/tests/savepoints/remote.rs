@@ -1,0 +1,156 @@
+//! Directories of checkpoints that are complete elsewhere: how they come to be, and which are refused.
+
+use std::rc::Rc;
+
+use millstream::checkpoint::remote::{Memory, Objects, Page, Put, Refusal, Remote, Stored};
+use millstream::host::{Host, LocalFuture};
+use millstream::prelude::*;
+use millstream_storage::disk::block_on;
+
+use super::{Place, Row, hundreds};
+
+/// Runs until a checkpoint is complete that this run has taken, and ends it there. Returns what it was restored from.
+fn until_checkpoint(place: &Place, config: Config) -> Option<u64> {
+    let running = place.job("out", true).start(config).expect("it starts");
+    while running.metrics().job().checkpoints.get() < 2 {
+        assert!(!running.is_over(), "{:?}", running.control().outcome());
+        std::thread::yield_now();
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled").restored
+}
+
+fn refusal(place: &Place, config: Config) -> String {
+    place.job("out", false).run(config).expect_err("it is refused").to_string()
+}
+
+#[test]
+fn a_directory_that_has_checkpoints_is_taken_into_a_store() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..1_000);
+    place.run_until(1_000, "out", place.config(2, "here")).cancel();
+    until_checkpoint(&place, place.config(2, "here"));
+    let restored = until_checkpoint(&place, place.config(2, "here").checkpoints_to(remote.clone()));
+    assert!(restored.is_some());
+    // Nothing of the first directory is there any more.
+    let last = until_checkpoint(&place, place.config(1, "there").checkpoints_to(remote.clone()));
+    assert!(last > restored, "{last:?} after {restored:?}");
+    place.append(1_000..1_500);
+    let config = place.config(3, "elsewhere").checkpoints_to(remote);
+    assert_eq!(place.job("out", true).check_restore(&config).expect("it can be read").epoch.is_some(), true);
+    place.job("out", false).run(config).expect("nothing is wrong");
+    assert_eq!(place.rows::<Row>("out"), hundreds(0..1_500));
+}
+
+#[test]
+fn a_savepoint_is_taken_into_a_store_once() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..1_000);
+    let running = place.run_until(1_000, "out", place.config(2, "here"));
+    running.stop_with_savepoint(place.path("saved")).wait().expect("it is saved");
+    running.wait().expect("it was stopped");
+    let config =
+        |state| place.config(2, state).checkpoints_to(remote.clone()).from_savepoint(place.path("saved"));
+    let first = until_checkpoint(&place, config("there"));
+    let second = until_checkpoint(&place, config("elsewhere"));
+    assert!(first.is_some() && second > first, "{second:?} after {first:?}");
+}
+
+#[test]
+fn a_directory_without_its_store_is_refused() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..100);
+    until_checkpoint(&place, place.config(1, "here").checkpoints_to(remote.clone()));
+    let text = refusal(&place, place.config(1, "here"));
+    assert!(text.contains("which checkpoints are complete is known in a shelf alone"), "{text}");
+    let text = refusal(&place, place.config(1, "here").checkpoints_to(Memory::new("another shelf")));
+    assert!(text.contains("its checkpoints are in a shelf, and not in another shelf"), "{text}");
+    let text = refusal(&place, place.config(1, "here").checkpoints_to(Memory::new("a shelf")));
+    assert!(text.contains("there are none any more"), "{text}");
+    let text = refusal(&place, Config::new().checkpoints_to(remote));
+    assert!(text.contains("needs a directory of checkpoints"), "{text}");
+}
+
+#[test]
+fn the_place_of_another_job_is_refused_and_left_as_it_was() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..100);
+    until_checkpoint(&place, place.config(1, "here").checkpoints_to(remote.clone()));
+    let before = remote.names();
+    let other = Job::new("other");
+    other.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    let config = place.config(1, "there").checkpoints_to(remote.clone());
+    let text = other.run(config.clone()).expect_err("it is another job's").to_string();
+    assert!(text.contains("it is of job `hundreds`, and this one is `other`"), "{text}");
+    // A job that cannot start from there does not end the one that runs.
+    let changed = Job::new("hundreds");
+    changed.source("numbers", generator(10, |n| n)).sink("nowhere", discard());
+    changed.run(config).expect_err("its steps are others");
+    assert_eq!(remote.names(), before);
+}
+
+#[test]
+fn what_no_retained_checkpoint_names_is_removed() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..1_000);
+    let config = |state| place.config(2, state).checkpoints_to(remote.clone()).retained_checkpoints(1);
+    until_checkpoint(&place, config("here"));
+    let orphan = "files/0000000000/data/totals-000-0000000001.log.0";
+    block_on(remote.put(orphan, b"of an upload that came to nothing".to_vec(), Put::Replace))
+        .expect("it is stored");
+    let early = "chain/0000000001";
+    block_on(remote.put(early, b"of a writer that came too late".to_vec(), Put::Replace))
+        .expect("it is stored");
+    let running = place.job("out", true).start(config("there")).expect("it starts");
+    let is_there = |name: &str| remote.names().iter().any(|found| found == name);
+    let links = || remote.names().iter().filter(|name| name.starts_with("chain/")).count();
+    while is_there(orphan) || is_there(early) || links() > 3 || running.metrics().job().checkpoints.get() < 5
+    {
+        assert!(!running.is_over(), "{:?}", running.control().outcome());
+        std::thread::yield_now();
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled");
+    until_checkpoint(&place, config("elsewhere"));
+}
+
+/// A store of an older kind: what is put replaces what was there.
+#[derive(Clone, Debug)]
+struct Careless(Memory);
+
+impl Remote for Careless {
+    fn describe(&self) -> String {
+        "a careless shelf".to_owned()
+    }
+    fn part_bytes(&self) -> u64 {
+        self.0.part_bytes()
+    }
+    fn connect(&self, _: &Rc<dyn Host>) -> LocalFuture<Result<Rc<dyn Objects>, Refusal>> {
+        let objects = self.clone();
+        Box::pin(async { Ok(Rc::new(objects) as Rc<dyn Objects>) })
+    }
+}
+
+impl Objects for Careless {
+    fn put(&self, name: &str, bytes: Vec<u8>, _: Put) -> LocalFuture<Result<Stored, Refusal>> {
+        self.0.put(name, bytes, Put::Replace)
+    }
+    fn get(&self, name: &str) -> LocalFuture<Result<Option<Vec<u8>>, Refusal>> {
+        self.0.get(name)
+    }
+    fn list(&self, prefix: &str, after: &str) -> LocalFuture<Result<Page, Refusal>> {
+        self.0.list(prefix, after)
+    }
+    fn delete(&self, name: &str) -> LocalFuture<Result<(), Refusal>> {
+        self.0.delete(name)
+    }
+}
+
+#[test]
+fn a_store_that_replaces_what_is_there_is_refused() {
+    let place = Place::new();
+    place.append(0..100);
+    let remote = Careless(Memory::new("a careless shelf"));
+    let text = refusal(&place, place.config(1, "here").checkpoints_to(remote));
+    assert!(text.contains("put only where there is none"), "{text}");
+}
