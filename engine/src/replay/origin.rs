@@ -90,6 +90,8 @@ impl Origin {
     pub(super) fn config(&self, config: Config, cores: usize) -> Config {
         let mut config = config.cores(cores).checkpoints(&self.directory).checkpoint_at_end_only();
         config.savepoint = None;
+        // What is here is replayed, and nothing is stored.
+        config.remote = None;
         config.restart = Restart::none();
         if config.max_parallelism.is_none() {
             // It follows from the cores of the machine that the job ran on.
