@@ -96,7 +96,8 @@ impl Job {
         }
     }
 
-    /// Runs the job to the end of its input.
+    /// Runs the job to the end of its input. If the environment [says so](crate::replay::VARIABLE), it is replayed instead, and
+    /// the process ends with that.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -270,6 +271,24 @@ impl Job {
     ///
     /// Of the settings those count that say what the job does; where its checkpoints are, when they are taken, what drives its
     /// cores and how it restarts does not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::replay::Replay;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (state, saved) = (dir.path().join("state"), dir.path().join("saved"));
+    /// let job = || {
+    ///     let job = Job::new("doc");
+    ///     job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    ///     job
+    /// };
+    /// let config = Config::new().cores(1).checkpoints(state);
+    /// let running = job().start(config.clone())?;
+    /// let epoch = running.stop_with_savepoint(&saved).wait()?.epoch;
+    /// let report = job().replay(config, Replay::from(&saved, epoch).records(1))?;
+    /// assert_eq!(report.rows["nowhere"], 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     ///
     /// # Errors
     /// If the job cannot go on from the checkpoint, the input that follows is not there any more, or what was asked for is not

@@ -52,6 +52,8 @@
 //! once, if its source is to find that out at all.
 
 mod gate;
+mod origin;
+mod output;
 mod overlay;
 mod program;
 mod report;
@@ -77,7 +79,6 @@ use shown::{Rows, Shown};
 pub use program::VARIABLE;
 pub(crate) use program::{obey, refuse};
 pub use report::{ReplayEnd, ReplayReport, SplitReplay};
-use run::Origin;
 pub(crate) use run::run;
 
 /// What is to be replayed, how far, and how. See the [module](crate::replay).

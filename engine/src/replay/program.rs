@@ -2,7 +2,8 @@
 
 use std::process;
 
-use super::{Origin, Replay, run};
+use super::origin::Origin;
+use super::{Replay, run};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::job::Job;

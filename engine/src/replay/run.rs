@@ -1,21 +1,19 @@
 //! Runs a replay: gives the sources their turns, until all is read that was asked for.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::io::{BufWriter, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::time::Duration;
 
 use millstream_storage::disk::{Disk, block_on};
 
 use super::gate::Gate;
-use super::overlay::Overlay;
+use super::origin::Origin;
+use super::output::Output;
 use super::report::{ReplayEnd, ReplayReport, SplitReplay};
-use super::until::{Until, positions_of};
+use super::until::Until;
 use super::{Replay, ReplayEnds};
 use crate::checkpoint::inspect::Checkpoints;
-use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::transfer;
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
@@ -39,33 +37,14 @@ const MOST_AT_ONCE: u64 = 16;
 pub(crate) fn run(job: &Job, config: Config, mut replay: Replay) -> Result<ReplayReport> {
     let origin = Origin::find(&replay)?;
     let until = origin.until(&replay)?;
-    let output = replay.settings.output.clone();
-    let own = output.as_deref().map(empty_directory).transpose()?;
-    let out = match &own {
-        Some(own) => Some(Box::new(create(&own.join("rows.ndjson"))?) as Box<dyn Write + Send>),
+    let output = replay.settings.output.as_deref().map(Output::make).transpose()?;
+    let out = match &output {
+        Some(output) => Some(output.rows()?),
         None => replay.writer.take(),
     };
-    let disk = origin.overlay(&replay, own.clone())?;
+    let disk = origin.overlay(&replay, output.as_ref().map(|output| output.path().to_owned()))?;
     let ends = ReplayEnds::new(origin.manifest.epoch, out);
-    let cores = replay.settings.cores.unwrap_or(origin.manifest.shards);
-    let config = origin.config(config, cores);
-    let plan = job.plan(&config)?;
-    let control = JobControl { shared: Shared::new(Supervision::none()), metrics: Metrics::new(cores) };
-    control.shared.supervision.begin(cores);
-    let mains = plan.mains(cores, 0, &control, Ends::Replayed(&ends));
-    let seed = replay.settings.seed;
-    let order = (seed > 0).then(|| Draws::new(seed));
-    let world = Rc::new(World::new(disk.clone(), origin.manifest.taken.unwrap_or(0), order));
-    world.start(mains);
-    let mut driver = Driver {
-        world: Ended(world),
-        gate: ends.gate.clone(),
-        control,
-        pace: replay.settings.pace,
-        records: replay.settings.records.unwrap_or(u64::MAX),
-        draws: (seed > 0).then(|| Draws::new(!seed)),
-        next: 0,
-    };
+    let mut driver = start(job, config, &replay, &origin, (&ends, &disk))?;
     let (ended, failure) = match driver.run(&until) {
         Ok(ended) => (ended, None),
         Err(Halt::Finished) => (ReplayEnd::Finished, None),
@@ -73,117 +52,45 @@ pub(crate) fn run(job: &Job, config: Config, mut replay: Replay) -> Result<Repla
         Err(Halt::Refused(error)) => return Err(error),
     };
     let state = match failure {
-        None => driver.state(&replay, &origin.directory, own.as_deref(), &disk)?,
+        None => driver.state(&replay, &origin.directory, output.as_ref(), &disk)?,
         Some(_) => None,
     };
     ends.rows.flush()?;
-    let report = report(&ends, &driver, (ended, failure, state), (&origin.manifest.job, cores, seed));
-    if let Some(own) = &own {
-        let path = own.join("report.json");
-        let json = serde_json::to_string_pretty(&report).expect("a report has string keys only");
-        fs::write(&path, format!("{json}\n")).map_err(|error| unwritten(&path, error))?;
+    let of = (origin.manifest.job.as_str(), driver.cores, replay.settings.seed);
+    let report = report(&ends, &driver, (ended, failure, state), of);
+    if let Some(output) = &output {
+        output.write(&report)?;
     }
     Ok(report)
 }
 
-/// What a replay begins with.
-pub(super) struct Origin {
-    pub(super) directory: PathBuf,
-    pub(super) manifest: Manifest,
-}
-
-impl Origin {
-    pub(super) fn find(replay: &Replay) -> Result<Origin> {
-        let directory = replay.settings.checkpoint.clone();
-        let checkpoints = Checkpoints::at(replay.disk.clone(), &directory);
-        let epochs = block_on(checkpoints.epochs())?;
-        let refuse =
-            |what: String| Err(Error::new(ErrorKind::Restore, format!("{}: {what}", directory.display())));
-        let Some(id) = replay.settings.id else {
-            for &epoch in epochs.iter().rev() {
-                let manifest = block_on(checkpoints.manifest(epoch))?;
-                if !manifest.finished {
-                    return Ok(Origin { directory, manifest });
-                }
-            }
-            return refuse("holds no checkpoint to replay from".to_owned());
-        };
-        if !epochs.contains(&id) {
-            return refuse(not_there(id, &epochs));
-        }
-        let manifest = block_on(checkpoints.manifest(id))?;
-        if manifest.finished {
-            let earlier: Vec<u64> = epochs.into_iter().filter(|epoch| *epoch < id).collect();
-            let which = if earlier.is_empty() { "none".to_owned() } else { list(&earlier) };
-            return refuse(format!(
-                "the job had ended with checkpoint {id}: nothing follows; earlier ones are {which}"
-            ));
-        }
-        Ok(Origin { directory, manifest })
-    }
-
-    /// Where it is to end.
-    fn until(&self, replay: &Replay) -> Result<Vec<Until>> {
-        let mut until: Vec<Until> = replay.settings.until.iter().cloned().map(Until::Text).collect();
-        let Some(id) = replay.settings.until_checkpoint else { return Ok(until) };
-        let checkpoints = Checkpoints::at(replay.disk.clone(), &self.directory);
-        let epochs = block_on(checkpoints.epochs())?;
-        let refuse = |what: String| {
-            Err(Error::new(ErrorKind::Config, format!("{}: {what}", self.directory.display())))
-        };
-        if !epochs.contains(&id) {
-            return refuse(not_there(id, &epochs));
-        }
-        if id <= self.manifest.epoch {
-            let from = self.manifest.epoch;
-            return refuse(format!("checkpoint {id}, where the replay is to end, is not later than {from}"));
-        }
-        until.extend(positions_of(&block_on(checkpoints.manifest(id))?));
-        Ok(until)
-    }
-
-    /// The disk, with the files of the checkpoint held open: the job may remove them.
-    fn overlay(&self, replay: &Replay, own: Option<PathBuf>) -> Result<Rc<dyn Disk>> {
-        let checkpoints = Checkpoints::at(replay.disk.clone(), &self.directory);
-        let overlay = Overlay::new(replay.disk.clone(), self.directory.clone(), own);
-        let names = self.manifest.files().into_iter().map(|name| checkpoints.data_path().join(name));
-        for path in names.chain([checkpoints.manifest_path(self.manifest.epoch)]) {
-            block_on(overlay.keep(path.clone())).map_err(|error| {
-                let message = format!(
-                    "{}: cannot be opened; if the job runs, it may have removed the checkpoint: take a later one",
-                    path.display()
-                );
-                Error::new(ErrorKind::Restore, message).caused_by(error)
-            })?;
-        }
-        Ok(Rc::new(overlay))
-    }
-
-    fn config(&self, config: Config, cores: usize) -> Config {
-        let mut config = config.cores(cores).checkpoints(&self.directory).checkpoint_at_end_only();
-        config.savepoint = None;
-        config.restart = crate::restart::Restart::none();
-        if config.max_parallelism.is_none() {
-            // It follows from the cores of the machine that the job ran on.
-            config.max_parallelism = Some(self.manifest.max_parallelism);
-        }
-        // The state in the end is taken at rest.
-        config.unaligned_after = None;
-        config
-    }
-}
-
-fn not_there(id: u64, epochs: &[u64]) -> String {
-    let which =
-        if epochs.is_empty() { "there is none".to_owned() } else { format!("there are {}", list(epochs)) };
-    format!(
-        "checkpoint {id} is not there (any more): {which}; `Config::retained_checkpoints` says how many are kept, and a \
-         savepoint stays"
-    )
-}
-
-fn list(epochs: &[u64]) -> String {
-    epochs.iter().map(u64::to_string).collect::<Vec<_>>().join(", ")
+/// Lays the job out, and starts its cores. Nothing runs yet.
+fn start(
+    job: &Job,
+    config: Config,
+    replay: &Replay,
+    origin: &Origin,
+    (ends, disk): (&ReplayEnds, &Rc<dyn Disk>),
+) -> Result<Driver> {
+    let cores = replay.settings.cores.unwrap_or(origin.manifest.shards);
+    let plan = job.plan(&origin.config(config, cores))?;
+    let control = JobControl { shared: Shared::new(Supervision::none()), metrics: Metrics::new(cores) };
+    control.shared.supervision.begin(cores);
+    let mains = plan.mains(cores, 0, &control, Ends::Replayed(ends));
+    let seed = replay.settings.seed;
+    let draws = |seed: u64| (replay.settings.seed > 0).then(|| Draws::new(seed));
+    let world = Rc::new(World::new(disk.clone(), origin.manifest.taken.unwrap_or(0), draws(seed)));
+    world.start(mains);
+    Ok(Driver {
+        world: Ended(world),
+        gate: ends.gate.clone(),
+        control,
+        cores,
+        pace: replay.settings.pace,
+        records: replay.settings.records.unwrap_or(u64::MAX),
+        draws: draws(!seed),
+        next: 0,
+    })
 }
 
 /// Why a replay goes no further.
@@ -215,6 +122,7 @@ struct Driver {
     world: Ended,
     gate: Gate,
     control: JobControl,
+    cores: usize,
     pace: Duration,
     /// The most that are read.
     records: u64,
@@ -339,17 +247,8 @@ impl Driver {
         Ok(woken)
     }
 
-    /// Sees to the state in the end. Returns a number of it, if that was asked for.
-    fn state(
-        &mut self,
-        replay: &Replay,
-        checkpoints: &Path,
-        own: Option<&Path>,
-        disk: &Rc<dyn Disk>,
-    ) -> Result<Option<u64>> {
-        if !replay.hash_state && !replay.settings.save_state {
-            return Ok(None);
-        }
+    /// Takes a checkpoint, if the job has not ended with one. Returns its number.
+    fn checkpoint(&mut self) -> Result<u64> {
         let before = self.control.metrics().job().checkpoints.get();
         self.control.shared.want_checkpoint();
         let until = self.world.0.now() + PATIENCE;
@@ -370,10 +269,25 @@ impl Driver {
             let error = Error::new(ErrorKind::Checkpoint, "the state in the end cannot be kept");
             return Err(error.caused_by(why));
         }
+        Ok(job.last_epoch.get())
+    }
+
+    /// Sees to the state in the end. Returns a number of it, if that was asked for.
+    fn state(
+        &mut self,
+        replay: &Replay,
+        checkpoints: &Path,
+        output: Option<&Output>,
+        disk: &Rc<dyn Disk>,
+    ) -> Result<Option<u64>> {
+        if !replay.hash_state && !replay.settings.save_state {
+            return Ok(None);
+        }
+        let epoch = self.checkpoint()?;
         let kept = Checkpoints::at(disk.clone(), checkpoints);
-        let manifest = block_on(kept.manifest(job.last_epoch.get()))?;
-        if let Some(own) = own.filter(|_| replay.settings.save_state) {
-            let (disk, from, to) = (disk.clone(), checkpoints.to_owned(), own.join("state"));
+        let manifest = block_on(kept.manifest(epoch))?;
+        if let Some(output) = output.filter(|_| replay.settings.save_state) {
+            let (disk, from, to) = (disk.clone(), checkpoints.to_owned(), output.path().join("state"));
             block_on(transfer::save(disk, from, to, manifest.clone()))?;
         }
         replay.hash_state.then(|| block_on(kept.state_hash(&manifest))).transpose()
@@ -417,26 +331,4 @@ fn report(
         trace,
         state,
     }
-}
-
-/// A directory with nothing in it, made if there is none.
-fn empty_directory(path: &Path) -> Result<PathBuf> {
-    let made = fs::create_dir_all(path).and_then(|()| fs::read_dir(path)?.next().transpose());
-    match made.map_err(|error| unwritten(path, error))? {
-        None => Ok(path.to_owned()),
-        Some(entry) => {
-            let (path, name) = (path.display(), entry.file_name().display().to_string());
-            let message =
-                format!("{path}: is not empty, it holds `{name}`; a replay needs a directory of its own");
-            Err(Error::new(ErrorKind::Config, message))
-        }
-    }
-}
-
-fn create(path: &Path) -> Result<BufWriter<fs::File>> {
-    fs::File::create_new(path).map(BufWriter::new).map_err(|error| unwritten(path, error))
-}
-
-fn unwritten(path: &Path, error: std::io::Error) -> Error {
-    Error::new(ErrorKind::Sink, format!("{}: the replay cannot write there", path.display())).caused_by(error)
 }
