@@ -199,7 +199,8 @@ mod tests {
         assert_eq!(found("rates@7"), Ok((2, Target::Through(7))));
         let at = json!({ "offset": 9, "end": null });
         let position = Target::Position { at: at.clone(), ended: false };
-        assert_eq!(found(&format!("rates:in/a@b:c.ndjson@{at}")), Ok((2, position)));
+        let place = format!("rates:in/a@b:c.ndjson@{at}");
+        assert_eq!(found(&place), Ok((2, position)));
         assert_eq!(resolve_text("12", &SPLITS[2..]).expect("there is one split"), (0, Target::Through(12)));
         for wrong in ["12", "orders@7", "orders:partition-00002@7", "rates@soon", "rates@[1]"] {
             let said = found(wrong).expect_err(wrong);
