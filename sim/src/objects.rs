@@ -154,7 +154,7 @@ fn seq_of(name: &str) -> Option<u64> {
 impl Shelf {
     /// An empty one, that usually takes up to twice `longest` for a request.
     pub fn new(mut random: Random, longest: Duration) -> Shelf {
-        let fails = *random.pick(&[Chance::NEVER, Chance::of(1, 60), Chance::of(1, 8)]);
+        let fails = *random.pick(&[Chance::NEVER, Chance::of(1, 40), Chance::of(1, 5)]);
         let slow = *random.pick(&[Chance::NEVER, Chance::of(1, 30)]);
         let part_bytes = 512 << random.below(8);
         let store = Store {

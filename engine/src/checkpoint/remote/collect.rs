@@ -118,7 +118,7 @@ fn epochs(keeping: &Keeping) -> BTreeSet<u64> {
 
 /// Gives up the links before those of the last `keep` checkpoints. The last link always stays.
 fn drop_old(keeping: &mut Keeping, keep: usize) {
-    let oldest = epochs(keeping).into_iter().rev().take(keep).last();
+    let oldest = epochs(keeping).into_iter().rev().take(keep).min();
     let is_kept = |epoch: &Option<u64>| epoch.is_some() && *epoch >= oldest;
     let last = keeping.links.keys().next_back().copied();
     let first = keeping.links.iter().find(|(_, (epoch, _))| is_kept(epoch)).map(|(seq, _)| *seq);

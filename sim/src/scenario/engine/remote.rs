@@ -84,7 +84,7 @@ impl Life {
         }
         let first = self.random.index(2);
         let mut starts = vec![self.start(first, Duration::ZERO)];
-        if !self.calm && self.random.coin() {
+        if !self.calm && self.random.below(3) == 0 {
             let after = Duration::from_micros(self.random.magnitude(1_000_000));
             starts.push(self.start(1 - first, after));
         }

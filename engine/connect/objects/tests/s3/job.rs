@@ -19,7 +19,7 @@ pub fn counts(records: u64, sink: impl Sink<(u64, u64)>) -> Job {
     job.source("numbers", generator(records, |n| n))
         .map(|n| {
             // The work of a record, so that checkpoints fall into the middle.
-            if n % 20 == 0 {
+            if n % 5 == 0 {
                 thread::sleep(Duration::from_millis(1));
             }
             (n % KEYS, 1_u64)

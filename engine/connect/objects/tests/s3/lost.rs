@@ -28,7 +28,7 @@ fn a_job_goes_on_where_nothing_is_left_but_the_store() {
                 assert!(known > 0, "it was killed at least once");
                 return;
             }
-            if last >= known + 3 && known < 6 {
+            if last >= known + 2 && known < 4 {
                 break last;
             }
             sleep(Duration::from_millis(10));
