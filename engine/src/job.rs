@@ -267,7 +267,7 @@ impl Job {
     }
 
     /// Runs the job again from a checkpoint that is still there, for an incident to be looked into: the same each time, without
-    /// writing anything. See [`replay`](crate::replay) for an example, and for a program that need not be changed.
+    /// writing anything. See [its module](crate::replay) for an example, and for a program that need not be changed.
     ///
     /// Of the settings those count that say what the job does; where its checkpoints are, when they are taken, what drives its
     /// cores and how it restarts does not.
