@@ -203,7 +203,7 @@ async fn open(
 impl Driver {
     async fn run(&mut self) -> Result<()> {
         let mut events = Vec::new();
-        self.shard.post(&self.board);
+        self.shard.post(&self.board, &self.metrics);
         loop {
             if self.obey() {
                 return Ok(());
@@ -213,7 +213,7 @@ impl Driver {
             let now = Now { monotonic: self.host.monotonic(), wall: self.host.wall_millis() };
             let busy = self.step(now, &mut events)?;
             if busy {
-                self.shard.post(&self.board);
+                self.shard.post(&self.board, &self.metrics);
             }
             for event in events.drain(..) {
                 self.attend(event, now);

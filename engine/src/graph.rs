@@ -10,6 +10,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::edge::Mesh;
 use crate::key_group::Placements;
 use crate::reference::Outputs;
+use crate::replay::ReplayEnds;
 use crate::source::alignment::Groups;
 use crate::stage::StageSeed;
 use crate::stream::batch::Mode;
@@ -21,8 +22,19 @@ pub(crate) struct Layout<'a> {
     pub placements: &'a Placements,
     pub core: usize,
     pub alignments: &'a Groups,
-    /// What takes the place of sources and sinks while a test holds the job.
-    pub hands: Option<&'a Hands>,
+    /// What takes the place of sources and sinks.
+    pub ends: Ends<'a>,
+}
+
+/// Where records come from and go to.
+#[derive(Clone, Copy)]
+pub(crate) enum Ends<'a> {
+    /// The job's own sources and sinks.
+    Own,
+    /// A test holds the job.
+    Held(&'a Hands),
+    /// The job's own sources, which give their records when they are told to, and nothing is written to its sinks.
+    Replayed(&'a ReplayEnds),
 }
 
 /// Makes the stage of one core; called for each core in turn, before the cores start, each time that they do.

@@ -14,12 +14,13 @@ use crate::checkpoint::remote::peek::last_link;
 use crate::checkpoint::transfer::read_savepoint;
 use crate::config::Config;
 use crate::error::{Error, Result};
-use crate::graph::{Graph, Layout, Node, SharedGraph};
+use crate::graph::{Ends, Graph, Layout, Node, SharedGraph};
 use crate::handle::{JobControl, JobHandle, Report, Shared};
 use crate::host::CoreMain;
 use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::reference::{Compute, Event, Inputs};
+use crate::replay::{self, Replay, ReplayReport};
 use crate::source::Source;
 use crate::stream::chain::Identity;
 use crate::stream::{FromSource, SourceSpec, Stream};
@@ -77,9 +78,10 @@ impl Job {
         }
         let schema = Schema::new("source", &[("of", std::any::type_name::<T>().to_owned())]);
         let making = spec.clone();
-        let make = move |layout: &Layout<'_>| match layout.hands {
-            Some(hands) => making.seed(hands.input::<T>(making.name()), layout),
-            None => making.seed(source.clone(), layout),
+        let make = move |layout: &Layout<'_>| match layout.ends {
+            Ends::Own => making.seed(source.clone(), layout),
+            Ends::Held(hands) => making.seed(hands.input::<T>(making.name()), layout),
+            Ends::Replayed(ends) => making.seed(ends.source(&source, making.name(), making.idles()), layout),
         };
         let node = Node { name: name.to_owned(), schema, make: Box::new(make), recover: None };
         self.graph.borrow_mut().nodes.push(node);
@@ -94,7 +96,8 @@ impl Job {
         }
     }
 
-    /// Runs the job to the end of its input.
+    /// Runs the job to the end of its input. If the environment [says so](crate::replay::VARIABLE), it is replayed instead, and
+    /// the process ends with that.
     ///
     /// ```
     /// # use millstream::prelude::*;
@@ -130,6 +133,7 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed, or the machine refuses what they need.
     pub fn start(self, config: Config) -> Result<JobHandle> {
+        replay::obey(&self, &config)?;
         let attempts = self.into_attempts(&config)?;
         Ok(JobHandle::new(attempts.control(), start(attempts, config.runtime)?))
     }
@@ -153,11 +157,14 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed.
     pub fn into_mains(self, config: &Config) -> Result<(Vec<CoreMain>, JobControl)> {
+        replay::refuse()?;
         let plan = self.plan(config)?;
         let (shared, metrics) = (Shared::new(Supervision::none()), Metrics::new(config.cores));
         let control = JobControl { shared, metrics };
         control.shared.supervision.begin(config.cores);
-        let mains = plan.mains(config.cores, 0, &control, self.graph.borrow().hands.as_ref());
+        let graph = self.graph.borrow();
+        let ends = graph.hands.as_ref().map_or(Ends::Own, Ends::Held);
+        let mains = plan.mains(config.cores, 0, &control, ends);
         Ok((mains, control))
     }
 
@@ -176,10 +183,11 @@ impl Job {
     /// # Errors
     /// If the job or its settings are not well formed.
     pub fn into_attempts(self, config: &Config) -> Result<Attempts> {
+        replay::refuse()?;
         Ok(Attempts::new(self.plan(config)?))
     }
 
-    fn plan(&self, config: &Config) -> Result<Plan> {
+    pub(crate) fn plan(&self, config: &Config) -> Result<Plan> {
         Plan::new(self.describe(config)?, &mut self.graph.borrow_mut(), config)
     }
 
@@ -256,6 +264,41 @@ impl Job {
             return block_on(at(path).plan(&job));
         }
         Ok(RestorePlan::of(None, &job))
+    }
+
+    /// Runs the job again from a checkpoint that is still there, for an incident to be looked into: the same each time, without
+    /// writing anything. See [`replay`](crate::replay) for an example, and for a program that need not be changed.
+    ///
+    /// Of the settings those count that say what the job does; where its checkpoints are, when they are taken, what drives its
+    /// cores and how it restarts does not.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// use millstream::replay::Replay;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let (state, saved) = (dir.path().join("state"), dir.path().join("saved"));
+    /// let job = || {
+    ///     let job = Job::new("doc");
+    ///     job.source("numbers", generator(u64::MAX, |n| n)).sink("nowhere", discard());
+    ///     job
+    /// };
+    /// let config = Config::new().cores(1).checkpoints(state);
+    /// let running = job().start(config.clone())?;
+    /// let epoch = running.stop_with_savepoint(&saved).wait()?.epoch;
+    /// let report = job().replay(config, Replay::from(&saved, epoch).records(1))?;
+    /// assert_eq!(report.rows["nowhere"], 1);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the job cannot go on from the checkpoint, the input that follows is not there any more, or what was asked for is not
+    /// to be had. That the job itself fails is no error: the [report](ReplayReport::failure) tells.
+    pub fn replay(self, config: Config, replay: Replay) -> Result<ReplayReport> {
+        replay::run(&self, config, replay)
+    }
+
+    pub(crate) fn name(&self) -> &str {
+        &self.name
     }
 
     /// Puts what a test holds in the place of the sources and sinks.

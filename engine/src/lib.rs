@@ -61,6 +61,7 @@ pub mod key_group;
 pub mod metrics;
 pub mod port;
 pub mod reference;
+pub mod replay;
 pub mod restart;
 pub mod sink;
 pub mod source;

@@ -65,6 +65,8 @@ pub struct ShardMetrics {
     pub late: Counter,
     /// Records that could not be decoded.
     pub poison: Counter,
+    /// Records whose requests have not been answered now.
+    pub in_flight: Counter,
     /// Steps that found something to do.
     pub busy_steps: Counter,
     /// Memory of keyed state, in bytes, under a limit or not: segments, indexes and reads.

@@ -15,13 +15,12 @@ use crate::driver::{ShardSeed, drive};
 use crate::error::{Error, Result};
 use crate::exchange::edge::Mesh;
 use crate::exchange::route::bells;
-use crate::graph::{Graph, Layout, Node};
+use crate::graph::{Ends, Graph, Layout, Node};
 use crate::handle::{Closing, JobControl};
 use crate::host::{Class, CoreMain, Host, LocalFuture};
 use crate::key_group::Placements;
 use crate::shard::StepLimits;
 use crate::source::alignment::Groups;
-use crate::testing::Hands;
 
 /// Everything that is needed to start a job, as often as it takes. It does not stay with the thread that built the job.
 pub(crate) struct Plan {
@@ -53,7 +52,7 @@ impl Plan {
         cores: usize,
         attempt: u64,
         control: &JobControl,
-        hands: Option<&Hands>,
+        ends: Ends<'_>,
     ) -> Vec<CoreMain> {
         let Config { ring_depth: depth, batch_size, .. } = self.config;
         let mesh = Mesh { bells: bells(cores), depth, batch_size };
@@ -61,10 +60,9 @@ impl Plan {
         let alignments = Groups::default();
         control.metrics.begin(cores);
         let (lines, links) = lines(control.shared.coordinator(), &mesh.bells);
-        let mut coordinator = Some(self.coordinator(attempt, lines, control, hands.is_some()));
+        let mut coordinator = Some(self.coordinator(attempt, lines, control, ends));
         let core_main = |(core, link)| {
-            let layout =
-                Layout { mesh: &mesh, placements: &placements, core, alignments: &alignments, hands };
+            let layout = Layout { mesh: &mesh, placements: &placements, core, alignments: &alignments, ends };
             core_main(self.shard(&layout, link, control), coordinator.take())
         };
         links.into_iter().enumerate().map(core_main).collect()
@@ -94,14 +92,16 @@ impl Plan {
         attempt: u64,
         lines: Vec<Line>,
         control: &JobControl,
-        held: bool,
+        ends: Ends<'_>,
     ) -> CoordinatorSeed {
         let config = &self.config;
         let sinks = self.nodes.iter().filter_map(|node| {
             let make = node.recover.as_ref()?;
-            // Nothing is written to the sinks that a test has replaced.
-            let recover: RecoverSink =
-                if held { Box::new(|_, _| Box::pin(async { Ok(()) })) } else { make() };
+            // Nothing is written to sinks that were replaced.
+            let recover: RecoverSink = match ends {
+                Ends::Own => make(),
+                Ends::Held(_) | Ends::Replayed(_) => Box::new(|_, _| Box::pin(async { Ok(()) })),
+            };
             Some((node.name.clone(), recover))
         });
         CoordinatorSeed {
@@ -117,6 +117,10 @@ impl Plan {
             checkpoints: config.checkpoints.clone(),
             remote: config.remote.clone(),
             savepoint: config.savepoint.clone(),
+            replayed: match ends {
+                Ends::Replayed(ends) => Some(ends.checkpoint()),
+                Ends::Own | Ends::Held(_) => None,
+            },
             every: config.checkpoint_every,
             min_pause: config.min_pause,
             unaligned_after: config.unaligned_after,

@@ -154,9 +154,10 @@ impl Shard {
         self.stages.iter_mut().for_each(|stage| stage.drain());
     }
 
-    /// Shows how far its stages are in event time.
-    pub(crate) fn post(&self, board: &Board) {
+    /// Shows how far its stages are in event time, and what they wait for.
+    pub(crate) fn post(&self, board: &Board, metrics: &ShardMetrics) {
         board.post(&self.stages);
+        metrics.in_flight.set(self.stages.iter().map(|stage| stage.in_flight() as u64).sum());
     }
 
     /// Whether a step would do something now.

@@ -91,6 +91,11 @@ pub(crate) trait Stage {
         false
     }
 
+    /// Records whose requests have not been answered.
+    fn in_flight(&self) -> usize {
+        0
+    }
+
     /// Whether a run or a flush would do something now; asked before the core is parked.
     fn is_ready(&mut self) -> bool;
 

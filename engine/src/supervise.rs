@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use crate::checkpoint::coordinator::Ending;
 use crate::error::{Error, ErrorKind, Result};
+use crate::graph::Ends;
 use crate::handle::{Ended, JobControl, Shared};
 use crate::host::{CoreMain, HostError};
 use crate::metrics::Metrics;
@@ -177,7 +178,7 @@ impl Attempts {
         supervision.begin(self.cores);
         self.stage = Stage::Running;
         self.started += 1;
-        self.plan.mains(self.cores, self.started - 1, &self.control, None)
+        self.plan.mains(self.cores, self.started - 1, &self.control, Ends::Own)
     }
 
     /// All cores have ended.

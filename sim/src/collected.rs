@@ -11,6 +11,7 @@ use millstream::host::{Class, Host, LocalFuture};
 use millstream::sink::{Prepared, Sink, SinkContext, Writer};
 use millstream::time::Timestamp;
 use millstream::{Error, ErrorKind, Result};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::mishaps::Mishaps;
@@ -30,6 +31,7 @@ pub struct Collected<T> {
     outside: Arc<Mutex<Outside<T>>>,
     longest: Duration,
     mishaps: Option<Mishaps>,
+    show: Option<fn(&T) -> String>,
 }
 
 /// What a shard has put out in an epoch, in the run of a generation.
@@ -76,7 +78,7 @@ impl<T> Collected<T> {
             generation: 0,
             broken: None,
         };
-        Collected { outside: Arc::new(Mutex::new(outside)), longest, mishaps: None }
+        Collected { outside: Arc::new(Mutex::new(outside)), longest, mishaps: None, show: None }
     }
 
     /// Its requests fail when a mishap strikes: before they have taken effect, or after.
@@ -133,13 +135,49 @@ impl<T: Clone> Collected<T> {
         let committed = outside.committed.iter().filter(|(of, _)| *of <= epoch).cloned().collect();
         let done = outside.done.iter().filter(|(_, of, _)| *of <= epoch).copied().collect();
         let outside = Outside { committed, prepared: BTreeMap::new(), done, generation: 0, broken: None };
-        Collected { outside: Arc::new(Mutex::new(outside)), longest: self.longest, mishaps: None }
+        Collected {
+            outside: Arc::new(Mutex::new(outside)),
+            longest: self.longest,
+            mishaps: None,
+            show: self.show,
+        }
+    }
+}
+
+impl<T: Serialize> Collected<T> {
+    /// It can show its records as JSON, to a replay.
+    ///
+    /// ```
+    /// use millstream_sim::collected::Collected;
+    /// let sink = Collected::<u64>::new(std::time::Duration::from_millis(1)).shown();
+    /// assert!(sink.rows_between(1, 2).is_empty());
+    /// ```
+    pub fn shown(mut self) -> Collected<T> {
+        self.show = Some(|record| serde_json::to_string(record).expect("records are plain data"));
+        self
+    }
+
+    /// What belongs to the checkpoints behind one, up to another: committed, or to be committed when that is restored.
+    pub fn rows_between(&self, from: u64, to: u64) -> Vec<String> {
+        let outside = self.outside();
+        let within = |epoch: u64| from < epoch && epoch <= to;
+        let committed =
+            outside.committed.iter().filter(|(epoch, _)| within(*epoch)).map(|(_, record)| record);
+        let prepared =
+            outside.prepared.iter().filter(|((_, epoch, _), _)| within(*epoch)).flat_map(|(_, of)| of);
+        let show = |record| serde_json::to_string(record).expect("records are plain data");
+        committed.chain(prepared).map(show).collect()
     }
 }
 
 impl<T> Clone for Collected<T> {
     fn clone(&self) -> Collected<T> {
-        Collected { outside: self.outside.clone(), longest: self.longest, mishaps: self.mishaps.clone() }
+        Collected {
+            outside: self.outside.clone(),
+            longest: self.longest,
+            mishaps: self.mishaps.clone(),
+            show: self.show,
+        }
     }
 }
 
@@ -176,6 +214,11 @@ impl<T: Send + 'static> Sink<T> for Collected<T> {
             full: Rc::default(),
         };
         Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<T>>) })
+    }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        json.extend(self.show.into_iter().flat_map(|show| show(record).into_bytes()));
+        Ok(self.show.is_some())
     }
 }
 

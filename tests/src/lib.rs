@@ -9,6 +9,8 @@ pub mod random;
 pub mod readers;
 pub mod rules;
 pub mod shop;
+#[path = "../../engine/examples/flights/topics.rs"]
+pub mod topics;
 #[path = "../../engine/examples/weather/job.rs"]
 pub mod weather;
 

@@ -1,7 +1,10 @@
 //! The weather example finds for each flight the observation that a plain search finds.
 
+use std::path::Path;
+
 use millstream::prelude::*;
 use millstream_tests::flights;
+use millstream_tests::topics;
 use millstream_tests::weather::{Departure, Flight, Observation, weather};
 
 fn records<T: serde::de::DeserializeOwned>(path: &std::path::Path) -> Vec<T> {
@@ -25,6 +28,19 @@ fn sorted(departures: Vec<Departure>) -> Vec<String> {
     lines
 }
 
+/// As the example does it where nothing else is said.
+fn by_topics(january: &Path, year: &Path) -> Vec<String> {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let place = |name: &str| dir.path().join(name);
+    topics::fill::<Flight>(&place("flights"), &[january.to_owned()], Config::new()).expect("it runs");
+    topics::fill::<Observation>(&place("weather"), &[year.to_owned()], Config::new()).expect("it runs");
+    let (out, aside) = (topic_sink(place("out")), topic_sink(place("late")));
+    let job = weather(topic(place("flights")), topic(place("weather")), hours(24), out, aside);
+    job.run(Config::new().checkpoints(place("checkpoints"))).expect("the job runs");
+    assert_eq!(topics::read::<Flight>(&place("late")).expect("it can be read"), vec![]);
+    sorted(topics::read(&place("out")).expect("it can be read"))
+}
+
 #[test]
 fn every_flight_meets_the_weather_in_force_at_its_scheduled_time() {
     let data = flights::repository().join("engine/examples/data");
@@ -42,5 +58,6 @@ fn every_flight_meets_the_weather_in_force_at_its_scheduled_time() {
         assert_eq!(found.len(), expected.len(), "{cores} cores");
         assert_eq!(found, expected, "{cores} cores");
     }
+    assert_eq!(by_topics(&january, &year), expected, "from topics to topics");
     assert!(expected.iter().filter(|line| line.contains("observed_at")).count() > 26_000);
 }

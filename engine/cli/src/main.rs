@@ -2,6 +2,7 @@
 
 mod checkpoint;
 mod doctor;
+mod replay;
 mod state;
 mod text;
 mod topic;
@@ -33,6 +34,8 @@ enum Command {
     /// Look at embedded topics, append to them, read them
     #[command(subcommand)]
     Topic(topic::Command),
+    /// Run a job again from a checkpoint, up to a record of its input, without writing anything
+    Replay(replay::Options),
 }
 
 fn main() -> ExitCode {
@@ -41,6 +44,10 @@ fn main() -> ExitCode {
         Command::Checkpoint(command) => checkpoint::run(&command),
         Command::State(command) => state::run(&command),
         Command::Topic(command) => topic::run(&command).map_err(Into::into),
+        Command::Replay(options) => match replay::run(&options) {
+            Ok(never) => match never {},
+            Err(error) => Err(error),
+        },
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

@@ -31,7 +31,7 @@ use crate::checkpoint::request::Ask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Closing, Ended, Shared};
 use crate::host::{Host, LocalFuture};
-use crate::metrics::{CheckpointPurpose as Purpose, Metrics};
+use crate::metrics::{CheckpointPurpose as Purpose, CheckpointStats, Metrics};
 use crate::sink::{Prepared, SinkContext};
 
 /// Brings a sink's earlier output in order before the job starts.
@@ -59,6 +59,8 @@ pub(crate) struct CoordinatorSeed {
     pub remote: Option<Arc<dyn Remote>>,
     /// What to start from if there is no checkpoint yet.
     pub savepoint: Option<PathBuf>,
+    /// The checkpoint that is replayed from, instead of the last; nothing is removed then.
+    pub replayed: Option<u64>,
     pub every: Option<Duration>,
     pub min_pause: Option<Duration>,
     pub timeout: Duration,
@@ -258,7 +260,9 @@ impl Coordinator {
     /// Removes what no retained checkpoint needs. What cannot be removed now is in nobody's way: the next checkpoint
     /// tries again.
     async fn clean_up(&self, complete: Option<u64>) {
-        let Some(directory) = &self.directory else { return };
+        let Some(directory) = self.directory.as_ref().filter(|_| self.seed.replayed.is_none()) else {
+            return;
+        };
         let copied = self.saving.as_ref().map(|saving| saving.epoch);
         if let Err(error) = directory.retire(self.seed.retained, complete, copied).await {
             self.seed.shared.note_unclean(&error);
@@ -307,7 +311,7 @@ impl Coordinator {
         }
         let mut complete = None;
         if let Some(directory) = &self.directory {
-            let manifest = self.manifest(epoch, purpose, shares);
+            let manifest = self.manifest(&attempt, shares);
             match directory.publish(&manifest).await {
                 Ok(()) => {}
                 Err(Unpublished::Void(error)) => return self.abort(attempt, error),
@@ -394,7 +398,8 @@ impl Coordinator {
         Ok(Some((shares, failed)))
     }
 
-    fn manifest(&self, epoch: u64, purpose: Purpose, shares: Vec<StepShare>) -> Manifest {
+    fn manifest(&self, attempt: &Attempt, shares: Vec<StepShare>) -> Manifest {
+        let CheckpointStats { epoch, purpose, triggered: taken, .. } = attempt.stats;
         let mut steps: BTreeMap<String, StepManifest> = BTreeMap::new();
         for StepShare { step: name, part, .. } in shares {
             let schema = self.seed.job.schemas[&name].clone();
@@ -410,6 +415,7 @@ impl Coordinator {
             epoch,
             parent: self.last_complete,
             max_parallelism: self.seed.job.max_parallelism,
+            taken: Some(taken),
             shards: self.seed.lines.len(),
             finished,
             drained: finished && self.draining,

@@ -173,8 +173,19 @@ impl Directory {
     /// # Errors
     /// If it is damaged or of an unknown form.
     pub(crate) async fn latest(&self, contents: &Contents, passed_over: usize) -> Result<Option<Manifest>> {
-        let newest = contents.manifests.iter().rev().nth(passed_over);
-        let Some((&epoch, name)) = newest else { return Ok(None) };
+        let newest = contents.manifests.keys().rev().nth(passed_over);
+        match newest {
+            Some(&epoch) => self.at(contents, epoch).await,
+            None => Ok(None),
+        }
+    }
+
+    /// The checkpoint of an epoch, if there is one.
+    ///
+    /// # Errors
+    /// As [`Directory::latest`].
+    pub(crate) async fn at(&self, contents: &Contents, epoch: u64) -> Result<Option<Manifest>> {
+        let Some(name) = contents.manifests.get(&epoch) else { return Ok(None) };
         let path = self.path.join(name);
         let manifest = read_manifest(&*self.disk, &path, epoch).await.map_err(|what| {
             let message = format!(

@@ -66,6 +66,9 @@ pub struct Manifest {
     pub parent: Option<u64>,
     /// The number of key groups; fixed for the life of the job.
     pub max_parallelism: u32,
+    /// When it began, by the wall clock, in milliseconds since the epoch; unknown of checkpoints of older versions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken: Option<i64>,
     /// The number of cores that wrote it.
     pub shards: usize,
     /// Whether the job had ended: all input consumed, all output in this checkpoint.

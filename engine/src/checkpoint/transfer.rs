@@ -31,7 +31,7 @@ fn failed(what: &str, path: &Path, cause: impl std::error::Error + Send + Sync +
 /// # Errors
 /// If the directory is not empty, a file is damaged, or the disk refuses. What was copied is removed again, as far as
 /// that can be done.
-pub(super) async fn save(
+pub(crate) async fn save(
     disk: Rc<dyn Disk>,
     from: PathBuf,
     to: PathBuf,

@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::task::Waker;
 
-use serde_json::Value as Json;
+use serde::Serialize;
+use serde_json::{Value as Json, json};
 
 use crate::error::Result;
 use crate::host::{Host, LocalFuture};
@@ -106,6 +107,46 @@ pub trait Sink<T>: Clone + Send + 'static {
     /// # Errors
     /// If the sink cannot be reached.
     fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>>;
+    /// Appends a record as a [replay](crate::replay) shows it, as one JSON value, and returns whether it can. A sink that does
+    /// not say how has its records counted there.
+    ///
+    /// ```
+    /// use millstream::sink::{Sink, discard, ndjson_dir};
+    ///
+    /// let mut json = Vec::new();
+    /// assert!(ndjson_dir("out").show(&("LAX", 7), &mut json)?);
+    /// assert_eq!(json, br#"["LAX",7]"#);
+    /// assert!(!discard().show(&7, &mut json)?);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the sink could not write the record.
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        let _ = (record, json);
+        Ok(false)
+    }
+}
+
+/// Appends a record as JSON.
+///
+/// # Errors
+/// If it cannot be represented so.
+pub(crate) fn show_record<T: Serialize>(record: &T, json: &mut Vec<u8>) -> Result<bool> {
+    file::encode(record, json)?;
+    // It ends a line.
+    json.pop();
+    Ok(true)
+}
+
+/// Appends what a sink would have written: JSON as it is, other text as a string, other bytes in hexadecimal.
+pub(crate) fn show_bytes(bytes: &[u8], json: &mut Vec<u8>) {
+    let shown = match (serde_json::from_slice::<Json>(bytes), std::str::from_utf8(bytes)) {
+        (Ok(value), _) => value,
+        (_, Ok(text)) => Json::from(text),
+        _ => json!({ "hex": bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>() }),
+    };
+    json.extend_from_slice(shown.to_string().as_bytes());
 }
 
 /// What a sink gets when it is opened.

@@ -66,6 +66,10 @@ impl<T: Serialize + 'static> Sink<T> for StdoutNdjson {
         let writer = StdoutWriter { at_once: !cx.durable, lines: Vec::new(), prepared: Rc::default() };
         Box::pin(async { Ok(Box::new(writer) as Box<dyn Writer<T>>) })
     }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        super::show_record(record, json)
+    }
 }
 
 /// What a checkpoint keeps: the lines that were not printed yet.

@@ -352,7 +352,14 @@ impl<T> SourceStage<T> {
         if planted!(finished_source_forgotten) && self.ended {
             return json!({ "positions": {}, "seen": {} });
         }
-        json!({ "positions": self.reader.positions(), "seen": seen })
+        let ended = self.reader.splits().iter().zip(&self.splits).filter(|(_, split)| split.ended);
+        let ended: Vec<&String> = ended.map(|(name, _)| name).collect();
+        let mut meta = json!({ "positions": self.reader.positions(), "seen": seen });
+        if !ended.is_empty() {
+            // Nothing is restored of this: what has ended says so again. A replay has to know.
+            meta["ended"] = json!(ended);
+        }
+        meta
     }
 }
 

@@ -17,13 +17,15 @@ mod windowed;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use millstream_storage::planted;
+
 use crate::checkpoint::coordinator::RecoverSink;
 use crate::checkpoint::manifest::Schema;
 use crate::exchange::codec::SharedCodec;
 use crate::exchange::edge::{Edge, Pattern};
 use crate::exchange::outlet::{OutletSpec, SharedOutlet};
 use crate::exchange::route::{ByKey, Forward};
-use crate::graph::{Layout, MakeRecover, Node, SharedGraph};
+use crate::graph::{Ends, Layout, MakeRecover, Node, SharedGraph};
 use crate::operator::sides::SideSpecs;
 use crate::operator::union::UnionOperator;
 use crate::reference::{self, Compute};
@@ -287,9 +289,12 @@ where
         graph.borrow_mut().outputs.add(name, self.compute.clone());
         let edge = self.forward();
         let (step, target) = (name.to_owned(), sink.clone());
-        let make = move |layout: &Layout<'_>| match layout.hands {
-            Some(hands) => SinkSeed::make(&step, hands.output::<T>(&step), &edge, layout),
-            None => SinkSeed::make(&step, target.clone(), &edge, layout),
+        let make = move |layout: &Layout<'_>| match layout.ends {
+            Ends::Held(hands) => SinkSeed::make(&step, hands.output::<T>(&step), &edge, layout),
+            Ends::Replayed(ends) if !planted!(replay_commits) => {
+                SinkSeed::make(&step, ends.sink(&target, &step), &edge, layout)
+            }
+            Ends::Own | Ends::Replayed(_) => SinkSeed::make(&step, target.clone(), &edge, layout),
         };
         let schema = Schema::new("sink", &[("to", sink.describe())]);
         let recover = move || -> RecoverSink {

@@ -89,6 +89,11 @@ impl<T: Send + 'static> SourceSpec<T> {
         lock(&self.dead).get_or_insert_with(OutletSpec::shared).clone()
     }
 
+    /// Whether splits of it that have nothing for some time do not hold back the others.
+    pub(crate) fn idles(&self) -> bool {
+        lock(&self.time).as_ref().is_some_and(|time| (time.marks)().rule.idle_after.is_some())
+    }
+
     /// The reference's view of the source.
     pub(crate) fn compute(&self, inputs: &Inputs) -> Vec<Event<T>> {
         let time = lock(&self.time);

@@ -232,7 +232,7 @@
 //! out says [`Job::expected`](crate::Job::expected).
 
 pub(crate) mod host;
-mod job;
+pub(crate) mod job;
 mod process;
 mod restart;
 mod throttled;

@@ -91,6 +91,7 @@ impl Checkpoint {
             epoch,
             parent: None,
             max_parallelism: default_max_parallelism(1),
+            taken: None,
             shards: parts.len(),
             finished,
             drained: false,

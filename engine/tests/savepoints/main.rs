@@ -5,6 +5,7 @@ mod ends;
 mod numbers;
 mod refused;
 mod remote;
+mod replays;
 
 use std::path::PathBuf;
 use std::rc::Rc;

@@ -7,10 +7,12 @@
 mod check;
 mod round;
 
+use std::panic::catch_unwind;
 use std::time::Instant;
 
 use millstream_tests::postgres::Server;
 use millstream_tests::random::number;
+use millstream_tests::shop::expected::{compare, expected};
 use round::{Feeding, Phases, Round};
 
 /// Rounds until there were enough kills, with an input that is there beforehand and one that is appended meanwhile.
@@ -30,6 +32,21 @@ fn soak(kills: u64, orders: u64) {
         println!("round {n}, fed {feeding:?}: {phases}; exact. {done} of {kills} kills, {rate:.1} a second");
     }
     println!("in all {all}: {rows} rows in {:.0?}, each there once", began.elapsed());
+}
+
+#[test]
+fn a_row_that_is_missing_doubled_changed_or_out_of_order_is_seen() {
+    let must = expected(1, 1_000).settled;
+    compare(&must, &must, "the same");
+    let spoilt = |spoil: fn(&mut Vec<String>)| {
+        let mut rows = must.clone();
+        spoil(&mut rows);
+        catch_unwind(|| compare(&rows, &must, "spoilt")).is_err()
+    };
+    assert!(spoilt(|rows| drop(rows.remove(3))));
+    assert!(spoilt(|rows| rows.push(rows[3].clone())));
+    assert!(spoilt(|rows| rows[3] = rows[3].replacen("\"paid\":", "\"paid\":1", 1)));
+    assert!(spoilt(|rows| rows.reverse()));
 }
 
 #[test]

@@ -60,7 +60,7 @@ mod schema;
 
 use std::sync::Arc;
 
-use millstream::sink::Format;
+use millstream::sink::{Format, Ndjson};
 use millstream::{Error, ErrorKind, Result};
 use parquet::basic::Compression;
 use parquet::file::properties::WriterProperties;
@@ -176,5 +176,9 @@ impl<T: Serialize> Format<T> for Parquet {
             .set_compression(compression)
             .set_created_by(concat!("millstream ", env!("CARGO_PKG_VERSION")).to_owned());
         ParquetEncoder::new(schema, Arc::new(properties.build()), self.row_group_bytes)
+    }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        Ndjson.show(record, json)
     }
 }

@@ -26,7 +26,11 @@ impl Coordinator {
             let directory = Directory::open(self.host.disk(), path).await?;
             directory.settle().await?;
             let mut contents = directory.contents().await?;
-            let chain = self.open_chain(&directory).await?;
+            let chain = match self.seed.replayed {
+                // It looks at what is here, and takes nothing over.
+                Some(_) => None,
+                None => self.open_chain(&directory).await?,
+            };
             let known = chain.as_ref().and_then(|(_, head)| head.as_ref()?.checkpoint.as_ref());
             let is_first = contents.is_empty() && known.is_none();
             let savepoint = self.seed.savepoint.clone().filter(|_| is_first);
@@ -36,15 +40,19 @@ impl Coordinator {
             }
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
-            manifest = match chain {
-                None => directory.latest(&contents, passed_over).await?,
-                Some(chain) => self.take_chain(&directory, &contents, chain, savepoint.is_some()).await?,
+            manifest = match (self.seed.replayed, chain) {
+                (Some(epoch), _) => directory.at(&contents, epoch).await?,
+                (None, None) => directory.latest(&contents, passed_over).await?,
+                (None, Some(chain)) => {
+                    self.take_chain(&directory, &contents, chain, savepoint.is_some()).await?
+                }
             };
             self.directory = Some(directory);
         }
         if let Some(manifest) = &mut manifest {
             let mut plan = RestorePlan::of(Some(manifest), &self.seed.job);
-            plan.refused.extend(own_refusal(manifest));
+            // A replay leaves everything as it is, and so may begin with a savepoint.
+            plan.refused.extend(own_refusal(manifest).filter(|_| self.seed.replayed.is_none()));
             plan.check()?;
             manifest.steps = plan.adapt(std::mem::take(&mut manifest.steps));
             self.last_complete = Some(manifest.epoch);

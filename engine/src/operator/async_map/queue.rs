@@ -66,6 +66,10 @@ impl<T: Clone, U> Queue<T, U> {
         !self.requests.is_empty()
     }
 
+    pub(super) fn in_flight(&self) -> usize {
+        self.requests.len() - self.answered.len()
+    }
+
     pub(super) fn push(&mut self, time: Timestamp, record: T) {
         self.requests.insert(self.next, Request { time, record, answer: None });
         self.next += 1;

@@ -236,6 +236,10 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> Stage for AsyncStage<T, U>
         Ok(busy | self.end(cx))
     }
 
+    fn in_flight(&self) -> usize {
+        self.queue.in_flight()
+    }
+
     fn watermarks(&self, tell: &mut dyn FnMut(Option<&str>, Timestamp)) {
         tell(None, self.intake.watermark());
     }

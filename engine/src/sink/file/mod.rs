@@ -255,6 +255,10 @@ impl<T: 'static, F: Format<T>, P: Partition<T>> Sink<T> for FileSink<F, P> {
     fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
         Box::pin(async move { Ok(Box::new(writer::FileWriter::new(cx, self)?) as Box<dyn Writer<T>>) })
     }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        self.format.show(record, json)
+    }
 }
 
 /// What a checkpoint keeps: the files of a shard that are not known to be committed.

@@ -179,6 +179,14 @@ impl<T: 'static> Sink<T> for TopicSink<T> {
     fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
         Box::pin(async move { Ok(Box::new(writer::TopicSinkWriter::new(cx, self)?) as Box<dyn Writer<T>>) })
     }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        let mut value = Vec::new();
+        let encoded = (self.encode)(record, &mut value);
+        encoded.map_err(|why| Error::new(ErrorKind::Sink, format!("a record cannot be encoded: {why}")))?;
+        super::show_bytes(&value, json);
+        Ok(true)
+    }
 }
 
 /// What a checkpoint keeps: the epochs whose transactions are not known to be committed.

@@ -1,4 +1,4 @@
-//! A disk in memory: what a job that is tested keeps there is gone with the test.
+//! A disk in memory: what a job that is tested or replayed keeps there is gone with the test, or with the replay.
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode, Shared
 
 /// Clones are the same disk.
 #[derive(Clone, Default)]
-pub(super) struct MemoryDisk {
+pub(crate) struct MemoryDisk {
     files: Rc<RefCell<BTreeMap<PathBuf, MemoryFile>>>,
     directories: Rc<RefCell<BTreeSet<PathBuf>>>,
 }

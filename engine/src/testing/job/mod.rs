@@ -47,13 +47,13 @@
 //! ```
 
 mod captured;
-mod disk;
+pub(crate) mod disk;
 mod ends;
 mod feed;
 mod hands;
 mod kit;
 mod look;
-mod world;
+pub(crate) mod world;
 
 pub use ends::{Input, Output};
 pub(crate) use hands::Hands;

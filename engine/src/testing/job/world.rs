@@ -1,12 +1,12 @@
-//! Cores without threads: tasks that are run, in the order in which they were woken, when the test asks for it, by a
-//! clock that the test moves.
+//! Cores without threads: tasks that are run, in the order in which they were woken or in one that a seed draws, when whoever
+//! drives them asks for it, by a clock that he moves. Of tests, and of replays.
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
 use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
@@ -21,9 +21,8 @@ use crate::time::Timestamp;
 /// After so many tasks without a pause it is taken for granted that there will never be one.
 const MOST_TURNS: u64 = 10_000_000;
 
-/// The world of a job that is tested.
-#[derive(Default)]
-pub(super) struct World {
+/// The world of a job that is tested or replayed.
+pub(crate) struct World {
     inbox: Arc<Inbox>,
     tasks: RefCell<Vec<Task<()>>>,
     /// Finished tasks are swept out when there are this many in all.
@@ -35,26 +34,88 @@ pub(super) struct World {
     /// Those who sleep, by their time and in the order in which they went to sleep.
     sleepers: RefCell<BTreeMap<(Duration, u64), Waker>>,
     numbers: Cell<u64>,
-    disk: MemoryDisk,
+    /// Draws which of those that are ready goes first; nothing if that is who was woken first.
+    order: Option<RefCell<Draws>>,
+    disk: Rc<dyn Disk>,
 }
 
 /// The tasks that are ready. Wakers may be called from any thread.
 #[derive(Default)]
-struct Inbox(Mutex<VecDeque<Runnable>>);
+struct Inbox {
+    ready: Mutex<VecDeque<Runnable>>,
+    pushed: Condvar,
+}
 
 impl Inbox {
-    fn push(&self, ready: Runnable) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push_back(ready);
+    fn ready(&self) -> MutexGuard<'_, VecDeque<Runnable>> {
+        self.ready.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn pop(&self) -> Option<Runnable> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    fn push(&self, ready: Runnable) {
+        self.ready().push_back(ready);
+        self.pushed.notify_one();
+    }
+
+    fn pop(&self, draws: Option<&RefCell<Draws>>) -> Option<Runnable> {
+        let mut ready = self.ready();
+        match draws {
+            Some(draws) if ready.len() > 1 => {
+                let at = draws.borrow_mut().below(ready.len() as u64);
+                ready.remove(usize::try_from(at).expect("it is below a length"))
+            }
+            _ => ready.pop_front(),
+        }
+    }
+
+    /// Waits until something is ready, in real time. Returns whether it is.
+    fn wait(&self, most: Duration) -> bool {
+        let waited = self.pushed.wait_timeout_while(self.ready(), most, |ready| ready.is_empty());
+        !waited.unwrap_or_else(PoisonError::into_inner).0.is_empty()
+    }
+}
+
+/// Numbers that follow from a seed (SplitMix64, by Steele, Lea and Flood).
+pub(crate) struct Draws(u64);
+
+impl Draws {
+    pub(crate) fn new(seed: u64) -> Draws {
+        Draws(seed)
+    }
+
+    pub(crate) fn below(&mut self, bound: u64) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        (z ^ (z >> 31)) % bound.max(1)
+    }
+}
+
+/// In memory, without a seed, at the beginning of time.
+impl Default for World {
+    fn default() -> World {
+        World::new(Rc::new(MemoryDisk::default()), 0, None)
     }
 }
 
 impl World {
+    /// With a disk, and a wall clock that shows this time, in milliseconds since the epoch.
+    pub(crate) fn new(disk: Rc<dyn Disk>, wall: Timestamp, order: Option<Draws>) -> World {
+        World {
+            inbox: Arc::default(),
+            tasks: RefCell::default(),
+            sweep_at: Cell::default(),
+            now: Cell::default(),
+            wall: Cell::new(wall),
+            sleepers: RefCell::default(),
+            numbers: Cell::default(),
+            order: order.map(RefCell::new),
+            disk,
+        }
+    }
+
     /// Starts the cores of a job. Nothing runs yet.
-    pub(super) fn start(self: &Rc<Self>, mains: Vec<CoreMain>) {
+    pub(crate) fn start(self: &Rc<Self>, mains: Vec<CoreMain>) {
         for (core, main) in mains.into_iter().enumerate() {
             let host = Rc::new(KitHost { world: self.clone(), core });
             self.spawn(Box::pin(async move { main(host).await }));
@@ -77,17 +138,32 @@ impl World {
     ///
     /// # Errors
     /// If there is no end to it.
-    pub(super) fn settle(&self) -> Result<()> {
-        for _ in 0..MOST_TURNS {
-            let Some(ready) = self.inbox.pop() else { return Ok(()) };
-            ready.run();
+    pub(crate) fn settle(&self) -> Result<()> {
+        if self.turn(MOST_TURNS) {
+            return Ok(());
         }
         let message = "the job does not come to rest: does a function of its own wait in a loop?";
         Err(Error::new(ErrorKind::Host, message))
     }
 
+    /// Runs so many of the tasks that are ready. Returns whether none is any more.
+    pub(crate) fn turn(&self, most: u64) -> bool {
+        for _ in 0..most {
+            let Some(ready) = self.inbox.pop(self.order.as_ref()) else { return true };
+            ready.run();
+        }
+        false
+    }
+
+    /// Waits until somebody outside wakes a task, for as long in real time as the next sleeper has to sleep, or `most`.
+    /// Returns whether somebody did.
+    pub(crate) fn wait(&self, most: Duration) -> bool {
+        let next = self.sleepers.borrow().keys().next().map(|(at, _)| at.saturating_sub(self.now.get()));
+        self.inbox.wait(next.unwrap_or(most).min(most))
+    }
+
     /// Goes on to the next sleeper's time, if it is not beyond `until`, and wakes whoever sleeps until then.
-    pub(super) fn wake_next(&self, until: Duration) -> bool {
+    pub(crate) fn wake_next(&self, until: Duration) -> bool {
         let mut sleepers = self.sleepers.borrow_mut();
         let Some((at, _)) = sleepers.keys().next().copied().filter(|(at, _)| *at <= until) else {
             return false;
@@ -103,40 +179,40 @@ impl World {
     }
 
     /// Since the world began.
-    pub(super) fn now(&self) -> Duration {
+    pub(crate) fn now(&self) -> Duration {
         self.now.get()
     }
 
     /// The time passes to `now`; nobody is woken.
-    pub(super) fn set_now(&self, now: Duration) {
+    pub(crate) fn set_now(&self, now: Duration) {
         self.now.set(now);
     }
 
     /// Milliseconds since the epoch.
-    pub(super) fn wall_millis(&self) -> Timestamp {
+    pub(crate) fn wall_millis(&self) -> Timestamp {
         let passed = Timestamp::try_from(self.now.get().as_millis()).unwrap_or(Timestamp::MAX);
         self.wall.get().saturating_add(passed)
     }
 
     /// The wall clock jumps.
-    pub(super) fn set_wall_millis(&self, wall: Timestamp) {
+    pub(crate) fn set_wall_millis(&self, wall: Timestamp) {
         let jump = wall.saturating_sub(self.wall_millis());
         self.wall.set(self.wall.get().saturating_add(jump));
     }
 
-    pub(super) fn disk(&self) -> Rc<dyn Disk> {
-        Rc::new(self.disk.clone())
+    pub(crate) fn disk(&self) -> Rc<dyn Disk> {
+        self.disk.clone()
     }
 
     /// Ends all tasks where they are.
-    pub(super) fn stop(&self) {
+    pub(crate) fn stop(&self) {
         // A task that is dropped is scheduled once more, for its future to be dropped; and may start or wake others.
         loop {
             let tasks = std::mem::take(&mut *self.tasks.borrow_mut());
             let over = tasks.is_empty();
             drop(tasks);
             let mut any = false;
-            while let Some(ready) = self.inbox.pop() {
+            while let Some(ready) = self.inbox.pop(None) {
                 drop(ready);
                 any = true;
             }

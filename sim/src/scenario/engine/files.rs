@@ -17,6 +17,7 @@ use super::checkpoints::manifests;
 use super::data::{Event, Row, Total, events};
 use super::expected::Expected;
 use super::formats::{Format, Packed, encode};
+use super::replays::Replayed;
 use super::windows::Shape;
 use super::{Finding, STATE, Work};
 use crate::disk::DiskView;
@@ -171,6 +172,10 @@ impl Work for Files {
         let dead: Vec<DeadLetter> = visible(disk, DEAD, done)?;
         let place = |letter: DeadLetter| (letter.split, letter.line.unwrap_or(0));
         self.expected_dead.check(dead.into_iter().map(place).collect(), done)
+    }
+
+    fn replayed(&self, _: u64, _: u64) -> Replayed {
+        Replayed::State
     }
 
     fn account(&self, report: &Report) -> Result<(), Finding> {

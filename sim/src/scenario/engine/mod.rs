@@ -21,6 +21,7 @@ mod outputs;
 mod postgres;
 mod process;
 mod remote;
+mod replays;
 mod rescale;
 mod savepoints;
 mod supervised;
@@ -41,8 +42,8 @@ use std::time::Duration;
 use millstream::job::Job;
 use millstream::{Config, ErrorKind, JobControl, Report, Result as Outcome};
 
-use checkpoints::Numbers;
-
+use self::checkpoints::Numbers;
+use self::replays::Replayed;
 use super::{Body, Finding, Options, Scenario, restart_until_done};
 use crate::disk::DiskView;
 use crate::faults::FaultPlan;
@@ -86,6 +87,11 @@ trait Work {
     /// The steps that may be on fewer cores than the job.
     fn movable(&self) -> &[&str] {
         &[]
+    }
+
+    /// What may be asked of a replay between two checkpoints.
+    fn replayed(&self, _from: u64, _to: u64) -> Replayed {
+        Replayed::Not
     }
 
     /// Whether the counts of a run from the very beginning to the very end are right.
@@ -162,6 +168,7 @@ fn endure(
 ) -> Result<(), Finding> {
     let mut knobs = Knobs::new(world, options, work.most_cores());
     let mut places = world.streams().stream("places");
+    let replays = RefCell::new(world.streams().stream("replays"));
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let (checkpoints, numbers) = (Cell::new(0), Numbers::default());
@@ -197,6 +204,9 @@ fn endure(
             checkpoints::check(&disk)?;
         }
         work.check(&disk, report.is_some())?;
+        if tolerance == Tolerance::Faults {
+            replays::check(&disk, work, &mut replays.borrow_mut())?;
+        }
         within_memory(&control, work.memory())?;
         if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
             work.account(report)?;

@@ -9,6 +9,7 @@ use millstream::time::Timestamp;
 
 use super::data::{Event, events, feed, outside};
 use super::expected::Expected;
+use super::replays::Replayed;
 use super::windows::{Shape, sound};
 use super::{Finding, Work};
 use crate::collected::Collected;
@@ -113,7 +114,7 @@ impl Keyed {
             shape,
             memory: Memory { weight: *random.pick(&[0, 0, 200, 600]) },
             feed: feed(&mut random, vec![events.clone()]),
-            told: Collected::new(outside(&mut random)),
+            told: Collected::new(outside(&mut random)).shown(),
             expected: Expected::new("told", name_of, Vec::new()),
         };
         let inputs = Inputs::new().with("events", move || vec![events.clone()]);
@@ -136,5 +137,9 @@ impl Work for Keyed {
     fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {
         sound(&self.told)?;
         self.expected.check(self.told.committed(), done)
+    }
+
+    fn replayed(&self, from: u64, to: u64) -> Replayed {
+        Replayed::Rows(self.told.rows_between(from, to).into_iter().map(|row| ("told", row)).collect())
     }
 }

@@ -10,6 +10,7 @@ use millstream::window::Tumbling;
 
 use super::data::{Event, Row, Total, events, feed, outside};
 use super::expected::Expected;
+use super::replays::Replayed;
 use super::{Finding, Work};
 use crate::collected::Collected;
 use crate::disk::DiskView;
@@ -69,8 +70,8 @@ impl Windows {
         let mut work = Windows {
             shape,
             feed: feed(&mut random, vec![events.clone()]),
-            rows: Collected::new(outside(&mut random)),
-            late: Collected::new(outside(&mut random)),
+            rows: Collected::new(outside(&mut random)).shown(),
+            late: Collected::new(outside(&mut random)).shown(),
             expected_rows: Expected::new("rows", Row::name, Vec::new()),
             expected_late: Expected::new("late", Event::name, Vec::new()),
             own_marks: random.below(3) == 0,
@@ -107,6 +108,12 @@ impl Work for Windows {
         sound(&self.late)?;
         self.expected_rows.check(self.rows.committed(), done)?;
         self.expected_late.check(self.late.committed(), done)
+    }
+
+    fn replayed(&self, from: u64, to: u64) -> Replayed {
+        let rows = self.rows.rows_between(from, to).into_iter().map(|row| ("rows", row));
+        let late = self.late.rows_between(from, to).into_iter().map(|row| ("late", row));
+        Replayed::Rows(rows.chain(late).collect())
     }
 }
 

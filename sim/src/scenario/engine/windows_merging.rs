@@ -12,6 +12,7 @@ use millstream::window::{Cumulative, Session, Sliding};
 
 use super::data::{Event, events, feed, outside};
 use super::expected::Expected;
+use super::replays::Replayed;
 use super::windows::{Shape, sound};
 use super::windows_pool::{HeavyPool, Pool, Span};
 use super::{Finding, Work};
@@ -99,8 +100,8 @@ impl Merging {
             kind: kind(&mut random),
             limited,
             feed: feed(&mut random, vec![events.clone()]),
-            rows: Collected::new(outside(&mut random)),
-            late: Collected::new(outside(&mut random)),
+            rows: Collected::new(outside(&mut random)).shown(),
+            late: Collected::new(outside(&mut random)).shown(),
             expected_rows: Expected::new("rows", Span::name, Vec::new()),
             expected_late: Expected::new("late", Event::name, Vec::new()),
         };
@@ -150,5 +151,11 @@ impl Work for Merging {
         sound(&self.late)?;
         self.expected_rows.check(self.rows.committed(), done)?;
         self.expected_late.check(self.late.committed(), done)
+    }
+
+    fn replayed(&self, from: u64, to: u64) -> Replayed {
+        let rows = self.rows.rows_between(from, to).into_iter().map(|row| ("rows", row));
+        let late = self.late.rows_between(from, to).into_iter().map(|row| ("late", row));
+        Replayed::Rows(rows.chain(late).collect())
     }
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::{Appendable, Encoder, Format};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::show_record;
 
 /// Comma-separated values, in UTF-8: a record is a struct of plain values, or a tuple, and every file begins with a row
 /// of the struct's field names unless told otherwise. Rows end with a line feed; values are in quotes where needed; `None`
@@ -73,6 +74,10 @@ impl<T: Serialize> Format<T> for Csv {
         let mut builder = ::csv::WriterBuilder::new();
         let builder = builder.has_headers(self.header).delimiter(self.delimiter).buffer_capacity(1 << 10);
         Ok(CsvEncoder { rows: rows.clone(), writer: builder.from_writer(rows) })
+    }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        show_record(record, json)
     }
 }
 

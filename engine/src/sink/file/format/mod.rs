@@ -4,6 +4,7 @@ mod csv;
 mod ndjson;
 
 use crate::error::Result;
+use crate::sink::show_bytes;
 
 pub use csv::Csv;
 pub use ndjson::Ndjson;
@@ -71,6 +72,27 @@ pub trait Format<T>: Clone + Send + 'static {
     /// # Errors
     /// If records of this type cannot be written in this format.
     fn begin(&self) -> Result<Self::Encoder>;
+    /// How a [replay](crate::replay) shows a record, as one JSON value: unless the format says how, as the file that would hold
+    /// it alone. Returns whether it can.
+    ///
+    /// ```
+    /// use millstream::sink::{Csv, Format};
+    ///
+    /// let mut json = Vec::new();
+    /// assert!(Csv::new().show(&("LAX", 7), &mut json)?);
+    /// assert_eq!(json, br#"["LAX",7]"#);
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// If the record cannot be represented.
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        let (mut encoder, mut file) = (self.begin()?, Vec::new());
+        encoder.write(record, &mut file)?;
+        encoder.finish(&mut file)?;
+        show_bytes(&file, json);
+        Ok(true)
+    }
 }
 
 /// Encodes the records of one file. See [`Format`].

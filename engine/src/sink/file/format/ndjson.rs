@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::{Appendable, Encoder, Format};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sink::show_record;
 
 /// Lines of JSON, in UTF-8, each ended by a line feed.
 ///
@@ -31,6 +32,10 @@ impl<T: Serialize> Format<T> for Ndjson {
 
     fn begin(&self) -> Result<Ndjson> {
         Ok(Ndjson)
+    }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        show_record(record, json)
     }
 }
 
