@@ -37,7 +37,8 @@ fn a_directory_that_has_checkpoints_is_taken_into_a_store() {
     assert!(last > restored, "{last:?} after {restored:?}");
     place.append(1_000..1_500);
     let config = place.config(3, "elsewhere").checkpoints_to(remote);
-    assert_eq!(place.job("out", true).check_restore(&config).expect("it can be read").epoch.is_some(), true);
+    let plan = place.job("out", true).check_restore(&config).expect("it can be read");
+    assert!(plan.epoch.is_some(), "{plan}");
     place.job("out", false).run(config).expect("nothing is wrong");
     assert_eq!(place.rows::<Row>("out"), hundreds(0..1_500));
 }
