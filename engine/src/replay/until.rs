@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn an_end_is_found_by_as_much_of_its_name_as_tells_it_from_others() {
-        let found = |text| resolve_text(text, &SPLITS).map_err(|error| error.to_string());
+        let found = |text: &str| resolve_text(text, &SPLITS).map_err(|error| error.to_string());
         assert_eq!(found("orders:partition-00001@7"), Ok((1, Target::Through(7))));
         assert_eq!(found("partition-00000@7"), Ok((0, Target::Through(7))));
         assert_eq!(found("rates@7"), Ok((2, Target::Through(7))));
