@@ -63,6 +63,9 @@ pub struct Options {
 /// Runs the program in the place of this one.
 pub fn run(options: &Options) -> Outcome<Infallible> {
     let (dir, id) = named(&options.checkpoint);
+    for path in options.output.iter().chain([&dir]) {
+        path.to_str().ok_or_else(|| format!("{}: the name is not UTF-8", path.display()))?;
+    }
     let (checkpoints, epochs) = open(&dir)?;
     let id = match id {
         Some(id) => manifest(&checkpoints, &epochs, id).map(|manifest| manifest.epoch)?,

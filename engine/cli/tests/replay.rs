@@ -203,6 +203,21 @@ fn a_failure_comes_again_the_same_each_time_and_nothing_is_touched() {
 }
 
 #[test]
+fn a_replay_into_the_directory_that_it_is_run_in_touches_nothing_beside_it() {
+    let incident = Incident::new();
+    let before = incident.files();
+    fs::create_dir(incident.at("here")).expect("the disk works");
+    let mut command = Command::new(env!("CARGO_BIN_EXE_millstream"));
+    command.args(["replay", "--checkpoint", "../job/state", "--output", ".", "--save-state", "--cores", "1"]);
+    command.args(["--until", "orders:partition-00001@115", "--"]).args(program());
+    command.current_dir(incident.at("here")).env(INCIDENT, incident.job()).env(JOB, "orders");
+    let output = command.output().expect("the program can be started");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert!(Path::new(&incident.at("here/report.json")).exists());
+    assert!(incident.files() == before, "what the job has is as it was");
+}
+
+#[test]
 fn a_replay_ends_where_it_is_told_to_and_the_state_there_can_be_read() {
     let incident = Incident::new();
     let output = incident.at("output");

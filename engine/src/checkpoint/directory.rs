@@ -57,6 +57,11 @@ pub(crate) struct Contents {
 }
 
 impl Contents {
+    /// The number of the last checkpoint that is there.
+    pub(crate) fn newest(&self) -> Option<u64> {
+        self.manifests.keys().next_back().copied()
+    }
+
     /// Whether there is no complete checkpoint.
     pub(crate) fn is_empty(&self) -> bool {
         self.manifests.is_empty()

@@ -1,6 +1,6 @@
 //! The sources of a replay: the job's own, which give a record when it is their turn, and one after the other only.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Waker;
 
@@ -32,6 +32,8 @@ struct State {
     /// What is wrong with where the replay is to end.
     failed: Option<Error>,
     trace: Trace,
+    /// Held by every source that is not open yet.
+    opening: Arc<()>,
 }
 
 struct Member {
@@ -66,6 +68,16 @@ impl Split {
 impl Gate {
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// To be held by a source until it is open.
+    pub(super) fn opening(&self) -> Arc<()> {
+        self.state().opening.clone()
+    }
+
+    /// Whether some source is not open yet.
+    pub(super) fn is_opening(&self) -> bool {
+        Arc::strong_count(&self.state().opening) > 1
     }
 
     /// The trace of the replay: all that is read, and all that is put out.
@@ -222,12 +234,16 @@ pub(crate) struct Gated<S> {
     /// Whether splits that have nothing do not hold back others.
     pub(super) idles: bool,
     pub(super) gate: Gate,
+    /// The only splits that are read, if that is known.
+    pub(super) splits: Option<BTreeSet<String>>,
+    pub(super) opening: Arc<()>,
 }
 
 impl<S: Clone> Clone for Gated<S> {
     fn clone(&self) -> Gated<S> {
-        let Gated { source, name, idles, gate } = self;
-        Gated { source: source.clone(), name: name.clone(), idles: *idles, gate: gate.clone() }
+        let Gated { source, name, idles, gate, splits, opening } = self;
+        let (gate, splits, opening) = (gate.clone(), splits.clone(), opening.clone());
+        Gated { source: source.clone(), name: name.clone(), idles: *idles, gate, splits, opening }
     }
 }
 
@@ -246,7 +262,11 @@ impl<T: 'static, S: Source<T>> Source<T> for Gated<S> {
 
     fn open(self, cx: SourceContext) -> LocalFuture<Result<Box<dyn Reader<T>>>> {
         Box::pin(async move {
-            let Gated { source, name, idles, gate } = self;
+            let Gated { source, name, idles, gate, splits, opening: _opening } = self;
+            if let Some(splits) = splits {
+                // What came later is not read.
+                cx.agreement.on(splits);
+            }
             let wake = cx.wake.clone();
             let mut inner = source.open(cx).await?;
             let (names, mut positions) = (inner.splits().to_vec(), inner.positions());

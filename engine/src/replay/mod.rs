@@ -75,6 +75,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, ErrorKind, Result};
 use gate::{Gate, Gated};
 use shown::{Rows, Shown};
+use until::Splits;
 
 pub use program::VARIABLE;
 pub(crate) use program::{obey, refuse};
@@ -258,8 +259,11 @@ impl Replay {
     }
 
     /// As the value of [`MILLSTREAM_REPLAY`](VARIABLE), all but a writer, a disk, and whether the state is hashed.
+    ///
+    /// # Panics
+    /// If a path is not UTF-8.
     pub fn to_json(&self) -> String {
-        serde_json::to_string(&self.settings).expect("settings are plain data")
+        serde_json::to_string(&self.settings).expect("settings are plain data, and paths text")
     }
 
     /// What [`to_json`](Replay::to_json) has made.
@@ -283,13 +287,15 @@ pub(crate) struct ReplayEnds {
     checkpoint: u64,
     gate: Gate,
     rows: Rows,
+    /// The only splits that are read, if that is known.
+    splits: Option<Splits>,
 }
 
 impl ReplayEnds {
-    fn new(checkpoint: u64, out: Option<Box<dyn Write + Send>>) -> ReplayEnds {
+    fn new(checkpoint: u64, out: Option<Box<dyn Write + Send>>, splits: Option<Splits>) -> ReplayEnds {
         let gate = Gate::default();
         let out = out.unwrap_or_else(|| Box::new(io::stdout()));
-        ReplayEnds { checkpoint, rows: Rows::new(out, gate.clone()), gate }
+        ReplayEnds { checkpoint, rows: Rows::new(out, gate.clone()), gate, splits }
     }
 
     pub(crate) fn checkpoint(&self) -> u64 {
@@ -297,7 +303,9 @@ impl ReplayEnds {
     }
 
     pub(crate) fn source<S: Clone>(&self, source: &S, name: &str, idles: bool) -> Gated<S> {
-        Gated { source: source.clone(), name: name.to_owned(), idles, gate: self.gate.clone() }
+        let (gate, opening) = (self.gate.clone(), self.gate.opening());
+        let splits = self.splits.as_ref().map(|all| all.get(name).cloned().unwrap_or_default());
+        Gated { source: source.clone(), name: name.to_owned(), idles, gate, splits, opening }
     }
 
     pub(crate) fn sink<S: Clone>(&self, sink: &S, name: &str) -> Shown<S> {

@@ -1,7 +1,7 @@
 //! The directory that a replay writes into.
 
 use std::fs;
-use std::io::{self, BufWriter, Write};
+use std::io::{self, LineWriter, Write};
 use std::path::{Path, PathBuf};
 
 use super::report::ReplayReport;
@@ -39,7 +39,14 @@ impl Output {
     pub(super) fn rows(&self) -> Result<Box<dyn Write + Send>> {
         let path = self.0.join("rows.ndjson");
         let file = fs::File::create_new(&path).map_err(|error| unwritten(&path, error))?;
-        Ok(Box::new(BufWriter::new(file)))
+        // Whole rows: a debugger may end the process.
+        Ok(Box::new(LineWriter::new(file)))
+    }
+
+    /// Nothing was replayed: the directory can be used again.
+    pub(super) fn clear(self) {
+        // If it is left, the next replay says so.
+        let _ = fs::remove_file(self.0.join("rows.ndjson"));
     }
 
     /// # Errors

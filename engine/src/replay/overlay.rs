@@ -5,7 +5,7 @@ use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::ready;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
 
 use millstream_storage::disk::{DirEntry, Disk, File, Io, Lease, OpenMode};
@@ -48,7 +48,7 @@ impl Overlay {
     }
 
     fn is_own(&self, path: &Path) -> bool {
-        self.own.as_ref().is_some_and(|own| path.starts_with(own))
+        self.own.as_ref().is_some_and(|own| is_within(path, own))
     }
 
     fn is_hidden(&self, path: &Path) -> bool {
@@ -86,7 +86,12 @@ impl Overlay {
             (below, _) => below?,
         };
         let below = below.into_iter().filter(|entry| !self.is_hidden(&path.join(&entry.name)));
-        let all = below.chain(above.unwrap_or_default()).map(|entry| (entry.name.clone(), entry));
+        let kept = self.kept.borrow();
+        let kept = kept.keys().filter(|of| of.parent() == Some(&*path) && !self.is_hidden(of));
+        let kept = kept.filter_map(|of| {
+            Some(DirEntry { name: of.file_name()?.to_str()?.to_owned(), len: 0, is_dir: false })
+        });
+        let all = kept.chain(below).chain(above.unwrap_or_default()).map(|entry| (entry.name.clone(), entry));
         Ok(all.collect::<BTreeMap<_, _>>().into_values().collect())
     }
 }
@@ -100,7 +105,7 @@ impl Disk for Overlay {
     }
 
     fn rename(&self, from: &Path, to: &Path) -> Io<()> {
-        if self.is_own(from) {
+        if self.is_own(from) && self.is_own(to) {
             return self.below.rename(from, to);
         }
         let (this, from, to) = (self.clone(), from.to_owned(), to.to_owned());
@@ -146,11 +151,16 @@ impl Disk for Overlay {
     }
 
     fn lock(&self, path: &Path) -> Io<Lease> {
-        match path.starts_with(&self.leased) {
+        match is_within(path, &self.leased) {
             true => self.above.lock(path),
             false => Box::pin(ready(Err(io::ErrorKind::WouldBlock.into()))),
         }
     }
+}
+
+/// Whether a path leads into a directory, and not out of it again.
+fn is_within(path: &Path, dir: &Path) -> bool {
+    path.strip_prefix(dir).is_ok_and(|rest| rest.components().all(|of| matches!(of, Component::Normal(_))))
 }
 
 #[cfg(test)]
@@ -190,10 +200,13 @@ mod tests {
         assert_eq!(names(), ["a", "b"]);
         std::fs::remove_file(at("b")).expect("the disk works");
         assert_eq!(read("b").expect("it was kept"), b"b");
+        assert_eq!(names(), ["a", "b"], "it is seen, too");
         block_on(disk.remove(&at("b"))).expect("it can be hidden");
         assert!(read("b").is_err());
         block_on(disk.create_dir_all(&at("own"))).expect("it can write there");
         assert!(at("own").is_dir());
+        block_on(disk.create_dir_all(&at("own/../beside/data"))).expect("it can write in memory");
+        assert!(!at("beside").exists(), "that leads out of its own directory");
         assert_eq!(std::fs::read(at("a")).expect("it is there"), b"old");
         assert!(!at("c").exists() && !at("state").exists());
     }

@@ -11,7 +11,7 @@ use super::gate::Gate;
 use super::origin::Origin;
 use super::output::Output;
 use super::report::{ReplayEnd, ReplayReport, SplitReplay};
-use super::until::Until;
+use super::until::{Until, splits_of};
 use super::{Replay, ReplayEnds};
 use crate::checkpoint::inspect::Checkpoints;
 use crate::checkpoint::transfer;
@@ -43,19 +43,25 @@ pub(crate) fn run(job: &Job, config: Config, mut replay: Replay) -> Result<Repla
         None => replay.writer.take(),
     };
     let disk = origin.overlay(&replay, output.as_ref().map(|output| output.path().to_owned()))?;
-    let ends = ReplayEnds::new(origin.manifest.epoch, out);
+    let splits = replay.settings.until_checkpoint.map(|_| splits_of(&until));
+    let ends = ReplayEnds::new(origin.manifest.epoch, out, splits);
     let mut driver = start(job, config, &replay, &origin, (&ends, &disk))?;
     let (ended, failure) = match driver.run(&until) {
         Ok(ended) => (ended, None),
         Err(Halt::Finished) => (ReplayEnd::Finished, None),
         Err(Halt::Failed(error)) => (ReplayEnd::Failed, Some(error.to_string())),
-        Err(Halt::Refused(error)) => return Err(error),
+        Err(Halt::Refused(error)) => {
+            if let Some(output) = output.filter(|_| ends.rows.is_empty()) {
+                output.clear();
+            }
+            return Err(error);
+        }
     };
+    ends.rows.flush()?;
     let state = match failure {
         None => driver.state(&replay, &origin.directory, output.as_ref(), &disk)?,
         Some(_) => None,
     };
-    ends.rows.flush()?;
     let of = (origin.manifest.job.as_str(), driver.cores, replay.settings.seed);
     let report = report(&ends, &driver, (ended, failure, state), of);
     if let Some(output) = &output {
@@ -134,11 +140,15 @@ struct Driver {
 
 impl Driver {
     fn run(&mut self, until: &[Until]) -> Result<ReplayEnd, Halt> {
-        self.settle().map_err(|halt| match halt {
+        let refused = |halt| match halt {
             // What fails of the job's own functions before anything is read fails by what was restored.
             Halt::Failed(error) if error.kind() != ErrorKind::User => Halt::Refused(error),
             halt => halt,
-        })?;
+        };
+        self.settle().map_err(refused)?;
+        // The source of a topic that a writer holds looks again a little later.
+        let limit = self.world.0.now() + PATIENCE;
+        while self.gate.is_opening() && self.wait(limit).map_err(refused)? {}
         self.gate.aim(until)?;
         let mut quiet_since = self.world.0.now();
         loop {
@@ -201,7 +211,9 @@ impl Driver {
             }
             let now = self.world.0.now();
             if !self.world.0.wait(LOOK) && !self.pass(now + LOOK) {
+                let wall = self.world.0.wall_millis();
                 self.world.0.set_now(now + LOOK);
+                self.world.0.set_wall_millis(wall);
             }
         }
     }

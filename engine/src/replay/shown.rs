@@ -25,11 +25,13 @@ struct Shared {
     counts: BTreeMap<String, u64>,
     /// The sinks that do not say how their rows look.
     mute: BTreeSet<String>,
+    /// Why rows cannot be written any more.
+    failed: Option<io::ErrorKind>,
 }
 
 impl Rows {
     pub(super) fn new(out: Box<dyn Write + Send>, gate: Gate) -> Rows {
-        let shared = Shared { out, counts: BTreeMap::new(), mute: BTreeSet::new() };
+        let shared = Shared { out, counts: BTreeMap::new(), mute: BTreeSet::new(), failed: None };
         Rows { shared: Arc::new(Mutex::new(shared)), gate }
     }
 
@@ -44,10 +46,19 @@ impl Rows {
         (shared.counts.clone(), shared.mute.clone())
     }
 
+    /// Whether there was none.
+    pub(super) fn is_empty(&self) -> bool {
+        self.shared().counts.values().all(|count| *count == 0)
+    }
+
     /// # Errors
-    /// If the last rows cannot be written.
+    /// If the rows, or the last of them, could not be written.
     pub(super) fn flush(&self) -> Result<()> {
-        self.shared().out.flush().map_err(unwritten)
+        let mut shared = self.shared();
+        if let Some(kind) = shared.failed {
+            return Err(unwritten(kind.into()));
+        }
+        shared.out.flush().map_err(unwritten)
     }
 
     fn add(&self, sink: &str, core: usize, time: Timestamp, row: Option<&[u8]>) -> Result<()> {
@@ -77,7 +88,12 @@ impl Rows {
         if row.is_none() {
             shared.mute.insert(sink.to_owned());
         }
-        shared.out.write_all(&line).map_err(unwritten)
+        let written = shared.out.write_all(&line);
+        written.map_err(|error| {
+            // It is the replay that fails by that, and not the job.
+            shared.failed = Some(error.kind());
+            unwritten(error)
+        })
     }
 }
 

@@ -1,5 +1,7 @@
 //! Where a replay ends: at a position of one split, or of several.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use millstream_storage::planted;
 use serde_json::Value as Json;
 
@@ -8,6 +10,9 @@ use crate::error::{Error, ErrorKind, Result};
 
 /// So many splits are named in a message.
 const NAMED: usize = 20;
+
+/// Names of splits, by source.
+pub(super) type Splits = BTreeMap<String, BTreeSet<String>>;
 
 /// What was asked for, before the splits are known.
 #[derive(Clone, Debug)]
@@ -177,6 +182,17 @@ pub(super) fn positions_of(manifest: &Manifest) -> Vec<Until> {
         }
     }
     all
+}
+
+/// The splits of each source among these.
+pub(super) fn splits_of(untils: &[Until]) -> Splits {
+    let mut splits = Splits::new();
+    for until in untils {
+        if let Until::At { source, split, .. } = until {
+            splits.entry(source.clone()).or_default().insert(split.clone());
+        }
+    }
+    splits
 }
 
 #[cfg(test)]

@@ -41,6 +41,10 @@ impl<T: 'static, S: Sink<T>> Sink<T> for Throttled<S> {
         self.sink.describe()
     }
 
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        self.sink.show(record, json)
+    }
+
     fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
         self.sink.recover(cx, prepared)
     }

@@ -75,6 +75,9 @@ fn a_job_is_replayed_while_it_runs_up_to_what_is_committed() {
     assert_eq!(report.rows["rows"], 9);
     let first = shown.lines().next().expect("there are rows");
     assert!(first.contains(r#""read":"numbers:partition-00000@200","row":[100,"#), "{first}");
+    let until = Replay::from(place.path("saved"), saved.epoch).until("numbers:partition-00000@300");
+    let (report, _) = replayed(place.job("out", true), until);
+    assert_eq!((report.ended, report.read["numbers"]["partition-00000"].records), (ReplayEnd::Reached, 101));
     assert!(!running.is_over());
     drop(writer);
     running.cancel();

@@ -4,12 +4,15 @@ use millstream_sim::explore::{Explore, Pairs};
 
 use crate::scenario;
 
+/// Seeds among which there is a short job of three checkpoints.
+const SEEDS: u64 = 200;
+
 /// Some of the points and pairs; `millstream-sim explore --pairs` takes all.
 #[test]
 fn no_point_is_a_bad_one_to_be_killed_at() {
     for name in ["windows", "files", "topics"] {
         let scenario = scenario(name);
-        let seed = Explore::least_seed(&scenario, 12).expect("one of them has three checkpoints");
+        let seed = Explore::least_seed(&scenario, SEEDS).expect("one of them has three checkpoints");
         let explored = Explore { seed, pairs: Some(Pairs::Operations), most: Some(49), threads: 2 }
             .run(&scenario, |_| {});
         assert!(explored.checkpoints >= 3 && explored.runs.iter().all(|&runs| runs > 0), "{explored:?}");
@@ -26,7 +29,7 @@ fn a_planted_bug_is_found_at_the_point_where_it_hurts() {
     use millstream_sim::scenario::Options;
 
     let scenario = scenario("windows");
-    let seed = Explore::least_seed(&scenario, 12).expect("one of them has three checkpoints");
+    let seed = Explore::least_seed(&scenario, SEEDS).expect("one of them has three checkpoints");
     let points =
         scenario.run(seed, &Options { crashes: Some(Crashes::default()), ..Options::default() }).lives[0][0];
     let found = (0..=points).any(|point| {

@@ -39,6 +39,10 @@ impl<T: 'static, S: Sink<T>> Sink<T> for Deadly<S> {
         self.0.describe()
     }
 
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        self.0.show(record, json)
+    }
+
     fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
         point("recovery", "before");
         let recovered = self.0.recover(cx, prepared);

@@ -31,6 +31,10 @@ impl<T: 'static, S: Sink<T>> Sink<T> for Told<S> {
         self.0.describe()
     }
 
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        self.0.show(record, json)
+    }
+
     fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
         tell("r");
         self.0.recover(cx, prepared)

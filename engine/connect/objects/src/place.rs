@@ -26,7 +26,7 @@ const PART_BYTES: u64 = 8 << 20;
 /// # use millstream::prelude::*;
 /// use millstream_objects::objects;
 /// # let (here, there, store) = (tempfile::tempdir()?, tempfile::tempdir()?, tempfile::tempdir()?);
-/// # let url = format!("file://{}/squares", store.path().display());
+/// # let url = format!("file://{}", store.path().display());
 ///
 /// let run = |directory: &std::path::Path| {
 ///     let job = Job::new("squares");
@@ -82,7 +82,12 @@ impl Place {
             ObjectStoreScheme::MicrosoftAzure => Ok((Arc::new(self.azure().map_err(failed)?), path)),
             ObjectStoreScheme::Local => {
                 let dir = PathBuf::from(url.path());
-                std::fs::create_dir_all(&dir).map_err(|error| refuse(error.to_string()))?;
+                // One that is missing may be a share that is not mounted: to begin anew there would repeat all output.
+                if !dir.is_dir() {
+                    return Err(refuse(
+                        "there is no such directory: make it, or mount what it is in".to_owned(),
+                    ));
+                }
                 let store = LocalFileSystem::new_with_prefix(dir).map_err(failed)?;
                 Ok((Arc::new(store.with_fsync(true)), Path::default()))
             }
@@ -132,6 +137,10 @@ impl fmt::Debug for Place {
 
 impl Remote for Place {
     fn describe(&self) -> String {
+        // A secret in it may have made it something else.
+        if Url::parse(&self.url).is_err() {
+            return "a place that is no URL".to_owned();
+        }
         let url = self.url.split(['?', '#']).next().unwrap_or_default();
         let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
         let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));

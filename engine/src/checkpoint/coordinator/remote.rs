@@ -102,10 +102,15 @@ impl Coordinator {
     ) -> Result<Option<Manifest>> {
         let chain = Rc::new(chain);
         let until = self.start_until();
+        let belongs = directory.remote().await?.is_some();
         let mut held = loop {
             let held = head.as_ref().and_then(|link| link.checkpoint.clone());
             if let Some(held) = &held {
                 self.check_plan(&held.manifest)?;
+                let epoch = held.manifest.epoch;
+                if let Some(newest) = contents.newest().filter(|newest| !belongs && *newest > epoch) {
+                    return Err(ahead(directory, &chain, newest, epoch));
+                }
             }
             if chain.claim(head.as_ref(), held.clone(), until).await? {
                 break held;
@@ -120,7 +125,12 @@ impl Coordinator {
         directory.make_void(contents, epoch).await?;
         if let Some(Held { manifest, files }) = &held {
             let (disk, objects) = (self.host.disk(), chain.objects.until(until));
-            download(&chain, &objects, &disk, directory.path(), files).await?;
+            let downloaded = download(&chain, &objects, &disk, directory.path(), files).await;
+            if !chain.is_last(self.start_until()).await? {
+                // Its objects may be gone: that is no damage.
+                return Err(fenced(&chain));
+            }
+            downloaded?;
             let published = directory.publish(manifest).await;
             published.map_err(|(Unpublished::Void(error) | Unpublished::Unknown(error))| error)?;
             self.next_epoch = self.next_epoch.max(manifest.epoch + 1);
@@ -260,6 +270,16 @@ async fn complete(
         Fate::Void(refusal) => Uploaded::Void(at(refusal)),
         Fate::Unknown(refusal) => Uploaded::Over(at(refusal)),
     }
+}
+
+/// A directory that belongs to no store has gone on by itself.
+fn ahead(directory: &Directory, chain: &Chain, newest: u64, epoch: u64) -> Error {
+    let (path, place) = (directory.path().display(), chain.place());
+    let message = format!(
+        "{path}: holds checkpoint {newest} of its own, and {place} ends with checkpoint {epoch}; give the job another \
+         place, or, to go on from what is there, move the later manifests away"
+    );
+    Error::new(ErrorKind::Restore, message)
 }
 
 fn fenced(chain: &Chain) -> Error {

@@ -12,7 +12,7 @@ use crate::checkpoint::directory::Directory;
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::plan::{RestorePlan, own_refusal};
 use crate::checkpoint::transfer::read_savepoint;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::failure::Caught;
 use crate::handle::Ended;
 use crate::sink::{Prepared, SinkContext};
@@ -41,7 +41,11 @@ impl Coordinator {
             self.next_epoch = contents.first_free_epoch()?;
             let passed_over = usize::from(self.seed.attempt > 0 && planted!(restarts_from_older));
             manifest = match (self.seed.replayed, chain) {
-                (Some(epoch), _) => directory.at(&contents, epoch).await?,
+                (Some(epoch), _) => Some(directory.at(&contents, epoch).await?.ok_or_else(|| {
+                    let message =
+                        format!("checkpoint {epoch} was removed meanwhile; replay from a later one");
+                    Error::new(ErrorKind::Restore, message)
+                })?),
                 (None, None) => directory.latest(&contents, passed_over).await?,
                 (None, Some(chain)) => {
                     self.take_chain(&directory, &contents, chain, savepoint.is_some()).await?

@@ -189,6 +189,15 @@ impl Chain {
         }
     }
 
+    /// Whether nobody has put a link behind those of this run.
+    ///
+    /// # Errors
+    /// If that is not known until then.
+    pub(crate) async fn is_last(&self, until: Option<Duration>) -> Result<bool> {
+        let later = self.objects.until(until).list(CHAIN, &Link::name(self.last.get())).await;
+        Ok(later.map_err(|refusal| unreachable(&self.place, refusal))?.is_empty())
+    }
+
     /// Makes a checkpoint complete, all of whose files are stored. What may have been put is put again until its fate is
     /// known, however long it takes.
     pub(crate) async fn publish(&self, checkpoint: Held) -> Fate {
@@ -221,8 +230,20 @@ impl Chain {
                 Ok(Stored::Now) => break,
                 Ok(Stored::Before) => match objects.get(&name).await {
                     Ok(Some(found)) if found == object => break,
-                    // If it is gone, there are later ones.
-                    Ok(_) => return Fate::Lost,
+                    Ok(Some(_)) => return Fate::Lost,
+                    Ok(None) => match objects.list(CHAIN, &name).await {
+                        // It was there, and was removed since.
+                        Ok(later) if !later.is_empty() => return Fate::Lost,
+                        Err(refusal) => return Fate::Unknown(refusal),
+                        Ok(_) if objects.is_late() => {
+                            return Fate::Unknown(Refusal::Passing(format!("{name}: a conflict")));
+                        }
+                        // Some stores say so while another request for it is under way: it may be this run's own.
+                        Ok(_) => {
+                            unknown = true;
+                            backoff.pause(&*objects.host).await;
+                        }
+                    },
                     Err(refusal) => return Fate::Unknown(refusal),
                 },
                 Err(Refusal::Refused(why)) if !unknown => return Fate::Void(Refusal::Refused(why)),

@@ -17,6 +17,9 @@ use super::link::{CHAIN, FILES, Link, generation_of};
 use super::patience::Patient;
 use crate::error::Result;
 
+/// Starts that came to nothing leave links of the same checkpoint: no more than so many are kept besides.
+const SPARE: u64 = 32;
+
 /// How long a removal is tried before it is left to the next time.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -42,7 +45,12 @@ async fn collect_all(chain: &Chain, keep: usize) -> Result<()> {
     let own = chain.generation();
     // As far back as they are retained, and no further than a gap: what lies beyond one was put by somebody who was late.
     let mut before = own;
-    while before > 1 && there.contains(&(before - 1)) && epochs(&chain.keeping.borrow()).len() <= keep {
+    let most = u64::try_from(keep).unwrap_or(u64::MAX).saturating_add(SPARE);
+    while before > 1
+        && own - before < most
+        && there.contains(&(before - 1))
+        && epochs(&chain.keeping.borrow()).len() <= keep
+    {
         before -= 1;
         let Some(link) = chain.read(&objects, before).await? else { break };
         chain.keeping.borrow_mut().links.insert(before, kept(&link));
