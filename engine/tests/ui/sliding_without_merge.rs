@@ -19,3 +19,6 @@ fn main() {
     let numbers = job.source("numbers", from_vec(vec![1_u64])).key_by(|n| *n);
     numbers.window(Sliding::of(secs(10), secs(2))).aggregate("count", Count);
 }
+
+//~ error[E0277]: `Count` cannot merge its accumulators
+//~ = note: sliding, cumulative and session windows merge accumulators: implement `Merge` beside `Aggregate`; tumbling windows do not

@@ -21,3 +21,6 @@ impl Aggregate for CountVisits {
 }
 
 fn main() {}
+
+//~ error[E0277]: `Visits` cannot be kept as state
+//~ = note: add `#[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]` to `Visits` and to the types of its fields

@@ -5,3 +5,5 @@ fn declare(state: &mut Declare) -> Timeline<u64> {
 }
 
 fn main() {}
+
+//~ error[E0599]: no method named `ttl` found for struct `millstream::state::Timeline<T>`

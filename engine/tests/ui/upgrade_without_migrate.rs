@@ -5,3 +5,6 @@ fn declare(state: &mut Declare) -> Value<u64> {
 }
 
 fn main() {}
+
+//~ error[E0277]: `u64` cannot be made from `String`
+//~ = note: implement `Migrate<String>` for `u64`
