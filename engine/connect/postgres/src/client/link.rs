@@ -12,6 +12,9 @@ use crate::session::{Marker, Refusal, Step};
 use crate::sql::{Statements, table_of};
 use crate::target::Target;
 
+/// The lock of whoever makes a table of commits: any number that others hardly use.
+const CREATING: i64 = 0x6d69_6c6c_7374_7265;
+
 /// What a binary COPY begins with: a signature, no flags, nothing more.
 const HEAD: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
 /// What it ends with.
@@ -78,7 +81,10 @@ impl Link {
         let found = self.client.query_one("SELECT to_regclass($1::text) IS NOT NULL", &[&commits]);
         if !found.map_err(|error| refusal(&error))?.get::<_, bool>(0) {
             let create = self.statements.create_commits.clone();
-            self.run(&create).map_err(|refused| match refused {
+            // Two that make it at once get in each other's way, in spite of its `IF NOT EXISTS`: the session of a process that was
+            // killed may still be at it. Both statements are one transaction.
+            let alone = format!("SELECT pg_advisory_xact_lock({CREATING}); {create}");
+            self.run(&alone).map_err(|refused| match refused {
                 Refusal::Refused(why) => Refusal::Refused(format!(
                     "the table of commits cannot be made: {why}; have it made by somebody who may: {create}"
                 )),
