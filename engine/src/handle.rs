@@ -121,6 +121,11 @@ impl Shared {
         self.note_trouble(format!("old checkpoint files were not removed: {error}"));
     }
 
+    /// An object store is asked again.
+    pub(crate) fn note_waiting(&self, place: &str, refusal: &impl std::fmt::Display) {
+        self.note_trouble(format!("checkpoints in {place}: asked again after: {refusal}"));
+    }
+
     fn note_trouble(&self, text: String) {
         *self.last_trouble.lock().unwrap_or_else(PoisonError::into_inner) = Some(text);
     }

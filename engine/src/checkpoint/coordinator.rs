@@ -27,6 +27,7 @@ use crate::checkpoint::directory::{Directory, Unpublished};
 use crate::checkpoint::manifest::{Manifest, ManifestKind, StepManifest, form_of};
 use crate::checkpoint::remote::Remote;
 use crate::checkpoint::remote::chain::Chain;
+use crate::checkpoint::remote::patience::Watch;
 use crate::checkpoint::request::Ask;
 use crate::error::{Error, ErrorKind, Result};
 use crate::handle::{Closing, Ended, Shared};
@@ -85,6 +86,8 @@ struct Coordinator {
     host: Rc<dyn Host>,
     directory: Option<Directory>,
     chain: Option<Rc<Chain>>,
+    /// Of the store that the chain is in.
+    watch: Rc<Watch>,
     uploading: Option<Uploading>,
     next_epoch: u64,
     last_complete: Option<u64>,
@@ -126,8 +129,10 @@ enum Heed {
 /// Runs the job from restore to end, and tells the cores to stop.
 pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
     let shared = seed.shared.clone();
+    let watch = Watch::new(Some(shared.clone()));
     let mut coordinator = Coordinator {
         seed,
+        watch,
         host,
         directory: None,
         chain: None,
@@ -153,7 +158,12 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
 
 impl Coordinator {
     async fn run(&mut self) -> Result<Ending> {
-        let (restored, finished) = self.restore().await?;
+        let (restored, finished) = match self.restore().await {
+            Err(_) if self.watch.gave_up() => {
+                return Ok(Ending { ended: Ended::Cancelled, ..Ending::default() });
+            }
+            restored => restored?,
+        };
         self.seed.shared.supervision.note_restored(restored.epoch);
         if let Some(ended) = finished {
             // If not, an earlier attempt has ended it, and failed to commit.

@@ -3,6 +3,7 @@
 mod changes;
 mod ends;
 mod numbers;
+mod odd_stores;
 mod refused;
 mod remote;
 mod replays;

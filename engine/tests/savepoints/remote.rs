@@ -1,16 +1,15 @@
 //! Directories of checkpoints that are complete elsewhere: how they come to be, and which are refused.
 
-use std::rc::Rc;
+use std::collections::BTreeSet;
 
-use millstream::checkpoint::remote::{Memory, Objects, Page, Put, Refusal, Remote, Stored};
-use millstream::host::{Host, LocalFuture};
+use millstream::checkpoint::remote::{Memory, Objects, Put};
 use millstream::prelude::*;
 use millstream_storage::disk::block_on;
 
 use super::{Place, Row, hundreds};
 
 /// Runs until a checkpoint is complete that this run has taken, and ends it there. Returns what it was restored from.
-fn until_checkpoint(place: &Place, config: Config) -> Option<u64> {
+pub(crate) fn until_checkpoint(place: &Place, config: Config) -> Option<u64> {
     let running = place.job("out", true).start(config).expect("it starts");
     while running.metrics().job().checkpoints.get() < 2 {
         assert!(!running.is_over(), "{:?}", running.control().outcome());
@@ -20,7 +19,7 @@ fn until_checkpoint(place: &Place, config: Config) -> Option<u64> {
     running.wait().expect("it was cancelled").restored
 }
 
-fn refusal(place: &Place, config: Config) -> String {
+pub(crate) fn refusal(place: &Place, config: Config) -> String {
     place.job("out", false).run(config).expect_err("it is refused").to_string()
 }
 
@@ -115,43 +114,27 @@ fn what_no_retained_checkpoint_names_is_removed() {
     until_checkpoint(&place, config("elsewhere"));
 }
 
-/// A store of an older kind: what is put replaces what was there.
-#[derive(Clone, Debug)]
-struct Careless(Memory);
-
-impl Remote for Careless {
-    fn describe(&self) -> String {
-        "a careless shelf".to_owned()
-    }
-    fn part_bytes(&self) -> u64 {
-        self.0.part_bytes()
-    }
-    fn connect(&self, _: &Rc<dyn Host>) -> LocalFuture<Result<Rc<dyn Objects>, Refusal>> {
-        let objects = self.clone();
-        Box::pin(async { Ok(Rc::new(objects) as Rc<dyn Objects>) })
-    }
-}
-
-impl Objects for Careless {
-    fn put(&self, name: &str, bytes: Vec<u8>, _: Put) -> LocalFuture<Result<Stored, Refusal>> {
-        self.0.put(name, bytes, Put::Replace)
-    }
-    fn get(&self, name: &str) -> LocalFuture<Result<Option<Vec<u8>>, Refusal>> {
-        self.0.get(name)
-    }
-    fn list(&self, prefix: &str, after: &str) -> LocalFuture<Result<Page, Refusal>> {
-        self.0.list(prefix, after)
-    }
-    fn delete(&self, name: &str) -> LocalFuture<Result<(), Refusal>> {
-        self.0.delete(name)
-    }
-}
-
 #[test]
-fn a_store_that_replaces_what_is_there_is_refused() {
-    let place = Place::new();
-    place.append(0..100);
-    let remote = Careless(Memory::new("a careless shelf"));
-    let text = refusal(&place, place.config(1, "here").checkpoints_to(remote));
-    assert!(text.contains("put only where there is none"), "{text}");
+fn a_directory_that_has_gone_on_by_itself_is_refused_and_left_as_it_was() {
+    let (place, remote) = (Place::new(), Memory::new("a shelf"));
+    place.append(0..1_000);
+    until_checkpoint(&place, place.config(1, "there").checkpoints_to(remote.clone()));
+    let running = place.job("other", true).start(place.config(1, "here")).expect("it starts");
+    while running.metrics().job().checkpoints.get() < 30 {
+        assert!(!running.is_over(), "{:?}", running.control().outcome());
+        std::thread::yield_now();
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled");
+    let manifests = || {
+        let names = std::fs::read_dir(place.path("here")).expect("it is there");
+        let names = names.map(|entry| entry.expect("it can be listed").file_name());
+        names.filter(|name| name.to_string_lossy().starts_with("manifest-")).collect::<BTreeSet<_>>()
+    };
+    let own = manifests();
+    let before = remote.names();
+    let text = refusal(&place, place.config(1, "here").checkpoints_to(remote.clone()));
+    assert!(text.contains("of its own, and a shelf ends with checkpoint"), "{text}");
+    assert_eq!(remote.names(), before);
+    assert_eq!(manifests(), own);
 }

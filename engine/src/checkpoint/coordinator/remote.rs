@@ -17,6 +17,7 @@ use crate::checkpoint::plan::{RestorePlan, own_refusal};
 use crate::checkpoint::remote::chain::{Chain, Fate, unreachable};
 use crate::checkpoint::remote::collect::{collect, sweep_noted};
 use crate::checkpoint::remote::link::{Held, Link};
+use crate::checkpoint::remote::patience::Limit;
 use crate::checkpoint::remote::transfer::{download, upload};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Class;
@@ -71,9 +72,10 @@ impl Coordinator {
                 "{path}: its checkpoints are in {place}, and not in {now}; if they were moved, remove the file `remote`"
             ));
         }
-        let until = self.start_until();
-        let chain = Chain::open(&**remote, &self.host, &self.seed.job.job, until).await?;
-        let head = chain.head(until).await?;
+        let limit = self.start_limit();
+        let watched = (limit, self.watch.clone());
+        let chain = Chain::open(&**remote, &self.host, &self.seed.job.job, watched).await?;
+        let head = chain.head(limit).await?;
         match belongs.filter(|_| head.is_none()) {
             None => Ok(Some((chain, head))),
             Some(place) => refuse(format!(
@@ -83,9 +85,9 @@ impl Coordinator {
         }
     }
 
-    /// How long a start waits for the store.
-    fn start_until(&self) -> Option<Duration> {
-        Some(self.host.monotonic().saturating_add(self.seed.timeout))
+    /// How long a start waits for the store, each time that it does not answer.
+    fn start_limit(&self) -> Limit {
+        Limit::Each(self.seed.timeout)
     }
 
     /// Takes the chain over, and makes the directory hold its last checkpoint. `imported` says that the directory has just
@@ -101,7 +103,7 @@ impl Coordinator {
         imported: bool,
     ) -> Result<Option<Manifest>> {
         let chain = Rc::new(chain);
-        let until = self.start_until();
+        let limit = self.start_limit();
         let belongs = directory.remote().await?.is_some();
         let mut held = loop {
             let held = head.as_ref().and_then(|link| link.checkpoint.clone());
@@ -112,10 +114,10 @@ impl Coordinator {
                     return Err(ahead(directory, &chain, newest, epoch));
                 }
             }
-            if chain.claim(head.as_ref(), held.clone(), until).await? {
+            if chain.claim(head.as_ref(), held.clone(), limit).await? {
                 break held;
             }
-            head = chain.head(until).await?;
+            head = chain.head(limit).await?;
         };
         if held.is_none() && (imported || directory.remote().await?.is_none()) {
             held = self.adopt(directory, contents, &chain).await?;
@@ -124,9 +126,9 @@ impl Coordinator {
         let epoch = held.as_ref().map(|held| held.manifest.epoch);
         directory.make_void(contents, epoch).await?;
         if let Some(Held { manifest, files }) = &held {
-            let (disk, objects) = (self.host.disk(), chain.objects.until(until));
+            let (disk, objects) = (self.host.disk(), chain.objects.within(limit));
             let downloaded = download(&chain, &objects, &disk, directory.path(), files).await;
-            if !chain.is_last(self.start_until()).await? {
+            if !chain.is_last(limit).await? {
                 // Its objects may be gone: that is no damage.
                 return Err(fenced(&chain));
             }
@@ -135,6 +137,7 @@ impl Coordinator {
             published.map_err(|(Unpublished::Void(error) | Unpublished::Unknown(error))| error)?;
             self.next_epoch = self.next_epoch.max(manifest.epoch + 1);
         }
+        self.watch.started();
         self.in_background(collect(chain.clone(), self.seed.retained));
         self.chain = Some(chain);
         Ok(held.map(|held| held.manifest))
@@ -160,7 +163,7 @@ impl Coordinator {
     ) -> Result<Option<Held>> {
         let Some(manifest) = directory.latest(contents, 0).await? else { return Ok(None) };
         self.check_plan(&manifest)?;
-        let objects = chain.objects.until(self.start_until());
+        let objects = chain.objects.within(self.start_limit());
         let disk = self.host.disk();
         let (files, _) = upload(chain, &objects, &disk, directory.path(), &manifest).await?;
         let held = Held { manifest, files };
@@ -252,12 +255,12 @@ async fn complete(
     manifest: Manifest,
     deadline: Duration,
 ) -> Uploaded {
-    let objects = chain.objects.until(Some(deadline));
+    let objects = chain.objects.within(Limit::At(deadline));
     let (files, bytes) = match upload(&chain, &objects, &disk, &dir, &manifest).await {
         Ok(uploaded) => uploaded,
         Err(error) => return Uploaded::Void(error),
     };
-    if objects.is_late() {
+    if objects.line.is_late() {
         let message =
             format!("checkpoint {} took longer than it may, until its files were stored", manifest.epoch);
         return Uploaded::Void(Error::new(ErrorKind::Checkpoint, message));

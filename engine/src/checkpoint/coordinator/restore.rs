@@ -32,6 +32,11 @@ impl Coordinator {
                 None => self.open_chain(&directory).await?,
             };
             let known = chain.as_ref().and_then(|(_, head)| head.as_ref()?.checkpoint.as_ref());
+            if chain.is_some() && known.is_none() && directory.remote().await?.is_some() {
+                // What is here was prepared, and never complete: no link holds it.
+                directory.make_void(&contents, None).await?;
+                contents = directory.contents().await?;
+            }
             let is_first = contents.is_empty() && known.is_none();
             let savepoint = self.seed.savepoint.clone().filter(|_| is_first);
             if let Some(savepoint) = &savepoint {

@@ -3,12 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
 use std::rc::Rc;
-use std::time::Duration;
 
 use millstream_storage::planted;
 
 use super::link::{CHAIN, FORMAT, Held, HeldFile, Link};
-use super::patience::{Backoff, Patient};
+use super::patience::{Limit, Line, Patient, Watch};
 use super::{Put, Refusal, Remote, Stored};
 use crate::error::{Error, ErrorKind, Result};
 use crate::host::Host;
@@ -16,8 +15,6 @@ use crate::host::Host;
 /// A chain of a job, read or owned by this run.
 pub(crate) struct Chain {
     pub(crate) objects: Patient,
-    /// Where it is, for messages.
-    place: String,
     job: String,
     writer: u64,
     /// The largest part of a file.
@@ -57,26 +54,24 @@ pub(crate) enum Fate {
 
 impl Chain {
     /// # Errors
-    /// If the place cannot be reached until then, by the monotone clock.
+    /// If the place cannot be reached within the limit.
     pub(crate) async fn open(
         remote: &dyn Remote,
         host: &Rc<dyn Host>,
         job: &str,
-        until: Option<Duration>,
+        (limit, watch): (Limit, Rc<Watch>),
     ) -> Result<Chain> {
-        let mut backoff = Backoff::new();
+        let line = Line { host: host.clone(), watch, place: remote.describe().into(), limit };
+        let mut tries = line.tries();
         let objects = loop {
-            let late = until.is_some_and(|until| host.monotonic() >= until);
             match remote.connect(host).await {
-                Err(Refusal::Passing(_)) if !late => backoff.pause(&**host).await,
+                Err(refusal @ Refusal::Passing(_)) if tries.again(&refusal).await => {}
                 connected => break connected,
             }
         };
-        let place = remote.describe();
-        let objects = objects.map_err(|refusal| unreachable(&place, refusal))?;
+        let objects = objects.map_err(|refusal| unreachable(&line.place, refusal))?;
         Ok(Chain {
-            objects: Patient { objects, host: host.clone(), until: None },
-            place,
+            objects: Patient { objects, line },
             job: job.to_owned(),
             writer: host.random(),
             part_bytes: remote.part_bytes().max(1),
@@ -89,7 +84,7 @@ impl Chain {
     }
 
     pub(crate) fn place(&self) -> &str {
-        &self.place
+        &self.objects.line.place
     }
 
     pub(crate) fn generation(&self) -> u64 {
@@ -99,11 +94,12 @@ impl Chain {
     /// The last link, if there is one.
     ///
     /// # Errors
-    /// If it cannot be read until then, is damaged, or is another job's.
-    pub(crate) async fn head(&self, until: Option<Duration>) -> Result<Option<Link>> {
-        let objects = self.objects.until(until);
+    /// If it cannot be read, is damaged, or is another job's.
+    pub(crate) async fn head(&self, limit: Limit) -> Result<Option<Link>> {
+        let objects = self.objects.within(limit);
         loop {
-            let names = objects.list(CHAIN, "").await.map_err(|refusal| unreachable(&self.place, refusal))?;
+            let names =
+                objects.list(CHAIN, "").await.map_err(|refusal| unreachable(self.place(), refusal))?;
             let Some(seq) = names.iter().filter_map(|name| Link::seq_of(name)).max() else {
                 return Ok(None);
             };
@@ -117,10 +113,10 @@ impl Chain {
     /// The link of a number, if it is there.
     pub(super) async fn read(&self, objects: &Patient, seq: u64) -> Result<Option<Link>> {
         let name = Link::name(seq);
-        let object = objects.get(&name).await.map_err(|refusal| unreachable(&self.place, refusal))?;
+        let object = objects.get(&name).await.map_err(|refusal| unreachable(self.place(), refusal))?;
         let Some(object) = object else { return Ok(None) };
         let refuse = |why: String| {
-            let message = format!("{}: {name}: {why}", self.place);
+            let message = format!("{}: {name}: {why}", self.place());
             Err(Error::new(ErrorKind::Restore, message))
         };
         match Link::from_object(object) {
@@ -138,12 +134,12 @@ impl Chain {
     /// there meanwhile.
     ///
     /// # Errors
-    /// If that is not known until then.
+    /// If that is not known.
     pub(crate) async fn claim(
         &self,
         head: Option<&Link>,
         checkpoint: Option<Held>,
-        until: Option<Duration>,
+        limit: Limit,
     ) -> Result<bool> {
         let seq = head.map_or(0, |head| head.seq) + 1;
         self.generation.set(seq);
@@ -154,11 +150,11 @@ impl Chain {
                 self.last.set(seq - 1);
                 return Ok(true);
             }
-            false => self.put(&link, until).await,
+            false => self.put(&link, limit).await,
         };
         match fate {
             Fate::Won => {
-                if !self.check_conditions(&link, until).await? {
+                if !self.check_conditions(&link, limit).await? {
                     return Ok(false);
                 }
                 self.note(&link);
@@ -166,7 +162,7 @@ impl Chain {
                 Ok(true)
             }
             Fate::Lost => Ok(false),
-            Fate::Void(refusal) | Fate::Unknown(refusal) => Err(unreachable(&self.place, refusal)),
+            Fate::Void(refusal) | Fate::Unknown(refusal) => Err(unreachable(self.place(), refusal)),
         }
     }
 
@@ -174,9 +170,9 @@ impl Chain {
     ///
     /// # Errors
     /// If the store does not heed that an object is there already.
-    async fn check_conditions(&self, link: &Link, until: Option<Duration>) -> Result<bool> {
-        let (objects, name) = (self.objects.until(until), Link::name(link.seq));
-        let failed = |refusal| unreachable(&self.place, refusal);
+    async fn check_conditions(&self, link: &Link, limit: Limit) -> Result<bool> {
+        let (objects, name) = (self.objects.within(limit), Link::name(link.seq));
+        let failed = |refusal| unreachable(self.place(), refusal);
         match objects.store_again(&name, &link.to_object()).await.map_err(failed)? {
             Stored::Before => Ok(true),
             // Others have come so far meanwhile that it was removed.
@@ -184,7 +180,7 @@ impl Chain {
             Stored::Now => {
                 let what = "the store has replaced an object that was to be put only where there is none; without that two \
                             writers cannot be told apart: use another store, or another version of it";
-                Err(Error::new(ErrorKind::Config, format!("checkpoints in {}: {what}", self.place)))
+                Err(Error::new(ErrorKind::Config, format!("checkpoints in {}: {what}", self.place())))
             }
         }
     }
@@ -192,17 +188,17 @@ impl Chain {
     /// Whether nobody has put a link behind those of this run.
     ///
     /// # Errors
-    /// If that is not known until then.
-    pub(crate) async fn is_last(&self, until: Option<Duration>) -> Result<bool> {
-        let later = self.objects.until(until).list(CHAIN, &Link::name(self.last.get())).await;
-        Ok(later.map_err(|refusal| unreachable(&self.place, refusal))?.is_empty())
+    /// If that is not known.
+    pub(crate) async fn is_last(&self, limit: Limit) -> Result<bool> {
+        let later = self.objects.within(limit).list(CHAIN, &Link::name(self.last.get())).await;
+        Ok(later.map_err(|refusal| unreachable(self.place(), refusal))?.is_empty())
     }
 
     /// Makes a checkpoint complete, all of whose files are stored. What may have been put is put again until its fate is
-    /// known, however long it takes.
+    /// known, however long it takes, unless a start is cancelled.
     pub(crate) async fn publish(&self, checkpoint: Held) -> Fate {
         let link = self.link(self.last.get() + 1, Some(checkpoint));
-        let fate = self.put(&link, None).await;
+        let fate = self.put(&link, Limit::Endless).await;
         if let Fate::Won = fate {
             self.note(&link);
         }
@@ -220,13 +216,13 @@ impl Chain {
     }
 
     /// Puts a link where there is none of its number.
-    async fn put(&self, link: &Link, until: Option<Duration>) -> Fate {
+    async fn put(&self, link: &Link, limit: Limit) -> Fate {
         let (name, object) = (Link::name(link.seq), link.to_object());
-        let objects = self.objects.until(until);
+        let objects = self.objects.within(limit);
         let how = if planted!(link_replaces) { Put::Replace } else { Put::IfAbsent };
-        let (mut backoff, mut unknown) = (Backoff::new(), false);
+        let (mut tries, mut unknown) = (objects.line.tries(), false);
         loop {
-            match objects.objects.put(&name, object.clone(), how).await {
+            let refusal = match objects.objects.put(&name, object.clone(), how).await {
                 Ok(Stored::Now) => break,
                 Ok(Stored::Before) => match objects.get(&name).await {
                     Ok(Some(found)) if found == object => break,
@@ -235,25 +231,19 @@ impl Chain {
                         // It was there, and was removed since.
                         Ok(later) if !later.is_empty() => return Fate::Lost,
                         Err(refusal) => return Fate::Unknown(refusal),
-                        Ok(_) if objects.is_late() => {
-                            return Fate::Unknown(Refusal::Passing(format!("{name}: a conflict")));
-                        }
                         // Some stores say so while another request for it is under way: it may be this run's own.
-                        Ok(_) => {
-                            unknown = true;
-                            backoff.pause(&*objects.host).await;
-                        }
+                        Ok(_) => Refusal::Passing(format!("{name}: a conflict")),
                     },
                     Err(refusal) => return Fate::Unknown(refusal),
                 },
                 Err(Refusal::Refused(why)) if !unknown => return Fate::Void(Refusal::Refused(why)),
                 Err(Refusal::Refused(why)) => return Fate::Unknown(Refusal::Refused(why)),
                 Err(refusal) if planted!(unknown_link_lost) => return Fate::Void(refusal),
-                Err(refusal) if objects.is_late() => return Fate::Unknown(refusal),
-                Err(Refusal::Passing(_)) => {
-                    unknown = true;
-                    backoff.pause(&*objects.host).await;
-                }
+                Err(refusal) => refusal,
+            };
+            unknown = true;
+            if !tries.again(&refusal).await {
+                return Fate::Unknown(refusal);
             }
         }
         if planted!(later_links_ignored) {

@@ -14,7 +14,7 @@ use millstream_storage::planted;
 use super::Refusal;
 use super::chain::{Chain, Keeping, kept, unreachable};
 use super::link::{CHAIN, FILES, Link, generation_of};
-use super::patience::Patient;
+use super::patience::{Limit, Patient};
 use crate::error::Result;
 
 /// Starts that came to nothing leave links of the same checkpoint: no more than so many are kept besides.
@@ -115,8 +115,8 @@ async fn sweep(chain: &Chain, objects: &Patient) -> Result<(), Refusal> {
 }
 
 fn patient(chain: &Chain) -> Patient {
-    let until = chain.objects.host.monotonic().saturating_add(PATIENCE);
-    chain.objects.until(Some(until))
+    let until = chain.objects.line.host.monotonic().saturating_add(PATIENCE);
+    chain.objects.within(Limit::At(until))
 }
 
 /// The checkpoints of the links that are there.

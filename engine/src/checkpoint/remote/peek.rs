@@ -11,6 +11,7 @@ use std::time::Duration;
 use super::Remote;
 use super::chain::Chain;
 use super::link::Link;
+use super::patience::{Limit, Watch};
 use crate::error::Result;
 use crate::host::Host;
 use crate::testing::host::StillHost;
@@ -22,8 +23,8 @@ use crate::testing::host::StillHost;
 pub(crate) fn last_link(remote: &dyn Remote, job: &str) -> Result<Option<Link>> {
     let host: Rc<dyn Host> = Rc::new(StillHost { core: 0, now: 0 });
     wait(async {
-        let at_once = Some(Duration::ZERO);
-        Chain::open(remote, &host, job, at_once).await?.head(at_once).await
+        let once = Limit::At(Duration::ZERO);
+        Chain::open(remote, &host, job, (once, Watch::new(None))).await?.head(once).await
     })
 }
 
