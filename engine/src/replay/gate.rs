@@ -118,6 +118,9 @@ impl Gate {
                 let what = "its source cannot pause one of several splits; let its reader do so by `Reader::set_paused`";
                 return Err(refuse(what.to_owned()));
             }
+            if let Some(other) = &split.target {
+                return Err(refuse(format!("it is to end at {other} as well; name one of them")));
+            }
             split.target = Some(target);
         }
         Ok(())

@@ -78,6 +78,9 @@ fn a_job_is_replayed_while_it_runs_up_to_what_is_committed() {
     let until = Replay::from(place.path("saved"), saved.epoch).until("numbers:partition-00000@300");
     let (report, _) = replayed(place.job("out", true), until);
     assert_eq!((report.ended, report.read["numbers"]["partition-00000"].records), (ReplayEnd::Reached, 101));
+    let twice = Replay::from(place.path("saved"), saved.epoch).until("numbers@300").until("numbers@400");
+    let refused = place.job("out", true).replay(Config::new(), twice).expect_err("which one?").to_string();
+    assert!(refused.contains("it is to end at the record at 300 as well"), "{refused}");
     assert!(!running.is_over());
     drop(writer);
     running.cancel();

@@ -114,6 +114,16 @@ pub fn compare(found: &[String], expected: &[String], about: &str) {
     assert_eq!(found.len(), expected.len(), "{about}: rows");
 }
 
+/// Panics if the rows are not those, in this order.
+///
+/// # Panics
+/// Then.
+pub fn compare_all(found: &[String], expected: &[String], about: &str) {
+    compare(found, expected, about);
+    let wrong = found.iter().zip(expected).position(|(found, expected)| found != expected);
+    assert_eq!(wrong, None, "{about}: the first row that is not in its place");
+}
+
 fn by_shop(rows: &[String]) -> BTreeMap<i64, Vec<&str>> {
     let mut shops: BTreeMap<i64, Vec<&str>> = BTreeMap::new();
     for row in rows {

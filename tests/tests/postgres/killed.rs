@@ -147,6 +147,33 @@ fn a_process_that_wakes_up_may_not_commit_any_more() {
     check(&database, "the first has woken up");
 }
 
+/// A session that makes the table of commits, and is not over before somebody waits for it.
+const MAKING: &str = "
+    SELECT pg_advisory_xact_lock(7883951835738042981);
+    CREATE TABLE millstream_commits (LIKE made_before INCLUDING ALL);
+    DO $$ BEGIN LOOP
+        PERFORM pg_sleep(0.01), pg_stat_clear_snapshot();
+        EXIT WHEN EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock');
+    END LOOP; END $$";
+
+/// In spite of `IF NOT EXISTS` the second of two that make a table fails when the first is done.
+#[test]
+fn the_session_of_a_killed_process_may_still_make_the_table_of_commits() {
+    let Some(server) = Server::shared() else { return };
+    let database = tables(&server, RECORDS);
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    finish(command(&database, &dir.path().join("once"), RECORDS, 1));
+    database.psql("ALTER TABLE millstream_commits RENAME TO made_before; TRUNCATE totals, latest");
+    scope(|scope| {
+        scope.spawn(|| database.psql(MAKING));
+        let locks = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database \
+                     WHERE locktype = 'advisory' AND datname = current_database()";
+        while database.psql(locks) == "0" {}
+        finish(command(&database, &dir.path().join("again"), RECORDS, 1));
+    });
+    check(&database, "a table made by another");
+}
+
 /// The server goes down and comes back: the job waits for it.
 #[test]
 fn a_server_that_is_restarted_is_waited_for() {
