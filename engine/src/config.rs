@@ -181,6 +181,11 @@ impl Config {
     /// Savepoints are not: copy their directories. What sinks write into local files is lost with the machine; rows for
     /// PostgreSQL, which wait beside the checkpoints, are not.
     ///
+    /// A store that does not answer is asked again: while the job runs, until the checkpoint's
+    /// [timeout](Config::checkpoint_timeout), and longer only if nobody knows whether it is complete; at a start, each
+    /// request for so long. [`JobControl::last_trouble`](crate::JobControl::last_trouble) says so meanwhile, and the job
+    /// can be cancelled.
+    ///
     /// ```
     /// # use millstream::prelude::*;
     /// use millstream::checkpoint::remote::Memory;
