@@ -7,7 +7,8 @@
 //! | request late | the client hears of an error, or dies; the effect comes at any later time | it is done once, under its condition then |
 //! | slow | a request takes up to a second | it is answered |
 //!
-//! What was stored is seen by every later request, lists included; those come in short pages.
+//! Puts of links may fail, and take long, more often than other requests: all else hangs on what becomes of them. What was
+//! stored is seen by every later request, lists included; those come in short pages.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -40,12 +41,15 @@ pub struct Shelf {
     /// The longest that half of a request usually takes.
     longest: Duration,
     part_bytes: u64,
+    /// That the put of a link takes long, if that is as it is for whoever has this clone.
+    links_slow: Option<Chance>,
 }
 
 struct Store {
     random: Random,
-    /// That a request or its answer is lost or late.
+    /// That a request or its answer is lost or late; that the put of a link or its answer is.
     fails: Chance,
+    links_fail: Chance,
     /// That a request takes long.
     slow: Chance,
     objects: BTreeMap<String, Vec<u8>>,
@@ -65,6 +69,12 @@ enum Request {
     Put(String, Vec<u8>, Put),
     Delete(String),
     Look,
+}
+
+impl Request {
+    fn puts_link(&self) -> bool {
+        matches!(self, Request::Put(name, ..) if seq_of(name).is_some())
+    }
 }
 
 fn injected(what: &str) -> Refusal {
@@ -116,7 +126,8 @@ impl Store {
 
     /// Serves a request, and tells what the client hears.
     fn answer(&mut self, id: u64) -> Result<Stored, Refusal> {
-        if self.random.chance(self.fails) {
+        let fails = if self.flying[&id].puts_link() { self.links_fail } else { self.fails };
+        if self.random.chance(fails) {
             match self.random.below(3) {
                 0 => {
                     self.flying.remove(&id);
@@ -155,11 +166,13 @@ impl Shelf {
     /// An empty one, that usually takes up to twice `longest` for a request.
     pub fn new(mut random: Random, longest: Duration) -> Shelf {
         let fails = *random.pick(&[Chance::NEVER, Chance::of(1, 40), Chance::of(1, 5)]);
+        let links_fail = *random.pick(&[fails, Chance::of(1, 8), Chance::of(1, 3)]);
         let slow = *random.pick(&[Chance::NEVER, Chance::of(1, 30)]);
         let part_bytes = 512 << random.below(8);
         let store = Store {
             random,
             fails,
+            links_fail,
             slow,
             objects: BTreeMap::new(),
             flying: BTreeMap::new(),
@@ -169,13 +182,18 @@ impl Shelf {
             again: BTreeSet::new(),
             broken: None,
         };
-        Shelf { store: Arc::new(Mutex::new(store)), longest, part_bytes }
+        Shelf { store: Arc::new(Mutex::new(store)), longest, part_bytes, links_slow: None }
+    }
+
+    /// The same, for a machine whose puts of links often take long.
+    pub fn held_up(&self) -> Shelf {
+        Shelf { links_slow: Some(Chance::of(1, 2)), ..self.clone() }
     }
 
     /// From now on nothing goes wrong. What is on its way arrives.
     pub fn calm(&self) {
         let mut store = self.store();
-        (store.fails, store.slow) = (Chance::NEVER, Chance::NEVER);
+        (store.fails, store.links_fail, store.slow) = (Chance::NEVER, Chance::NEVER, Chance::NEVER);
         store.go_on(true);
     }
 
@@ -206,10 +224,11 @@ impl Shelf {
         self.store.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn delay(&self, host: &dyn Host) -> LocalFuture<()> {
+    /// Waits for half of what a request takes.
+    fn delay(&self, host: &dyn Host, slow: Option<Chance>) -> LocalFuture<()> {
         let slow = {
             let mut store = self.store();
-            let slow = store.slow;
+            let slow = slow.unwrap_or(store.slow);
             store.random.chance(slow)
         };
         let longest = if slow { Duration::from_millis(500) } else { self.longest };
@@ -265,13 +284,14 @@ impl Client {
     ) -> LocalFuture<Result<T, Refusal>> {
         let Client { shelf, host } = self.clone();
         Box::pin(async move {
+            let slow = if request.puts_link() { shelf.links_slow } else { None };
             let flying = Flying { id: shelf.store().send(request), shelf: shelf.clone() };
-            shelf.delay(&*host).await;
+            shelf.delay(&*host, slow).await;
             let seen = {
                 let mut store = shelf.store();
                 store.answer(flying.id).map(|stored| see(&store, stored))
             };
-            shelf.delay(&*host).await;
+            shelf.delay(&*host, slow).await;
             seen
         })
     }

@@ -24,6 +24,7 @@ mod remote;
 mod replays;
 mod rescale;
 mod savepoints;
+mod shelves;
 mod supervised;
 mod topics;
 mod unaligned;

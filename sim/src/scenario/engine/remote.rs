@@ -3,13 +3,12 @@
 
 use std::time::Duration;
 
-use millstream::checkpoint::remote::link::Held;
 use millstream::host::CoreMain;
-use millstream::{ErrorKind, JobControl};
+use millstream::{Config, ErrorKind, JobControl};
 
 use super::postgres::Tables;
 use super::windows::Windows;
-use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, scenario as made};
+use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, scenario as made, shelves};
 use crate::collected::SUPERSEDED;
 use crate::objects::Shelf;
 use crate::random::Random;
@@ -38,7 +37,7 @@ struct Start {
 impl Life {
     fn new(world: &World, options: &Options) -> Life {
         let mut random = world.streams().stream("machines");
-        let into_tables = random.below(3) == 0;
+        let into_tables = random.below(4) == 0;
         let work: Box<dyn Work> =
             if into_tables { Box::new(Tables::new(world)) } else { Box::new(Windows::new(world)) };
         let longest = Duration::from_micros(random.magnitude(10_000));
@@ -47,7 +46,7 @@ impl Life {
             work,
             into_tables,
             shelf: Shelf::new(world.streams().stream("objects"), longest),
-            chaos: random.range(1, 6) as u32,
+            chaos: random.range(1, 8) as u32,
             calm: false,
             random,
         }
@@ -78,13 +77,13 @@ impl Life {
     /// Whether the job has come to its end.
     fn process(&mut self, world: &mut World) -> Result<bool, Finding> {
         for machine in MACHINES {
-            if self.random.below(4) == 0 {
+            if self.random.below(5) == 0 {
                 world.disk().wipe(machine);
             }
         }
         let first = self.random.index(2);
         let mut starts = vec![self.start(first, Duration::ZERO)];
-        if !self.calm && self.random.below(3) == 0 {
+        if !self.calm && self.random.below(3) > 0 {
             let after = Duration::from_micros(self.random.magnitude(1_000_000));
             starts.push(self.start(1 - first, after));
         }
@@ -102,9 +101,19 @@ impl Life {
         Ok(done)
     }
 
-    fn start(&mut self, machine: usize, after: Duration) -> Start {
+    fn configure(&mut self, machine: usize) -> Config {
         let config = self.knobs.draw(self.calm).checkpoints(format!("{}/state", MACHINES[machine]));
-        let config = config.checkpoints_to(self.shelf.clone());
+        // The fewer are retained, the sooner the place of a link that is late is free again.
+        let config = if self.random.coin() { config.retained_checkpoints(1) } else { config };
+        if self.calm {
+            return config.checkpoints_to(self.shelf.clone());
+        }
+        let config = shelves::with_time(config, &mut self.random);
+        config.checkpoints_to(if self.random.coin() { self.shelf.held_up() } else { self.shelf.clone() })
+    }
+
+    fn start(&mut self, machine: usize, after: Duration) -> Start {
+        let config = self.configure(machine);
         let (mains, control) = self.work.job().into_mains(&config).expect("the job is well formed");
         let later = |main: CoreMain| -> CoreMain {
             Box::new(move |host| {
@@ -135,30 +144,7 @@ impl Life {
     }
 
     fn check(&self, world: &World, done: bool) -> Result<(), Finding> {
-        if let Some(what) = self.shelf.broken() {
-            return Err(Finding::new("the chain has no gap", what));
-        }
-        let mut last = 0;
-        for link in self.shelf.links() {
-            let rule = "every checkpoint in the store is whole";
-            let link = link.map_err(|what| Finding::new(rule, what))?;
-            let Some(Held { manifest, files }) = link.checkpoint else { continue };
-            if manifest.epoch < last {
-                let seen = format!("link {} holds {}, after {last}", link.seq, manifest.epoch);
-                return Err(Finding::new("checkpoints in the chain follow each other", seen));
-            }
-            last = manifest.epoch;
-            for (path, file) in &files {
-                for (number, part) in file.parts.iter().enumerate() {
-                    let name = file.object(path, number);
-                    let found = self.shelf.len_of(&name);
-                    if found != Some(part.bytes) {
-                        let seen = format!("link {} names {name}, found {found:?} bytes", link.seq);
-                        return Err(Finding::new(rule, seen));
-                    }
-                }
-            }
-        }
+        shelves::check(&self.shelf)?;
         self.work.check(&world.disk(), done)
     }
 
