@@ -5,6 +5,7 @@
 //! | request lost | it has no effect, and the client hears of an error | nothing has changed |
 //! | answer lost | it has its effect, and the client hears of an error | it was done once |
 //! | request late | the client hears of an error, or dies; the effect comes at any later time | it is done once, under its condition then |
+//! | refused | a request has no effect, and the client hears that it would have none at another time either | nothing has changed |
 //! | slow | a request takes up to a second | it is answered |
 //!
 //! Puts of links may fail, and take long, more often than other requests: all else hangs on what becomes of them. What was
@@ -50,6 +51,8 @@ struct Store {
     /// That a request or its answer is lost or late; that the put of a link or its answer is.
     fails: Chance,
     links_fail: Chance,
+    /// That a request is refused for good.
+    refuses: Chance,
     /// That a request takes long.
     slow: Chance,
     objects: BTreeMap<String, Vec<u8>>,
@@ -77,7 +80,7 @@ impl Request {
     }
 }
 
-fn injected(what: &str) -> Refusal {
+fn passing(what: &str) -> Refusal {
     Refusal::Passing(format!("{what} (injected)"))
 }
 
@@ -126,22 +129,26 @@ impl Store {
 
     /// Serves a request, and tells what the client hears.
     fn answer(&mut self, id: u64) -> Result<Stored, Refusal> {
+        if self.random.chance(self.refuses) {
+            self.flying.remove(&id);
+            return Err(Refusal::Refused("this is not allowed (injected)".to_owned()));
+        }
         let fails = if self.flying[&id].puts_link() { self.links_fail } else { self.fails };
         if self.random.chance(fails) {
             match self.random.below(3) {
                 0 => {
                     self.flying.remove(&id);
-                    return Err(injected("the connection was refused"));
+                    return Err(passing("the connection was refused"));
                 }
                 1 => {
                     self.leave(id);
-                    return Err(injected("no answer"));
+                    return Err(passing("no answer"));
                 }
                 _ => {}
             }
             let request = self.flying.remove(&id).expect("it was sent");
             self.serve(request);
-            return Err(injected("the answer did not come"));
+            return Err(passing("the answer did not come"));
         }
         let request = self.flying.remove(&id).expect("it was sent");
         Ok(self.serve(request))
@@ -167,12 +174,14 @@ impl Shelf {
     pub fn new(mut random: Random, longest: Duration) -> Shelf {
         let fails = *random.pick(&[Chance::NEVER, Chance::of(1, 40), Chance::of(1, 5)]);
         let links_fail = *random.pick(&[fails, Chance::of(1, 8), Chance::of(1, 3)]);
+        let refuses = *random.pick(&[Chance::NEVER, Chance::NEVER, Chance::of(1, 1000), Chance::of(1, 100)]);
         let slow = *random.pick(&[Chance::NEVER, Chance::of(1, 30)]);
         let part_bytes = 512 << random.below(8);
         let store = Store {
             random,
             fails,
             links_fail,
+            refuses,
             slow,
             objects: BTreeMap::new(),
             flying: BTreeMap::new(),
@@ -193,7 +202,8 @@ impl Shelf {
     /// From now on nothing goes wrong. What is on its way arrives.
     pub fn calm(&self) {
         let mut store = self.store();
-        (store.fails, store.links_fail, store.slow) = (Chance::NEVER, Chance::NEVER, Chance::NEVER);
+        (store.fails, store.links_fail) = (Chance::NEVER, Chance::NEVER);
+        (store.refuses, store.slow) = (Chance::NEVER, Chance::NEVER);
         store.go_on(true);
     }
 
