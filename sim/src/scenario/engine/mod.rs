@@ -265,13 +265,18 @@ fn judge(
         Some(Err(error)) => error,
     };
     let text = error.to_string();
-    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];
-    let excused = injected.iter().any(|reason| text.contains(reason)) && !calm;
+    let excused = is_injected(&text) && !calm;
     match tolerance {
         _ if error.kind() == ErrorKind::User => Err(Finding::new("user code does not fail", text)),
         Tolerance::Faults if !excused => Err(Finding::new("a job fails by an injected fault only", text)),
         _ => Ok(None),
     }
+}
+
+/// Whether an error tells of a fault that was injected, or of the time that it took.
+fn is_injected(error: &str) -> bool {
+    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];
+    injected.iter().any(|reason| error.contains(reason))
 }
 
 /// No run takes as many steps, not even one whose feeds pause for long between single records while checkpoints follow

@@ -14,8 +14,9 @@ use millstream::supervise::{Attempts, Moment, Next};
 use super::data::{Event, Row, Total, events, feed, outside};
 use super::expected::Expected;
 use super::process::{Memory, Told, key_of, name_of};
+use super::shelves::Beside;
 use super::windows::{Shape, sound};
-use super::{Finding, Knobs, Options, Tolerance, Work, judge, scenario};
+use super::{Finding, Knobs, Options, STATE, Tolerance, Work, judge, scenario};
 use crate::collected::Collected;
 use crate::disk::DiskView;
 use crate::feed::Feed;
@@ -110,6 +111,8 @@ struct Ordeal {
     knobs: Knobs,
     /// What the supervision is asked for, and when.
     random: Random,
+    /// Where the checkpoints are complete, if that is not the directory.
+    beside: Option<Beside>,
     chaos: u32,
     calm: bool,
 }
@@ -128,7 +131,8 @@ impl Ordeal {
         let work = Troubled::new(world);
         let knobs = Knobs::new(world, options, work.most_cores());
         let chaos = world.streams().stream("chaos").range(1, 4) as u32;
-        Ordeal { work, knobs, random: world.streams().stream("supervision"), chaos, calm: false }
+        let random = world.streams().stream("supervision");
+        Ordeal { work, knobs, random, beside: Beside::draw(world), chaos, calm: false }
     }
 
     fn run(mut self, world: &mut World) -> Result<(), Finding> {
@@ -141,6 +145,10 @@ impl Ordeal {
             self.work.mishaps.iter().for_each(|mishaps| mishaps.arm(!self.calm));
             // Not with a time for checkpoints in which none can be taken: the job would never get anywhere.
             let config = self.knobs.draw(true).restart(self.strategy());
+            let config = match &mut self.beside {
+                Some(beside) => beside.configure(config, &world.disk(), STATE, self.calm),
+                None => config,
+            };
             let job = self.work.job();
             let mut attempts = job.into_attempts(&config).expect("the job is well formed");
             let control = attempts.control();
@@ -149,7 +157,7 @@ impl Ordeal {
             {
                 return Ok(());
             }
-            self.work.check(&world.disk(), false)?;
+            self.check(world, false)?;
         }
         Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes")))
     }
@@ -202,7 +210,7 @@ impl Ordeal {
                 RunEnd::Crashed(_) => return Ok(Process::Killed),
                 stuck => return Err(Finding::new("every process makes progress", stuck.to_string())),
             }
-            self.work.check(&world.disk(), false)?;
+            self.check(world, false)?;
         }
     }
 
@@ -244,7 +252,12 @@ impl Ordeal {
             Err(error) if error.to_string().contains(MISHAP) && !self.calm => return Ok(false),
             outcome => judge(Some(outcome), self.calm, Tolerance::Faults)?,
         };
-        self.work.check(&world.disk(), report.is_some())?;
+        self.check(world, report.is_some())?;
         Ok(report.is_some())
+    }
+
+    fn check(&self, world: &World, done: bool) -> Result<(), Finding> {
+        self.beside.as_ref().map_or(Ok(()), Beside::check)?;
+        self.work.check(&world.disk(), done)
     }
 }

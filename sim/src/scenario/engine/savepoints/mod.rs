@@ -15,6 +15,7 @@ use millstream::metrics::CheckpointPurpose;
 use millstream::{Ended, JobControl, Report};
 
 use super::checkpoints::manifests;
+use super::shelves::Beside;
 use super::{Finding, Knobs, Options, Scenario, Tolerance, judge, restart_until_done, scenario as made};
 use crate::disk::DiskView;
 use crate::random::Random;
@@ -28,6 +29,8 @@ struct Life {
     knobs: Knobs,
     random: Random,
     disk: DiskView,
+    /// Where the checkpoints are complete, if that is not the directory.
+    beside: Option<Beside>,
     /// Processes so far, and of them those that may be killed.
     started: u32,
     chaos: u32,
@@ -49,6 +52,7 @@ impl Life {
             work: Work::new(world),
             knobs: Knobs::new(world, options, 4),
             disk: world.disk(),
+            beside: Beside::draw(world),
             started: 0,
             chaos: random.range(2, 7) as u32,
             directory: "state-0".to_owned(),
@@ -76,6 +80,10 @@ impl Life {
             Some(path) => config.from_savepoint(path),
             None => config,
         };
+        let config = match &mut self.beside {
+            Some(beside) => beside.configure(config, &self.disk, &self.directory, calm),
+            None => config,
+        };
         let (mut mains, control) = self.work.job().into_mains(&config).expect("the job is well formed");
         let user = User::draw(&mut self.random, calm, &mut self.names);
         self.asked = user.asked();
@@ -95,9 +103,9 @@ impl Life {
         self.check_savepoints(&made, &paths)?;
         self.savepoints.extend(made.iter().cloned());
         self.check_pauses(&control)?;
+        self.beside.as_ref().map_or(Ok(()), Beside::check)?;
         // What a drain has put out early may be committed although nobody has heard of its end.
-        let drained = manifests(&self.disk, &self.directory)?.last().is_some_and(|last| last.drained);
-        if !drained {
+        if !self.complete()?.is_some_and(|last| last.drained) {
             self.work.check(report.as_ref().is_some_and(|report| report.ended == Ended::Finished))?;
         }
         match &report {
@@ -151,10 +159,17 @@ impl Life {
         Ok(!may_go_back && (report.already_finished || self.is_calm()))
     }
 
-    /// The last checkpoint of the job.
+    /// The last checkpoint of the job that is complete, if there is one.
+    fn complete(&self) -> Result<Option<Manifest>, Finding> {
+        match &self.beside {
+            Some(beside) => Ok(beside.last()),
+            None => Ok(manifests(&self.disk, &self.directory)?.pop()),
+        }
+    }
+
+    /// The same, of a job that has ended.
     fn last(&self) -> Result<Manifest, Finding> {
-        let last = manifests(&self.disk, &self.directory)?.pop();
-        last.ok_or_else(|| Finding::new("a job ends with a checkpoint", "there is none"))
+        self.complete()?.ok_or_else(|| Finding::new("a job ends with a checkpoint", "there is none"))
     }
 
     /// Starts anew from some savepoint, if there is one.
@@ -171,6 +186,7 @@ impl Life {
         self.savepoints.retain(|other| other.epoch <= savepoint.epoch);
         self.from = Some(savepoint.path.display().to_string());
         self.directory = format!("state-{}", self.started);
+        self.beside.iter_mut().for_each(Beside::elsewhere);
     }
 
     /// Whether the savepoints that were made are whole, and those, too, that are there although nobody was told.

@@ -9,6 +9,7 @@ use millstream::host::{Class, CoreMain, LocalFuture};
 
 use crate::random::Random;
 use crate::scenario::Finding;
+use crate::scenario::engine::is_injected;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,7 +88,6 @@ impl Asked {
         calm: bool,
     ) -> Result<(Vec<Savepoint>, Vec<String>), Finding> {
         let excuses = ["the job has ended before it", "is being drained"];
-        let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than"];
         let (mut made, mut paths) = (Vec::new(), Vec::new());
         for (path, pending) in &mut self.pending {
             paths.push(path.clone());
@@ -96,8 +96,7 @@ impl Asked {
                 Some(Err(error)) => {
                     let text = error.to_string();
                     let excused = excuses.iter().any(|excuse| text.contains(excuse));
-                    let injected = !calm && injected.iter().any(|reason| text.contains(reason));
-                    if !excused && !injected {
+                    if !excused && (calm || !is_injected(&text)) {
                         return Err(Finding::new("a savepoint fails by an injected fault only", text));
                     }
                 }
