@@ -1,5 +1,6 @@
 //! An edge between two stages: its rings, made before the cores start and handed out to them.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use millstream_ring::{Bell, Consumer, Producer, ring};
@@ -30,6 +31,8 @@ pub(crate) struct Sender<T> {
     pub empty: Consumer<Box<Batch<T>>>,
     /// Wakes the receiving core, if it is another one.
     pub bell: Option<Arc<Bell>>,
+    /// What the receiver has put aside, if barriers may overtake it.
+    pub aside: Option<Arc<Aside>>,
 }
 
 /// The receiving end of one ring.
@@ -40,6 +43,24 @@ pub(crate) struct Receiver<T> {
     pub bell: Option<Arc<Bell>>,
     /// Writes what waits here into a checkpoint, if barriers may overtake it.
     pub codec: Option<SharedCodec<T>>,
+    /// What was put aside: the sender is to know of it.
+    pub aside: Arc<Aside>,
+}
+
+/// How many batches a receiver has taken out of a ring without having worked on them. They still count as in the ring, or
+/// each checkpoint would let as many more be on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Aside(AtomicUsize);
+
+impl Aside {
+    /// To be followed by a ring of the sender's bell.
+    pub(crate) fn set(&self, batches: usize) {
+        self.0.store(batches, Ordering::Relaxed);
+    }
+
+    pub(crate) fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 /// Who sends to whom.
@@ -127,12 +148,15 @@ impl<T> Rings<T> {
             let (full_in, full_out) = ring(mesh.depth);
             let (empty_in, empty_out) = ring(mesh.depth);
             let other = |core: usize| (from != to).then(|| mesh.bells[core].clone());
-            senders[from].push(Sender { full: full_in, empty: empty_out, bell: other(to) });
+            let aside = Arc::<Aside>::default();
+            let told = codec.is_some().then(|| aside.clone());
+            senders[from].push(Sender { full: full_in, empty: empty_out, bell: other(to), aside: told });
             receivers[to].push(Receiver {
                 full: full_out,
                 empty: empty_in,
                 bell: other(from),
                 codec: codec.cloned(),
+                aside,
             });
         }
         Rings {

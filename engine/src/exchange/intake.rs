@@ -2,7 +2,8 @@
 //!
 //! A barrier that may overtake records is looked for behind them: what stands before it is taken out of the rings and put
 //! aside, so that the senders have room for theirs, however slow this stage is. Once the barrier has come on every channel,
-//! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been.
+//! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been. Until then it counts
+//! as in its ring: the sender has no room for more.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -54,7 +55,14 @@ impl<T> Channel<T> {
     }
 
     fn pop(&mut self) -> Option<Box<Batch<T>>> {
-        let batch = self.aside.pop_front().or_else(|| self.receiver.full.pop().ok())?;
+        let batch = match self.aside.pop_front() {
+            // The sender is told with what is given back to it.
+            Some(batch) => {
+                self.receiver.aside.set(self.aside.len());
+                batch
+            }
+            None => self.receiver.full.pop().ok()?,
+        };
         self.held = batch.tail;
         self.seen &= !matches!(batch.tail, Tail::Barrier(_));
         Some(batch)
@@ -294,6 +302,7 @@ impl<T> Intake<T> {
                 channel.aside.push_back(batch);
             }
             if channel.aside.len() > before {
+                channel.receiver.aside.set(channel.aside.len());
                 channel.ring();
             }
         }

@@ -70,7 +70,7 @@ where
     }
 
     fn has_room(&mut self) -> bool {
-        self.route.ports().iter().all(|port| port.has_room())
+        self.route.ports().iter_mut().all(|port| port.has_room())
     }
 
     fn flush(&mut self) -> bool {

@@ -72,8 +72,11 @@ impl<T> Port<T> {
     }
 
     /// Whether the receiver keeps up.
-    pub(crate) fn has_room(&self) -> bool {
-        self.backlog.is_empty()
+    pub(crate) fn has_room(&mut self) -> bool {
+        let Sender { full, aside, .. } = &mut self.sender;
+        let aside = aside.as_ref().map_or(0, |aside| aside.get());
+        let fits = aside == 0 || aside <= full.slots();
+        self.backlog.is_empty() && fits
     }
 
     /// Sends what there is, as far as there is room. Returns whether anything was sent.

@@ -133,3 +133,32 @@ fn rule_27_a_late_order_to_overtake_is_no_reason_to_look() {
     send(&mut ports[0], 1);
     assert!(!intake.can_look(), "nothing holds the senders back any more");
 }
+
+#[test]
+fn rule_27_no_more_is_on_its_way_however_often_barriers_overtake_it() {
+    let (mut intake, mut ports) = two_channels(true);
+    let mut sent = 0;
+    for epoch in 7..47 {
+        for port in &mut ports {
+            while port.has_room() {
+                send(port, sent);
+                sent += 1;
+            }
+            port.tail(Tail::Barrier(Barrier { epoch }));
+        }
+        intake.overtake(epoch);
+        while intake.overtaking().is_none() {
+            assert!(intake.can_look(), "barrier {epoch} does not come");
+            intake.look();
+            for port in &mut ports {
+                port.flush();
+            }
+        }
+        let mut waiting = Waiting::default();
+        intake.pass(Barrier { epoch }, &mut waiting);
+        // A ring holds eight, and one has found no room.
+        assert!(waiting.records() <= 2 * 9, "{} records wait for barrier {epoch}", waiting.records());
+    }
+    assert_eq!(read_all(&mut intake).0.len() as u64, sent);
+    assert!(ports.iter_mut().all(Port::has_room), "what is worked on makes room again");
+}
