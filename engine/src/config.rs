@@ -184,7 +184,7 @@ impl Config {
     /// A store that does not answer is asked again: while the job runs, until the checkpoint's
     /// [timeout](Config::checkpoint_timeout), and longer only if nobody knows whether it is complete; at a start, each
     /// request for so long. [`JobControl::last_trouble`](crate::JobControl::last_trouble) says so meanwhile, and the job
-    /// can be cancelled.
+    /// can be cancelled, also while it starts: then between two tries.
     ///
     /// ```
     /// # use millstream::prelude::*;

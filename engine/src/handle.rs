@@ -356,7 +356,8 @@ impl JobControl {
         &self.metrics
     }
 
-    /// What last went wrong without ending the job: an aborted checkpoint, files that could not be removed.
+    /// What last went wrong without ending the job: an aborted checkpoint, files that could not be removed, an object store
+    /// that had to be asked again.
     pub fn last_trouble(&self) -> Option<String> {
         self.shared.last_trouble.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }

@@ -43,12 +43,12 @@ pub(crate) struct Receiver<T> {
     pub bell: Option<Arc<Bell>>,
     /// Writes what waits here into a checkpoint, if barriers may overtake it.
     pub codec: Option<SharedCodec<T>>,
-    /// What was put aside: the sender is to know of it.
-    pub aside: Arc<Aside>,
+    /// What was put aside, if barriers may overtake it: the sender is to know of it.
+    pub aside: Option<Arc<Aside>>,
 }
 
-/// How many batches a receiver has taken out of a ring without having worked on them. They still count as in the ring, or
-/// each checkpoint would let as many more be on their way.
+/// How many batches that a barrier has overtaken a receiver still has aside. They count as in the ring, or each checkpoint
+/// would let as many more be on their way.
 #[derive(Debug, Default)]
 pub(crate) struct Aside(AtomicUsize);
 
@@ -148,9 +148,13 @@ impl<T> Rings<T> {
             let (full_in, full_out) = ring(mesh.depth);
             let (empty_in, empty_out) = ring(mesh.depth);
             let other = |core: usize| (from != to).then(|| mesh.bells[core].clone());
-            let aside = Arc::<Aside>::default();
-            let told = codec.is_some().then(|| aside.clone());
-            senders[from].push(Sender { full: full_in, empty: empty_out, bell: other(to), aside: told });
+            let aside = codec.map(|_| Arc::<Aside>::default());
+            senders[from].push(Sender {
+                full: full_in,
+                empty: empty_out,
+                bell: other(to),
+                aside: aside.clone(),
+            });
             receivers[to].push(Receiver {
                 full: full_out,
                 empty: empty_in,

@@ -2,8 +2,8 @@
 //!
 //! A barrier that may overtake records is looked for behind them: what stands before it is taken out of the rings and put
 //! aside, so that the senders have room for theirs, however slow this stage is. Once the barrier has come on every channel,
-//! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been. Until then it counts
-//! as in its ring: the sender has no room for more.
+//! what is aside before it goes into the checkpoint, and is worked on afterwards as if nothing had been. From then on it
+//! counts as in its ring: the sender has no room for more before it is worked on, and the next checkpoint finds little.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -25,6 +25,8 @@ struct Channel<T> {
     held: Tail,
     /// Batches that were taken out of the ring to look behind them.
     aside: VecDeque<Box<Batch<T>>>,
+    /// So many of them, the first, count as in the ring: a barrier has overtaken them.
+    counted: usize,
     /// The barrier that was looked for is at the end of them.
     seen: bool,
     /// Delivered its end of data.
@@ -36,7 +38,7 @@ struct Channel<T> {
 impl<T> Channel<T> {
     fn new(receiver: Receiver<T>) -> Channel<T> {
         let (held, aside) = (Tail::None, VecDeque::new());
-        Channel { receiver, blocked: None, held, aside, seen: false, ended: false, heard: false }
+        Channel { receiver, blocked: None, held, aside, counted: 0, seen: false, ended: false, heard: false }
     }
 
     /// Whether its next batch may be read.
@@ -56,9 +58,8 @@ impl<T> Channel<T> {
 
     fn pop(&mut self) -> Option<Box<Batch<T>>> {
         let batch = match self.aside.pop_front() {
-            // The sender is told with what is given back to it.
             Some(batch) => {
-                self.receiver.aside.set(self.aside.len());
+                self.tell_aside(self.counted.saturating_sub(1));
                 batch
             }
             None => self.receiver.full.pop().ok()?,
@@ -72,6 +73,12 @@ impl<T> Channel<T> {
     fn has_barrier(&self, epoch: u64) -> bool {
         let at_hand = self.seen || self.held == Tail::Barrier(Barrier { epoch });
         self.blocked == Some(epoch) || (at_hand && self.receiver.codec.is_some())
+    }
+
+    /// Tells the sender how many of them a barrier has overtaken. To be followed by a ring.
+    fn tell_aside(&mut self, count: usize) {
+        self.counted = count;
+        self.receiver.aside.iter().for_each(|aside| aside.set(count));
     }
 
     fn ring(&self) {
@@ -302,7 +309,6 @@ impl<T> Intake<T> {
                 channel.aside.push_back(batch);
             }
             if channel.aside.len() > before {
-                channel.receiver.aside.set(channel.aside.len());
                 channel.ring();
             }
         }
@@ -333,6 +339,11 @@ impl<T> Intake<T> {
                 if batch.tail == tail {
                     batch.tail = Tail::None;
                 }
+            }
+            if before > 0 {
+                channel.aside.retain(|batch| !batch.is_empty());
+                channel.tell_aside(channel.aside.len());
+                channel.ring();
             }
         }
         self.aligned(barrier);

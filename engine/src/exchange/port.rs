@@ -21,6 +21,8 @@ pub(crate) struct Port<T> {
     sender: Sender<T>,
     /// Full batches for which the ring had no room. The stage stops while there are any.
     backlog: VecDeque<Box<Batch<T>>>,
+    /// The stage was told that there is no room, although there is no backlog: too much is aside.
+    held_back: bool,
 }
 
 struct Columns<T> {
@@ -36,7 +38,7 @@ impl<T> Port<T> {
     pub(crate) fn new(sender: Sender<T>, batch_size: usize, keyed: bool) -> Port<T> {
         let mut batch = Box::new(Batch::with_capacity(batch_size, keyed));
         let columns = Columns::of(&mut batch, batch_size, keyed);
-        Port { columns, len: 0, batch_size, keyed, batch, sender, backlog: VecDeque::new() }
+        Port { columns, len: 0, batch_size, keyed, batch, sender, backlog: VecDeque::new(), held_back: false }
     }
 
     #[inline(always)]
@@ -73,26 +75,37 @@ impl<T> Port<T> {
 
     /// Whether the receiver keeps up.
     pub(crate) fn has_room(&mut self) -> bool {
-        let Sender { full, aside, .. } = &mut self.sender;
-        let aside = aside.as_ref().map_or(0, |aside| aside.get());
-        let fits = aside == 0 || aside <= full.slots();
-        self.backlog.is_empty() && fits
+        if !self.backlog.is_empty() {
+            return false;
+        }
+        self.held_back = !self.keeps_up();
+        !self.held_back
     }
 
-    /// Sends what there is, as far as there is room. Returns whether anything was sent.
+    /// Whether no more is aside than the ring has room for.
+    fn keeps_up(&mut self) -> bool {
+        let Sender { full, aside, .. } = &mut self.sender;
+        let aside = aside.as_ref().map_or(0, |aside| aside.get());
+        aside == 0 || aside <= full.slots()
+    }
+
+    /// Sends what there is, as far as there is room. Returns whether anything was sent, or there is room again.
     pub(crate) fn flush(&mut self) -> bool {
+        let released = self.held_back && self.keeps_up();
+        self.held_back &= !released;
         // With no room in the ring the batch goes on filling: more of it will leave at once.
         if self.has_batch() && self.backlog.is_empty() && self.sender.full.slots() > 0 {
             self.send();
             return true;
         }
-        self.drain_backlog()
+        self.drain_backlog() | released
     }
 
-    /// Whether a flush would send something.
+    /// Whether a flush would do something. Asked once more before the core is parked: whoever was held back must not
+    /// sleep through the receiver's last word.
     pub(crate) fn can_flush(&mut self) -> bool {
         let waiting = !self.backlog.is_empty() || self.has_batch();
-        waiting && self.sender.full.slots() > 0
+        (waiting && self.sender.full.slots() > 0) || (self.held_back && self.keeps_up())
     }
 
     #[inline(never)]

@@ -118,9 +118,18 @@ fn what_no_retained_checkpoint_names_is_removed() {
 fn a_directory_that_has_gone_on_by_itself_is_refused_and_left_as_it_was() {
     let (place, remote) = (Place::new(), Memory::new("a shelf"));
     place.append(0..1_000);
-    until_checkpoint(&place, place.config(1, "there").checkpoints_to(remote.clone()));
+    let running = place.job("out", true).start(place.config(1, "there").checkpoints_to(remote.clone()));
+    let running = running.expect("it starts");
+    let last_epoch = |running: &JobHandle| running.metrics().job().last_epoch.get();
+    while last_epoch(&running) == 0 {
+        assert!(!running.is_over(), "{:?}", running.control().outcome());
+        std::thread::yield_now();
+    }
+    running.cancel();
+    let epochs = last_epoch(&running) + 10;
+    running.wait().expect("it was cancelled");
     let running = place.job("other", true).start(place.config(1, "here")).expect("it starts");
-    while running.metrics().job().checkpoints.get() < 30 {
+    while last_epoch(&running) < epochs {
         assert!(!running.is_over(), "{:?}", running.control().outcome());
         std::thread::yield_now();
     }

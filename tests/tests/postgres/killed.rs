@@ -165,10 +165,12 @@ fn the_session_of_a_killed_process_may_still_make_the_table_of_commits() {
     finish(command(&database, &dir.path().join("once"), RECORDS, 1));
     database.psql("ALTER TABLE millstream_commits RENAME TO made_before; TRUNCATE totals, latest");
     scope(|scope| {
-        scope.spawn(|| database.psql(MAKING));
+        let making = scope.spawn(|| database.psql(MAKING));
         let locks = "SELECT count(*) FROM pg_locks JOIN pg_database d ON d.oid = database \
                      WHERE locktype = 'advisory' AND datname = current_database()";
-        while database.psql(locks) == "0" {}
+        while database.psql(locks) == "0" {
+            assert!(!making.is_finished(), "it waits for somebody who waits for it");
+        }
         finish(command(&database, &dir.path().join("again"), RECORDS, 1));
     });
     check(&database, "a table made by another");

@@ -8,7 +8,7 @@ use millstream_storage::planted;
 
 use super::Coordinator;
 use crate::checkpoint::control::Restored;
-use crate::checkpoint::directory::Directory;
+use crate::checkpoint::directory::{Contents, Directory};
 use crate::checkpoint::manifest::Manifest;
 use crate::checkpoint::plan::{RestorePlan, own_refusal};
 use crate::checkpoint::transfer::read_savepoint;
@@ -32,15 +32,12 @@ impl Coordinator {
                 None => self.open_chain(&directory).await?,
             };
             let known = chain.as_ref().and_then(|(_, head)| head.as_ref()?.checkpoint.as_ref());
-            if chain.is_some() && known.is_none() && directory.remote().await?.is_some() {
-                // What is here was prepared, and never complete: no link holds it.
-                directory.make_void(&contents, None).await?;
-                contents = directory.contents().await?;
-            }
-            let is_first = contents.is_empty() && known.is_none();
+            // What was prepared here, and is in no link of the store that the directory belongs to, was never complete.
+            let belongs = chain.is_some() && directory.remote().await?.is_some();
+            let is_first = known.is_none() && (contents.is_empty() || belongs);
             let savepoint = self.seed.savepoint.clone().filter(|_| is_first);
             if let Some(savepoint) = &savepoint {
-                self.take_over(&directory, savepoint).await?;
+                self.take_over(&directory, &contents, savepoint).await?;
                 contents = directory.contents().await?;
             }
             self.next_epoch = contents.first_free_epoch()?;
@@ -83,10 +80,11 @@ impl Coordinator {
     }
 
     /// Takes a savepoint over, if the job can start from it: what is refused is left as it was.
-    async fn take_over(&self, directory: &Directory, path: &Path) -> Result<()> {
+    async fn take_over(&self, directory: &Directory, contents: &Contents, path: &Path) -> Result<()> {
         let savepoint = read_savepoint(&*self.host.disk(), path).await?;
         let plan = RestorePlan::of(Some(&savepoint), &self.seed.job);
         plan.check().map_err(|error| error.at(format_args!("savepoint {}", path.display())))?;
+        directory.make_void(contents, None).await?;
         directory.import(path, &savepoint).await
     }
 

@@ -14,7 +14,7 @@ use millstream_storage::planted;
 use super::Refusal;
 use super::chain::{Chain, Keeping, kept, unreachable};
 use super::link::{CHAIN, FILES, Link, generation_of};
-use super::patience::{Limit, Patient};
+use super::patience::{Limit, Line, Patient, Watch};
 use crate::error::Result;
 
 /// Starts that came to nothing leave links of the same checkpoint: no more than so many are kept besides.
@@ -116,7 +116,9 @@ async fn sweep(chain: &Chain, objects: &Patient) -> Result<(), Refusal> {
 
 fn patient(chain: &Chain) -> Patient {
     let until = chain.objects.line.host.monotonic().saturating_add(PATIENCE);
-    chain.objects.within(Limit::At(until))
+    // What is not removed now is removed later: nobody need hear of each try.
+    let line = Line { watch: Watch::new(None), limit: Limit::At(until), ..chain.objects.line.clone() };
+    Patient { line, ..chain.objects.clone() }
 }
 
 /// The checkpoints of the links that are there.
