@@ -231,7 +231,10 @@ impl Coordinator {
 
     /// Removes from the store what no retained checkpoint names, in the background.
     pub(super) fn clean_up_remote(&self) {
-        if let Some(chain) = self.chain.clone().filter(|chain| chain.retire(self.seed.retained)) {
+        let Some(chain) = self.chain.clone() else { return };
+        if !chain.is_collected() {
+            self.in_background(collect(chain, self.seed.retained));
+        } else if chain.retire(self.seed.retained) {
             self.in_background(sweep_noted(chain));
         }
     }

@@ -28,6 +28,8 @@ pub(crate) struct Chain {
     pub(super) keeping: RefCell<Keeping>,
     /// Something is being removed.
     pub(super) sweeping: Cell<bool>,
+    /// All links before this run's are known: to be kept, or to be removed.
+    pub(super) collected: Cell<bool>,
 }
 
 /// The links that are there, and what is to be removed.
@@ -80,6 +82,7 @@ impl Chain {
             stored: RefCell::default(),
             keeping: RefCell::default(),
             sweeping: Cell::new(false),
+            collected: Cell::new(false),
         })
     }
 

@@ -57,6 +57,7 @@ async fn collect_all(chain: &Chain, keep: usize) -> Result<()> {
     }
     there.retain(|seq| *seq < before);
     chain.keeping.borrow_mut().old.extend(there);
+    chain.collected.set(true);
     drop_old(&mut chain.keeping.borrow_mut(), keep);
     sweep(chain, &objects).await.map_err(failed)?;
     let live = live(&chain.keeping.borrow());
@@ -67,6 +68,12 @@ async fn collect_all(chain: &Chain, keep: usize) -> Result<()> {
 }
 
 impl Chain {
+    /// Whether it is known what earlier runs have left. If not, nothing may be removed: of what is named by this run's first
+    /// link, the one before it may be the one that names it, too.
+    pub(crate) fn is_collected(&self) -> bool {
+        self.collected.get()
+    }
+
     /// Notes what no retained checkpoint names any more. To be called when a checkpoint is complete, and no upload is under
     /// way. False while an earlier removal is.
     pub(crate) fn retire(&self, keep: usize) -> bool {
