@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use millstream::metrics::CheckpointStats;
 use millstream::prelude::*;
+use millstream::sink::Sink;
 use millstream::testing::Throttled;
 
 use crate::report::{Cell, Outcome, Report, grouped};
@@ -100,7 +101,7 @@ fn restarts(args: &Args, keys: u64) -> Outcome<Vec<Duration>> {
 }
 
 /// A record that becomes four hundred on the way to a sink.
-fn widening(sink: impl millstream::sink::Sink<u64>) -> Job {
+fn widening(sink: impl Sink<u64>) -> Job {
     let job = Job::new("widening");
     let once = job.source("numbers", generator(u64::MAX, |n| n)).key_by(|n| n % 1000).unaligned();
     let again = once.process("many", Count { times: 20 }).key_by(|n| n % 999).unaligned();

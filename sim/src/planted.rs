@@ -42,6 +42,11 @@ pub const BUGS: &[Bug] = &[
     bug("no_alignment", "a channel is read on past its barrier", "rescale"),
     bug("overtaken_dropped", "what a barrier has overtaken is not in the checkpoint", "unaligned"),
     bug("overtaken_forgotten", "what was overtaken is not worked on after a restore", "unaligned"),
+    bug(
+        "overtaken_never_settled",
+        "what was overtaken takes room in its ring after it was worked on",
+        "unaligned",
+    ),
     bug("overtaken_unowned", "every core works on what was overtaken, whosever it is", "unaligned"),
     bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
     bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),

@@ -31,7 +31,7 @@ pub(crate) struct Sender<T> {
     pub empty: Consumer<Box<Batch<T>>>,
     /// Wakes the receiving core, if it is another one.
     pub bell: Option<Arc<Bell>>,
-    /// What the receiver has put aside, if barriers may overtake it.
+    /// How much of what was overtaken the receiver still has, if barriers may overtake.
     pub aside: Option<Arc<Aside>>,
 }
 
@@ -43,7 +43,7 @@ pub(crate) struct Receiver<T> {
     pub bell: Option<Arc<Bell>>,
     /// Writes what waits here into a checkpoint, if barriers may overtake it.
     pub codec: Option<SharedCodec<T>>,
-    /// What was put aside, if barriers may overtake it: the sender is to know of it.
+    /// How much of what was overtaken it still has, for the sender.
     pub aside: Option<Arc<Aside>>,
 }
 
@@ -53,7 +53,6 @@ pub(crate) struct Receiver<T> {
 pub(crate) struct Aside(AtomicUsize);
 
 impl Aside {
-    /// To be followed by a ring of the sender's bell.
     pub(crate) fn set(&self, batches: usize) {
         self.0.store(batches, Ordering::Relaxed);
     }

@@ -59,7 +59,9 @@ impl<T> Channel<T> {
     fn pop(&mut self) -> Option<Box<Batch<T>>> {
         let batch = match self.aside.pop_front() {
             Some(batch) => {
-                self.tell_aside(self.counted.saturating_sub(1));
+                if self.counted > 0 && !planted!(overtaken_never_settled) {
+                    self.count_aside(self.counted - 1);
+                }
                 batch
             }
             None => self.receiver.full.pop().ok()?,
@@ -75,8 +77,9 @@ impl<T> Channel<T> {
         self.blocked == Some(epoch) || (at_hand && self.receiver.codec.is_some())
     }
 
-    /// Tells the sender how many of them a barrier has overtaken. To be followed by a ring.
-    fn tell_aside(&mut self, count: usize) {
+    /// Tells the sender how many of them a barrier has overtaken. It need not wake for more; for less it is woken when it
+    /// gets the batch back.
+    fn count_aside(&mut self, count: usize) {
         self.counted = count;
         self.receiver.aside.iter().for_each(|aside| aside.set(count));
     }
@@ -342,8 +345,7 @@ impl<T> Intake<T> {
             }
             if before > 0 {
                 channel.aside.retain(|batch| !batch.is_empty());
-                channel.tell_aside(channel.aside.len());
-                channel.ring();
+                channel.count_aside(channel.aside.len());
             }
         }
         self.aligned(barrier);

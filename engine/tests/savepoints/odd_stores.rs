@@ -12,7 +12,7 @@ use millstream::host::{Host, LocalFuture};
 use millstream::prelude::*;
 use millstream_storage::disk::block_on;
 
-use super::remote::{refusal, until_checkpoint};
+use super::remote::{refusal, save, until_checkpoint};
 use super::{Place, Row, hundreds};
 
 /// What a store does with a request, besides what it was asked.
@@ -188,10 +188,7 @@ fn overtake(shelf: &Memory) {
 #[test]
 fn what_was_prepared_for_a_chain_without_checkpoints_does_not_keep_a_savepoint_out() {
     let (place, shelf) = (Place::new(), Memory::new("a shelf"));
-    place.append(0..1_000);
-    let running = place.run_until(1_000, "out", place.config(2, "here"));
-    running.stop_with_savepoint(place.path("saved")).wait().expect("it is saved");
-    running.wait().expect("it was stopped");
+    save(&place);
     let asked = Arc::new(AtomicU64::new(0));
     let count = asked.clone();
     let remote = Odd::new(&shelf, move |asked, name| match asked {

@@ -19,6 +19,14 @@ pub(crate) fn until_checkpoint(place: &Place, config: Config) -> Option<u64> {
     running.wait().expect("it was cancelled").restored
 }
 
+/// Runs it through a thousand numbers, into a savepoint.
+pub(crate) fn save(place: &Place) {
+    place.append(0..1_000);
+    let running = place.run_until(1_000, "out", place.config(2, "here"));
+    running.stop_with_savepoint(place.path("saved")).wait().expect("it is saved");
+    running.wait().expect("it was stopped");
+}
+
 pub(crate) fn refusal(place: &Place, config: Config) -> String {
     place.job("out", false).run(config).expect_err("it is refused").to_string()
 }
@@ -45,10 +53,7 @@ fn a_directory_that_has_checkpoints_is_taken_into_a_store() {
 #[test]
 fn a_savepoint_is_taken_into_a_store_once() {
     let (place, remote) = (Place::new(), Memory::new("a shelf"));
-    place.append(0..1_000);
-    let running = place.run_until(1_000, "out", place.config(2, "here"));
-    running.stop_with_savepoint(place.path("saved")).wait().expect("it is saved");
-    running.wait().expect("it was stopped");
+    save(&place);
     let config =
         |state| place.config(2, state).checkpoints_to(remote.clone()).from_savepoint(place.path("saved"));
     let first = until_checkpoint(&place, config("there"));

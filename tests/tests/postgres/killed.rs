@@ -147,7 +147,8 @@ fn a_process_that_wakes_up_may_not_commit_any_more() {
     check(&database, "the first has woken up");
 }
 
-/// A session that makes the table of commits, and is not over before somebody waits for it.
+/// A session that makes the table of commits, under the lock that the sink takes for that, and is not over before somebody
+/// waits for it.
 const MAKING: &str = "
     SELECT pg_advisory_xact_lock(7883951835738042981);
     CREATE TABLE millstream_commits (LIKE made_before INCLUDING ALL);

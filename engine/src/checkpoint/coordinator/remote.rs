@@ -73,8 +73,8 @@ impl Coordinator {
             ));
         }
         let limit = self.start_limit();
-        let watched = (limit, self.watch.clone());
-        let chain = Chain::open(&**remote, &self.host, &self.seed.job.job, watched).await?;
+        let (host, job) = (&self.host, &self.seed.job.job);
+        let chain = Chain::open(&**remote, host, job, limit, self.watch.clone()).await?;
         let head = chain.head(limit).await?;
         match belongs.filter(|_| head.is_none()) {
             None => Ok(Some((chain, head))),

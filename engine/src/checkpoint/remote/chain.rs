@@ -61,7 +61,8 @@ impl Chain {
         remote: &dyn Remote,
         host: &Rc<dyn Host>,
         job: &str,
-        (limit, watch): (Limit, Rc<Watch>),
+        limit: Limit,
+        watch: Rc<Watch>,
     ) -> Result<Chain> {
         let line = Line { host: host.clone(), watch, place: remote.describe().into(), limit };
         let mut tries = line.tries();

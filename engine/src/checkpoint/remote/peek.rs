@@ -24,7 +24,7 @@ pub(crate) fn last_link(remote: &dyn Remote, job: &str) -> Result<Option<Link>> 
     let host: Rc<dyn Host> = Rc::new(StillHost { core: 0, now: 0 });
     wait(async {
         let once = Limit::At(Duration::ZERO);
-        Chain::open(remote, &host, job, (once, Watch::new(None))).await?.head(once).await
+        Chain::open(remote, &host, job, once, Watch::new(None)).await?.head(once).await
     })
 }
 
