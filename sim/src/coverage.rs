@@ -108,6 +108,13 @@ impl Fault {
     ];
 }
 
+impl Fault {
+    /// Whether it can meet a file of this kind at all.
+    fn can_strike(self, _site: Site) -> bool {
+        true
+    }
+}
+
 /// How often each fault struck each site.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
@@ -128,6 +135,22 @@ impl Coverage {
     /// How often `fault` struck anywhere.
     pub fn total(&self, fault: Fault) -> u64 {
         self.hits[fault as usize].iter().sum()
+    }
+
+    /// What can happen: every fault at every site, but for what the faults' contract excludes or a site never does.
+    ///
+    /// ```
+    /// use millstream_sim::coverage::{Coverage, Fault, Site};
+    /// assert!(Coverage::cells().all(|cell| cell != (Fault::BitRot, Site::Input)), "inputs are spared that");
+    /// ```
+    pub fn cells() -> impl Iterator<Item = (Fault, Site)> {
+        let all = Fault::ALL.into_iter().flat_map(|fault| Site::ALL.map(|site| (fault, site)));
+        all.filter(|&(fault, site)| fault.can_strike(site))
+    }
+
+    /// What can happen and did not.
+    pub fn missed(&self) -> impl Iterator<Item = (Fault, Site)> {
+        Coverage::cells().filter(|&(fault, site)| self.count(fault, site) == 0)
     }
 
     /// Adds what another run covered.

@@ -74,8 +74,8 @@ impl Explore {
         first.min_by_key(|outcome| outcome.points).map(|outcome| outcome.seed)
     }
 
-    /// Explores. `progress` is called with the number of runs.
-    pub fn run(self, scenario: &Scenario, progress: impl Fn(u64) + Sync) -> Explored {
+    /// Explores. `progress` is called with the number of runs, and of those that it takes.
+    pub fn run(self, scenario: &Scenario, progress: impl Fn(u64, u64) + Sync) -> Explored {
         let calm = run(scenario, self.seed, Crashes::default());
         let mut explored = Explored { checkpoints: calm.checkpoints, ..Explored::default() };
         if let Some(finding) = calm.finding {
@@ -120,7 +120,7 @@ impl Explore {
         self,
         scenario: &Scenario,
         chosen: &[Crashes],
-        progress: &(impl Fn(u64) + Sync),
+        progress: &(impl Fn(u64, u64) + Sync),
         explored: &mut Explored,
         kind: usize,
     ) {
@@ -134,7 +134,8 @@ impl Explore {
                     stop.store(true, Ordering::Relaxed);
                     found.lock().unwrap_or_else(PoisonError::into_inner).push((*crashes, finding));
                 }
-                progress(next.load(Ordering::Relaxed).min(chosen.len()) as u64);
+                let done = next.load(Ordering::Relaxed).min(chosen.len());
+                progress(done as u64, chosen.len() as u64);
             }
         };
         std::thread::scope(|scope| {

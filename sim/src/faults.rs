@@ -176,12 +176,12 @@ impl FaultPlan {
 
 /// Off for two seeds of three, otherwise down to once in `most`.
 fn rare(random: &mut Random, most: u64) -> Chance {
-    if random.below(3) > 0 { Chance::NEVER } else { Chance::of(1, random.range(3, most) as u32) }
+    if random.one_in(3) { Chance::of(1, random.range(3, most) as u32) } else { Chance::NEVER }
 }
 
 /// Off for two seeds of three.
 fn spells(random: &mut Random) -> Option<Spells> {
-    (random.below(3) == 0).then(|| Spells {
+    (random.one_in(3)).then(|| Spells {
         gap: Duration::from_micros(1_000 + random.magnitude(10_000_000)),
         length: Duration::from_micros(random.magnitude(1_000_000)),
     })

@@ -9,8 +9,10 @@
 //!   [`postgres`]: a database server;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`]: every
 //!   point at which it can be killed;
-//! - [`planted`]: the bugs that it must find.
+//! - [`tape`]: what was drawn in a run, to be played again with changes; [`shrink`]: the least of a failing run that fails;
+//! - [`planted`]: the bugs that it must find; [`cli`]: the command line over all of it.
 
+pub mod cli;
 pub mod collected;
 pub mod coverage;
 pub mod disk;
@@ -23,6 +25,8 @@ pub mod planted;
 pub mod postgres;
 pub mod random;
 pub mod scenario;
+pub mod shrink;
 pub mod swarm;
+pub mod tape;
 pub mod trace;
 pub mod world;

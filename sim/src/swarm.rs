@@ -2,6 +2,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::coverage::Coverage;
 use crate::scenario::{Options, Outcome, Scenario};
@@ -13,6 +14,8 @@ pub struct Swarm {
     pub first: u64,
     /// How many.
     pub seeds: u64,
+    /// None is begun after that.
+    pub until: Option<Instant>,
     /// How many threads.
     pub threads: usize,
     /// What the caller decides instead of the seeds.
@@ -28,6 +31,8 @@ pub struct Summary {
     pub seeds: u64,
     /// Scheduling points.
     pub points: u64,
+    /// Virtual time.
+    pub time: Duration,
     /// What the scenario counts, if it counts something.
     pub work: u64,
     /// What the faults struck.
@@ -45,7 +50,7 @@ impl Swarm {
         let work = || {
             while !stop.load(Ordering::Relaxed) {
                 let at = next.fetch_add(1, Ordering::Relaxed);
-                if at >= self.seeds {
+                if at >= self.seeds || self.until.is_some_and(|until| Instant::now() >= until) {
                     break;
                 }
                 let outcome = scenario.run(self.first.wrapping_add(at), &self.options);
@@ -71,9 +76,20 @@ impl Swarm {
 }
 
 impl Summary {
+    /// Adds what came of another scenario.
+    pub fn merge(&mut self, other: Summary) {
+        self.seeds += other.seeds;
+        self.points += other.points;
+        self.time += other.time;
+        self.work += other.work;
+        self.coverage.add(&other.coverage);
+        self.findings.extend(other.findings);
+    }
+
     fn add(&mut self, outcome: Outcome) {
         self.seeds += 1;
         self.points += outcome.points;
+        self.time += outcome.time;
         self.work += outcome.work;
         self.coverage.add(&outcome.coverage);
         if outcome.finding.is_some() {

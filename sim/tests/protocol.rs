@@ -9,7 +9,7 @@ fn scenario(name: &str) -> Scenario {
 }
 
 fn swarm(seeds: u64) -> Swarm {
-    Swarm { first: 0, seeds, threads: 2, options: Options::default(), keep_going: false }
+    Swarm { first: 0, seeds, until: None, threads: 2, options: Options::default(), keep_going: false }
 }
 
 #[test]

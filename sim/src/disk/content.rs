@@ -285,7 +285,7 @@ impl Fate {
         match self {
             Fate::Kept => true,
             Fate::Lost => false,
-            Fate::Each => random.coin(),
+            Fate::Each => random.coin_or(true),
         }
     }
 
@@ -294,7 +294,10 @@ impl Fate {
         match self {
             Fate::Kept => (end, true),
             Fate::Lost => (base.min(end), false),
-            Fate::Each if base < end => (random.range(base as u64, end as u64) as usize, true),
+            Fate::Each if base < end => {
+                let more = random.draw_below((end - base) as u64 + 1);
+                (more.map_or(end, |more| base + more as usize), true)
+            }
             Fate::Each => (end, true),
         }
     }

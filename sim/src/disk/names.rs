@@ -229,18 +229,19 @@ impl Names {
     /// Operations since the last sync survive as `cruelty` allows. Returns the names whose operation was lost.
     pub fn power_loss(&mut self, cruelty: Cruelty, random: &mut Random) -> Vec<PathBuf> {
         let journal = std::mem::take(&mut self.journal);
-        let prefix = random.index(journal.len() + 1);
-        let mode = random.below(4);
+        let prefix = random.draw_below(journal.len() as u64 + 1).map_or(journal.len(), |n| n as usize);
+        let mode = random.draw_below(4);
         let mut lost = Vec::new();
         for (at, change) in journal.into_iter().enumerate() {
             let keep = match (cruelty, mode) {
                 (Cruelty::Ordered, _) => at < prefix,
-                (_, 0) => false,
-                (_, 1) => at >= prefix,
-                _ => random.coin(),
+                (_, None) => true,
+                (_, Some(0)) => false,
+                (_, Some(1)) => at >= prefix,
+                _ => random.coin_or(true),
             };
             if keep {
-                let whole = cruelty == Cruelty::Ordered || random.below(4) > 0;
+                let whole = cruelty == Cruelty::Ordered || !random.one_in(4);
                 self.apply(&change.edit, |dir| &mut dir.durable, whole);
             } else {
                 lost.push(change.edit.subject().to_owned());

@@ -36,12 +36,12 @@ fn run(world: &mut World) -> Result<(), Finding> {
     if survived == FILES { Err(Finding::new(rule, format!("all of {FILES} files survived"))) } else { Ok(()) }
 }
 
-fn honest(streams: Streams) -> WorldConfig {
+fn honest(streams: &Streams) -> WorldConfig {
     let cruelty = *streams.stream("plan").pick(&[Cruelty::Ordered, Cruelty::Arbitrary, Cruelty::Garbage]);
     WorldConfig { plan: FaultPlan { cruelty, ..FaultPlan::none() }, ..WorldConfig::default() }
 }
 
-fn forgiving(streams: Streams) -> WorldConfig {
+fn forgiving(streams: &Streams) -> WorldConfig {
     WorldConfig { forgiving: true, ..honest(streams) }
 }
 
@@ -51,11 +51,12 @@ pub fn scenarios() -> Vec<Scenario> {
         name,
         about,
         planted,
+        is_job: false,
         config,
         body: Box::new(|world, _| run(world)),
     };
     vec![
-        scenario("control", "unsynced files are lost in part", false, honest as fn(Streams) -> WorldConfig),
+        scenario("control", "unsynced files are lost in part", false, honest as fn(&Streams) -> WorldConfig),
         scenario("control-forgiving-disk", "the simulated disk keeps unsynced bytes", true, forgiving),
     ]
 }

@@ -17,6 +17,7 @@ use crate::coverage::Coverage;
 use crate::explore::Crashes;
 use crate::faults::FaultPlan;
 use crate::random::Streams;
+use crate::tape::{Deck, Recorder, Tape};
 use crate::trace::Event;
 use crate::world::{RunEnd, World, WorldConfig};
 
@@ -53,6 +54,8 @@ pub struct Options {
     pub bug: Option<&'static str>,
     /// Where processes are killed; then nothing else goes wrong.
     pub crashes: Option<Crashes>,
+    /// The most scheduling points that a process may take, if fewer than usual.
+    pub most_points: Option<u64>,
 }
 
 /// The rule that every scenario ends with.
@@ -69,8 +72,10 @@ pub struct Scenario {
     pub about: &'static str,
     /// Whether a bug was planted in it, so that some seed must find it.
     pub planted: bool,
+    /// Whether it runs a job, which can be killed at each of its points.
+    pub is_job: bool,
     /// Draws the world of a seed.
-    pub config: fn(Streams) -> WorldConfig,
+    pub config: fn(&Streams) -> WorldConfig,
     /// Runs it.
     pub body: Body,
 }
@@ -112,7 +117,34 @@ pub fn keep_panics_quiet() {
 impl Scenario {
     /// Runs one seed. A panic is a finding, as is anything the disk's seam forbids.
     pub fn run(&self, seed: u64, options: &Options) -> Outcome {
-        let config = WorldConfig { keep_log: options.keep_log, ..(self.config)(Streams::new(seed)) };
+        self.run_of(Streams::new(seed), options)
+    }
+
+    /// Runs one seed, and writes down what is drawn.
+    ///
+    /// ```
+    /// use millstream_sim::scenario::{self, Options};
+    ///
+    /// let all = scenario::all();
+    /// let scenario = all.iter().find(|scenario| scenario.name == "protocol").expect("it is there");
+    /// let (outcome, tape) = scenario.record(7, &Options::default());
+    /// assert_eq!(scenario.play(7, &tape, &Options::default()).hash, outcome.hash);
+    /// ```
+    pub fn record(&self, seed: u64, options: &Options) -> (Outcome, Tape) {
+        let recorder = Recorder::default();
+        let outcome = self.run_of(Streams::taped(seed, Deck::Writes(recorder.clone())), options);
+        (outcome, recorder.tape())
+    }
+
+    /// Runs with what is on a tape instead of what a seed draws; the seed is only the outcome's name.
+    pub fn play(&self, seed: u64, tape: &Tape, options: &Options) -> Outcome {
+        self.run_of(Streams::taped(seed, Deck::Plays(tape.clone())), options)
+    }
+
+    fn run_of(&self, streams: Streams, options: &Options) -> Outcome {
+        let seed = streams.seed();
+        let mut config = WorldConfig { keep_log: options.keep_log, ..(self.config)(&streams) };
+        config.max_points = config.max_points.min(options.most_points.unwrap_or(u64::MAX));
         let config = match options.crashes {
             Some(_) => {
                 let plan = FaultPlan { cruelty: config.plan.cruelty, ..FaultPlan::none() };
@@ -120,7 +152,7 @@ impl Scenario {
             }
             None => config,
         };
-        let mut world = World::new(seed, config);
+        let mut world = World::of(streams, config);
         if let Some(Crashes(crashes)) = options.crashes {
             world.script(crashes);
         }

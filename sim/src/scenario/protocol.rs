@@ -236,7 +236,7 @@ fn run(world: &mut World, options: &Options, omission: Omission) -> Result<(), F
     done().map(|_| ())
 }
 
-fn config(streams: Streams) -> WorldConfig {
+fn config(streams: &Streams) -> WorldConfig {
     let mut random = streams.stream("plan");
     let mut plan = FaultPlan::swarm(&mut random);
     plan.crash = Chance::ALWAYS;
@@ -249,6 +249,7 @@ fn scenario(name: &'static str, about: &'static str, omission: Omission) -> Scen
         name,
         about,
         planted,
+        is_job: false,
         config,
         body: Box::new(move |world, options| run(world, options, omission)),
     }

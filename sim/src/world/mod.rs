@@ -160,7 +160,12 @@ pub struct World {
 impl World {
     /// The world of a seed.
     pub fn new(seed: u64, config: WorldConfig) -> World {
-        let streams = Streams::new(seed);
+        World::of(Streams::new(seed), config)
+    }
+
+    /// The world of these streams.
+    pub(crate) fn of(streams: Streams, config: WorldConfig) -> World {
+        let faults = streams.stream("faults");
         let state = State::new(
             Clock::new(config.plan.clock_jump, streams.stream("clock")),
             Schedule::new(config.plan.stall, streams.stream("schedule")),
@@ -172,7 +177,7 @@ impl World {
             kernel: Rc::new(Kernel::new(state)),
             streams,
             config,
-            faults: streams.stream("faults"),
+            faults,
             frozen: false,
             crash: None,
             processes: 0,
@@ -188,7 +193,7 @@ impl World {
     /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
     /// own.
     pub fn streams(&self) -> Streams {
-        self.streams
+        self.streams.clone()
     }
 
     /// The disk, from outside.

@@ -1,7 +1,8 @@
 //! Who runs next: drawn among all ready tasks of all cores, from a schedule stream of its own.
 //!
 //! Each seed has its temper: cores that run more or less often, in order or not, several steps in a row or not,
-//! with background work pushed back or not, and stalls of a core for a while. No task is starved for ever.
+//! with background work pushed back or not, and stalls of a core for a while. No task is starved for ever. Where a draw
+//! is calm, the cores take turns, and their tasks go in order.
 
 use std::collections::VecDeque;
 
@@ -57,7 +58,7 @@ impl Schedule {
         let lane = |_| Lane {
             ready: VecDeque::new(),
             weight: if even { 1 } else { random.magnitude(64) },
-            in_order: random.coin(),
+            in_order: random.coin_or(true),
             stalled_until: now,
         };
         self.lanes = (0..cores).map(lane).collect();
@@ -105,7 +106,8 @@ impl Schedule {
             ready.push_back(front);
             return ready.pop_front();
         }
-        let mut at = random.index(ready.len());
+        let Some(at) = random.draw_below(ready.len() as u64) else { return ready.pop_front() };
+        let mut at = at as usize;
         if ready[at].metadata().class == Some(Class::Background) && random.chance(*shy) {
             at = random.index(ready.len());
         }
@@ -121,7 +123,10 @@ impl Schedule {
         if can_run(&self.lanes[self.last]) && self.random.chance(self.sticky) {
             return Some(self.last);
         }
-        let mut drawn = self.random.below(total);
+        let Some(mut drawn) = self.random.draw_below(total) else {
+            let cores = self.lanes.len();
+            return (1..=cores).map(|n| (self.last + n) % cores).find(|&core| can_run(&self.lanes[core]));
+        };
         self.lanes.iter().position(|lane| {
             let chosen = can_run(lane) && drawn < lane.weight;
             if can_run(lane) && !chosen {

@@ -14,8 +14,14 @@ fn scenario(name: &str) -> Scenario {
 fn the_engine_holds_in_every_scenario() {
     for scenario in scenario::all().into_iter().filter(|scenario| !scenario.planted) {
         let name = scenario.name;
-        let swarm =
-            Swarm { first: 1 << 40, seeds: 120, threads: 2, options: Options::default(), keep_going: false };
+        let swarm = Swarm {
+            first: 1 << 40,
+            seeds: 120,
+            until: None,
+            threads: 2,
+            options: Options::default(),
+            keep_going: false,
+        };
         let summary = swarm.run(&scenario, |_| {});
         if let Some(first) = summary.findings.first() {
             panic!(

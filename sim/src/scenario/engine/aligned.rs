@@ -76,7 +76,7 @@ fn splits(random: &mut Random, disorder: u64, first: u64) -> Vec<Vec<Event>> {
         let jumps = random.range(5, 100);
         let mut now = -(random.below(1_000) as i64);
         let mut event = |id| {
-            let jump = if random.below(jumps) == 0 { random.magnitude(10_000) } else { 0 };
+            let jump = if random.one_in(jumps) { random.magnitude(10_000) } else { 0 };
             now += (random.below(pace + 1) + jump) as i64;
             let time = now - random.below(disorder + 1) as i64;
             let id = id + first + (k << 16);

@@ -149,6 +149,7 @@ pub(super) fn scenario() -> Scenario {
         name: "async",
         about: "requests that take their time and fail, before a window",
         planted: false,
+        is_job: true,
         config: survivable,
         body: Box::new(body),
     }

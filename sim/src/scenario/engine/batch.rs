@@ -51,7 +51,7 @@ impl Batch {
         let mut work = Batch {
             step: *random.pick(&[Step::Window, Step::Rolling, Step::Newest, Step::Top, Step::Counts]),
             every,
-            memory: (random.below(3) == 0).then_some(512 << 10),
+            memory: (random.one_in(3)).then_some(512 << 10),
             feed: feed(&mut random, vec![events.clone()]),
             told: Collected::new(outside(&mut random)),
             expected: Vec::new(),

@@ -6,7 +6,7 @@ use crate::faults::FaultPlan;
 use crate::random::{Chance, Streams};
 use crate::world::{World, WorldConfig};
 
-fn config(streams: Streams) -> WorldConfig {
+fn config(streams: &Streams) -> WorldConfig {
     let mut plan = FaultPlan::beyond_tolerance(&mut streams.stream("plan"));
     plan.crash = Chance::ALWAYS;
     WorldConfig { plan, max_points: 3_000_000, ..WorldConfig::default() }
@@ -21,6 +21,7 @@ pub(super) fn scenario() -> Scenario {
         name: "beyond",
         about: "state that rots: a loud stop, or the right output",
         planted: false,
+        is_job: true,
         config,
         body: Box::new(body),
     }

@@ -82,7 +82,7 @@ pub(super) fn encode(
         rows = Some(Rows::begin(random, &mut bytes));
     }
     for event in events {
-        while random.below(100) < poison {
+        while random.draw_below(100).is_some_and(|drawn| drawn < poison) {
             line += 1;
             bad.push((path.to_owned(), line));
             let lines = if rows.is_some() { &BAD_ROWS } else { &BAD_LINES };

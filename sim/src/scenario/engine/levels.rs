@@ -111,6 +111,7 @@ pub(super) fn scenario() -> Scenario {
         name: "levels",
         about: "the watermark that a process function sees, where splits fall silent",
         planted: false,
+        is_job: true,
         config: with_stalls,
         body: Box::new(body),
     }

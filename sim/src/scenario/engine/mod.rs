@@ -284,7 +284,7 @@ fn is_injected(error: &str) -> bool {
 const MAX_POINTS: u64 = 50_000_000;
 
 /// A world with every fault that must be survived, and mostly crashes.
-fn survivable(streams: Streams) -> WorldConfig {
+fn survivable(streams: &Streams) -> WorldConfig {
     let mut random = streams.stream("plan");
     let mut plan = FaultPlan::swarm(&mut random);
     if random.below(4) > 0 {
@@ -294,7 +294,7 @@ fn survivable(streams: Streams) -> WorldConfig {
 }
 
 fn scenario(name: &'static str, about: &'static str, body: Body) -> Scenario {
-    Scenario { name, about, planted: false, config: survivable, body }
+    Scenario { name, about, planted: false, is_job: true, config: survivable, body }
 }
 
 /// The scenario of a kind of work, made from the streams of a seed.

@@ -37,7 +37,7 @@ struct Start {
 impl Life {
     fn new(world: &World, options: &Options) -> Life {
         let mut random = world.streams().stream("machines");
-        let into_tables = random.below(4) == 0;
+        let into_tables = random.one_in(4);
         let work: Box<dyn Work> =
             if into_tables { Box::new(Tables::new(world)) } else { Box::new(Windows::new(world)) };
         let longest = Duration::from_micros(random.magnitude(10_000));
@@ -77,7 +77,7 @@ impl Life {
     /// Whether the job has come to its end.
     fn process(&mut self, world: &mut World) -> Result<bool, Finding> {
         for machine in MACHINES {
-            if self.random.below(5) == 0 {
+            if self.random.one_in(5) {
                 world.disk().wipe(machine);
             }
         }

@@ -57,7 +57,7 @@ impl Beside {
     /// One of three seeds has it. What it draws is its own: the others are as they would be without it.
     pub(super) fn draw(world: &World) -> Option<Beside> {
         let mut random = world.streams().stream("store beside");
-        (random.below(3) == 0).then(|| Beside { shelf: Beside::shelf(&mut random), random })
+        (random.one_in(3)).then(|| Beside { shelf: Beside::shelf(&mut random), random })
     }
 
     fn shelf(random: &mut Random) -> Shelf {
@@ -74,7 +74,7 @@ impl Beside {
         directory: &str,
         calm: bool,
     ) -> Config {
-        if self.random.below(4) == 0 {
+        if self.random.one_in(4) {
             disk.wipe(directory);
         }
         let config = if calm {

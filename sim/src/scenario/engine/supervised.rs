@@ -199,7 +199,7 @@ impl Ordeal {
                 return Err(Finding::new("a job runs on the cores that it was asked to run on", seen));
             }
             // Where every attempt was killed, none would follow another.
-            if self.random.below(3) == 0 {
+            if self.random.one_in(3) {
                 world.draw_crash();
             }
             let mains = self.disturbed(mains, &control);
@@ -217,7 +217,7 @@ impl Ordeal {
     /// The cores of an attempt during which another number of them is asked for, at times.
     fn disturbed(&mut self, mut mains: Vec<CoreMain>, control: &JobControl) -> Vec<CoreMain> {
         // Without mishaps, too, but not for ever.
-        if self.random.below(3) == 0 || control.metrics().job().rescales.get() > 5 {
+        if self.random.one_in(3) || control.metrics().job().rescales.get() > 5 {
             return mains;
         }
         let (at, of) = (self.random.index(mains.len()), self.random.below(10));

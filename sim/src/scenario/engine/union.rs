@@ -113,7 +113,7 @@ impl Union {
 
 /// A world where cores often stand still for a moment. Then they look at their channels in other orders than the rest,
 /// and so reach other watermarks while a split is idle for a short time.
-pub(super) fn with_stalls(streams: Streams) -> WorldConfig {
+pub(super) fn with_stalls(streams: &Streams) -> WorldConfig {
     let mut config = survivable(streams);
     let mut random = streams.stream("stalls");
     if random.below(4) > 0 {
@@ -140,7 +140,7 @@ fn idle(name: &'static str, about: &'static str, movable: &'static [&'static str
         let cores = options.cores.or(Some(cores).filter(|cores| *cores > 1));
         endure(world, &Options { cores, ..*options }, &work, Tolerance::Faults)
     };
-    Scenario { name, about, planted: false, config: with_stalls, body: Box::new(body) }
+    Scenario { name, about, planted: false, is_job: true, config: with_stalls, body: Box::new(body) }
 }
 
 /// Up to four splits with ids of their own, which begin about the same time.

@@ -74,7 +74,7 @@ impl Windows {
             late: Collected::new(outside(&mut random)).shown(),
             expected_rows: Expected::new("rows", Row::name, Vec::new()),
             expected_late: Expected::new("late", Event::name, Vec::new()),
-            own_marks: random.below(3) == 0,
+            own_marks: random.one_in(3),
         };
         let inputs = Inputs::new().with("events", move || vec![events.clone()]);
         let job = work.job();

@@ -90,7 +90,7 @@ impl Merging {
         let mut random = world.streams().stream("workload");
         let shape = Shape::draw(&mut random);
         let mut events = events(&mut random, shape.disorder);
-        let limited = (random.below(3) == 0).then(|| (random.range(50, 200) as usize, 512 << 10));
+        let limited = (random.one_in(3)).then(|| (random.range(50, 200) as usize, 512 << 10));
         if limited.is_some() {
             // What one key has must fit into memory, and its sessions into a segment.
             events.iter_mut().for_each(|event| event.key = random.below(600));

@@ -68,7 +68,7 @@ impl Triggers {
         let mut random = world.streams().stream("workload");
         let shape = Shape::draw(&mut random);
         let events = events(&mut random, shape.disorder);
-        let limited = (random.below(3) == 0).then(|| (random.range(50, 300) as usize, 768 << 10));
+        let limited = (random.one_in(3)).then(|| (random.range(50, 300) as usize, 768 << 10));
         let mut work = Triggers {
             shape,
             kind: Kind::draw(&mut random),

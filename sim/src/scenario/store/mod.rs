@@ -112,7 +112,7 @@ fn judge(shared: &Shared, outcome: Result<(), Stop>, last: bool, rotten: bool) {
 }
 
 fn run(world: &mut World, _: &Options) -> Result<(), Finding> {
-    let rotten = config(world.streams()).plan.is_beyond_tolerance();
+    let rotten = config(&world.streams()).plan.is_beyond_tolerance();
     let mut workload = world.streams().stream("workload");
     let shared = Shared(Arc::default());
     let chaos = workload.range(1, 5) as u32;
@@ -147,7 +147,7 @@ fn run(world: &mut World, _: &Options) -> Result<(), Finding> {
     }
 }
 
-fn config(streams: Streams) -> WorldConfig {
+fn config(streams: &Streams) -> WorldConfig {
     let mut random = streams.stream("plan");
     let mut plan = match random.below(8) {
         0 => FaultPlan::beyond_tolerance(&mut random),
@@ -160,5 +160,5 @@ fn config(streams: Streams) -> WorldConfig {
 /// The store under every fault that it must survive, and under some that it must refuse by name.
 pub fn scenarios() -> Vec<Scenario> {
     let about = "stores: every operation against ordered maps, little memory, checkpoints, crashes, restores";
-    vec![Scenario { name: "store", about, planted: false, config, body: Box::new(run) }]
+    vec![Scenario { name: "store", about, planted: false, is_job: false, config, body: Box::new(run) }]
 }

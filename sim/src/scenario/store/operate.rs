@@ -111,7 +111,7 @@ impl Session {
 
     async fn remove(&mut self) -> Result<u64, Stop> {
         let (namespace, first) = (self.draw_namespace(), self.draw_key());
-        let count = if self.random.below(8) == 0 { self.random.magnitude(40) } else { 1 };
+        let count = if self.random.one_in(8) { self.random.magnitude(40) } else { 1 };
         for key in (u64::from(first)..).take(count as usize) {
             let key = (key % self.plan.keys) as u32;
             let bytes = key_bytes(key);

@@ -115,7 +115,7 @@ impl Session {
                 self.host.yield_now().await;
             }
             match self.plan.checkpoints {
-                Checkpoints::OneIn(every) if self.random.below(every) == 0 => self.checkpoint(),
+                Checkpoints::OneIn(every) if self.random.one_in(every) => self.checkpoint(),
                 Checkpoints::At(every) if step % every == every - 1 => {
                     self.checkpoint();
                     self.settle_at_last().await?;

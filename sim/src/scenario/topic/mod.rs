@@ -358,7 +358,7 @@ fn run(world: &mut World, _: &Options) -> Result<(), Finding> {
     restart_until_done(world, chaos, mains, done)
 }
 
-fn config(streams: Streams) -> WorldConfig {
+fn config(streams: &Streams) -> WorldConfig {
     let mut random = streams.stream("plan");
     let mut plan = FaultPlan::swarm(&mut random);
     plan.crash = Chance::ALWAYS;
@@ -368,5 +368,5 @@ fn config(streams: Streams) -> WorldConfig {
 /// The topic under every fault that it must survive.
 pub fn scenarios() -> Vec<Scenario> {
     let about = "the embedded topic: appends, transactions, a reader that follows";
-    vec![Scenario { name: "topic", about, planted: false, config, body: Box::new(run) }]
+    vec![Scenario { name: "topic", about, planted: false, is_job: false, config, body: Box::new(run) }]
 }

@@ -88,7 +88,7 @@ fn come_and_go(random: &mut Random, records: Vec<Fed>) -> Vec<Fed> {
     for record in records {
         let time = record.time;
         // Now and then a row that is there already.
-        let again = random.below(10) == 0 && !there.is_empty();
+        let again = random.one_in(10) && !there.is_empty();
         let row = if again { there[random.index(there.len())].clone() } else { record };
         there.push(row.clone());
         log.push(Fed { time, ..row });
@@ -112,7 +112,7 @@ fn come_and_go(random: &mut Random, records: Vec<Fed>) -> Vec<Fed> {
 fn versions(random: &mut Random, mut records: Vec<Fed>) -> Vec<Fed> {
     let deletes = random.range(2, 20);
     for record in &mut records {
-        if random.below(deletes) == 0 {
+        if random.one_in(deletes) {
             record.kind = ChangeKind::Delete;
         }
     }

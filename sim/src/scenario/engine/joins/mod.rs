@@ -47,7 +47,7 @@ impl Joins {
         let mut random = world.streams().stream("workload");
         let step = Step::draw(&mut random);
         let disorder = random.magnitude(200);
-        let crowded = random.below(4) == 0;
+        let crowded = random.one_in(4);
         let sides = [step.left(), step.right()].map(|kind| side(&mut random, disorder, kind, crowded));
         let mut pauses = || (*random.pick(&[0, 3, 30]), Duration::from_micros(random.magnitude(30_000)));
         let (left, right) = (pauses(), pauses());

@@ -110,7 +110,7 @@ impl Life {
         }
         match &report {
             None => {
-                if self.random.below(4) == 0 {
+                if self.random.one_in(4) {
                     self.go_back();
                 }
                 Ok(false)

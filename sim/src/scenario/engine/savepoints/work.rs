@@ -34,7 +34,7 @@ impl Work {
         let mut random = world.streams().stream("workload");
         let shape = Shape::draw(&mut random);
         let events = events(&mut random, shape.disorder);
-        let limited = random.below(4) == 0;
+        let limited = random.one_in(4);
         let mut work = Work {
             shape,
             weight: if limited { random.range(100, 600) as usize } else { 0 },

@@ -1,0 +1,86 @@
+//! What a run draws can be played again, and taken away until only what matters is left.
+
+use std::time::Duration;
+
+use millstream_sim::scenario::{self, Options};
+use millstream_sim::shrink::Shrink;
+use millstream_sim::tape::Tape;
+
+#[test]
+fn a_tape_is_the_run_that_it_was_taken_of_also_as_text() {
+    for scenario in scenario::all() {
+        for seed in 0..3 {
+            let (outcome, tape) = scenario.record(seed, &Options::default());
+            assert_eq!(
+                outcome.hash,
+                scenario.run(seed, &Options::default()).hash,
+                "{} {seed}",
+                scenario.name
+            );
+            let read: Tape = tape.to_string().parse().expect("it was written by a tape");
+            let played = scenario.play(seed, &read, &Options::default());
+            assert_eq!(
+                (played.hash, played.points),
+                (outcome.hash, outcome.points),
+                "{} {seed}",
+                scenario.name
+            );
+            assert_eq!(read.decisions(), tape.decisions());
+        }
+    }
+}
+
+#[test]
+fn nothing_is_found_in_the_calmest_run() {
+    let few = Options { most_points: Some(1_000_000), ..Options::default() };
+    let all = scenario::all();
+    // That of the disk finds it when nothing is lost.
+    let findings: Vec<String> = all
+        .iter()
+        .filter(|scenario| !scenario.name.starts_with("control"))
+        .filter_map(|scenario| {
+            let finding = scenario.play(0, &Tape::default(), &few).finding?;
+            Some(format!("{}: {finding}", scenario.name))
+        })
+        .collect();
+    assert_eq!(findings, [""; 0]);
+}
+
+#[test]
+fn what_is_left_of_a_failing_run_is_small_and_fails() {
+    scenario::keep_panics_quiet();
+    for scenario in scenario::all().into_iter().filter(|scenario| scenario.planted) {
+        let name = scenario.name;
+        let mut failing =
+            (0..1_000).filter_map(|seed| scenario.run(seed, &Options::default()).finding.map(|f| (seed, f)));
+        let (seed, finding) = failing.next().expect("a bug is planted in it");
+        let shrink = Shrink { seed, options: Options::default(), limit: Duration::from_secs(600) };
+        let shrunk = shrink.run(&scenario, |_, _| {}).expect("it fails");
+        assert!(shrunk.is_least, "{name}");
+        assert!(shrunk.tape.decisions() <= 20, "{name} {seed}:\n{}", shrunk.tape);
+        let again = scenario.play(seed, &shrunk.tape, &Options::default());
+        assert_eq!(again.hash, shrunk.outcome.hash, "{name}");
+        assert_eq!(again.finding.expect("it still fails").rule, finding.rule, "{name}");
+    }
+}
+
+#[test]
+fn a_run_without_a_finding_is_not_shrunk() {
+    let protocol =
+        scenario::all().into_iter().find(|scenario| scenario.name == "protocol").expect("it is there");
+    let shrink = Shrink { seed: 1, options: Options::default(), limit: Duration::from_secs(600) };
+    assert!(shrink.run(&protocol, |_, _| {}).is_none());
+}
+
+#[test]
+fn text_that_is_no_tape_is_refused_with_what_is_wrong() {
+    for (text, what) in [
+        ("faults 3", "`3` of stream `faults`"),
+        ("faults 3:4 2:5", "`2:5` of stream `faults`"),
+        ("mishaps_of_sinks 1:x", "`1:x` of stream `mishaps of sinks`"),
+        ("faults 99999999999:1", "`99999999999:1`"),
+    ] {
+        let error = text.parse::<Tape>().expect_err(text);
+        assert!(error.contains(what), "{error}");
+    }
+}
