@@ -110,8 +110,21 @@ impl Fault {
 
 impl Fault {
     /// Whether it can meet a file of this kind at all.
-    fn can_strike(self, _site: Site) -> bool {
-        true
+    fn can_strike(self, site: Site) -> bool {
+        use Fault::{BitRot, LatentSector, Misdirected, NoSpace};
+        match self {
+            Fault::CrashDone | Fault::CrashUndone | Fault::TooManyFiles | Fault::Slow | Fault::Stuck => true,
+            // Whoever has put it there has synced it; a lock has no bytes to sync.
+            Fault::LostName => site != Site::Input,
+            Fault::SyncError => site != Site::Lease,
+            // A job does not write its input, nor into its lock; output is complete when it gets its name, and only
+            // directories have other names.
+            Fault::TornWrite | Fault::LostWrite | Fault::LostLength | Fault::Garbage | NoSpace => {
+                matches!(site, Site::Manifest | Site::Delta | Site::Pending)
+            }
+            // What a job has put out it does not read again, and so cannot notice.
+            BitRot | LatentSector | Misdirected => matches!(site, Site::Manifest | Site::Delta),
+        }
     }
 }
 
@@ -137,7 +150,7 @@ impl Coverage {
         self.hits[fault as usize].iter().sum()
     }
 
-    /// What can happen: every fault at every site, but for what the faults' contract excludes or a site never does.
+    /// What can happen: every fault at every site, but for what a job never does there.
     ///
     /// ```
     /// use millstream_sim::coverage::{Coverage, Fault, Site};

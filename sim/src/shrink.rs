@@ -18,6 +18,8 @@ pub struct Shrink {
     pub options: Options,
     /// It is given up for better after that.
     pub limit: Duration,
+    /// How many threads.
+    pub threads: usize,
 }
 
 /// What is left of a run.
@@ -58,13 +60,13 @@ impl Shrink {
     /// let scenario = scenario::all().into_iter().find(|s| s.name == "protocol-no-sync").expect("it is there");
     /// let found = (0..1_000).find(|&seed| scenario.run(seed, &Options::default()).finding.is_some()).expect("it shows");
     ///
-    /// let shrink = Shrink { seed: found, options: Options::default(), limit: Duration::from_secs(5) };
+    /// let shrink = Shrink { seed: found, options: Options::default(), limit: Duration::from_secs(5), threads: 2 };
     /// let shrunk = shrink.run(&scenario, |_, _| {}).expect("it has a finding");
     /// assert!(shrunk.tape.decisions() < shrunk.whole.decisions());
     /// assert!(scenario.play(found, &shrunk.tape, &Options::default()).finding.is_some());
     /// ```
     pub fn run(self, scenario: &Scenario, progress: impl FnMut(u64, usize)) -> Option<Shrunk> {
-        let Shrink { seed, options, limit } = self;
+        let Shrink { seed, options, limit, threads } = self;
         let calm = Options { keep_log: false, ..options };
         let (from, whole) = scenario.record(seed, &calm);
         let finding = from.finding.clone()?;
@@ -78,6 +80,7 @@ impl Shrink {
             tape: whole.clone(),
             until: Instant::now() + limit,
             runs: 0,
+            threads: threads.max(1),
             progress,
         };
         let is_least = search.search();
@@ -104,6 +107,7 @@ struct Search<'a, P> {
     tape: Tape,
     until: Instant,
     runs: u64,
+    threads: usize,
     progress: P,
 }
 
@@ -141,20 +145,46 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
         self.tape.streams.get(name).map_or(&[], |draws| draws)
     }
 
-    /// Takes this for the stream, if what is found is still found.
-    fn takes(&mut self, name: &str, draws: Vec<Draw>) -> bool {
+    /// Takes the first of these for the stream with which what is found is still found. They are tried side by side, but what
+    /// comes of it is as if they had been tried one after the other.
+    fn takes_first(&mut self, name: &str, candidates: Vec<Vec<Draw>>) -> Option<usize> {
         if self.is_over() {
-            return false;
+            return None;
         }
-        let tape = self.tape.with(name, draws);
-        let outcome = self.scenario.play(self.seed, &tape, &self.options);
-        self.runs += 1;
-        let same = outcome.finding.is_some_and(|finding| finding.rule == self.finding.rule);
-        if same {
+        let tapes: Vec<Tape> = candidates.into_iter().map(|draws| self.tape.with(name, draws)).collect();
+        let (scenario, seed, options, rule) = (self.scenario, self.seed, &self.options, &self.finding.rule);
+        let fails = |tape: &Tape| {
+            let outcome = scenario.play(seed, tape, options);
+            outcome.finding.is_some_and(|finding| finding.rule == *rule)
+        };
+        let (fails, (first, others)) = (&fails, tapes.split_first()?);
+        let failing: Vec<bool> = std::thread::scope(|scope| {
+            let others: Vec<_> = others.iter().map(|tape| scope.spawn(move || fails(tape))).collect();
+            let first = fails(first);
+            let joined = others.into_iter().map(|other| other.join().expect("a run keeps its panics"));
+            std::iter::once(first).chain(joined).collect()
+        });
+        self.runs += tapes.len() as u64;
+        let taken = failing.into_iter().position(|fails| fails);
+        if let Some(tape) = taken.and_then(|at| tapes.into_iter().nth(at)) {
             self.tape = tape;
         }
         (self.progress)(self.runs, self.tape.decisions());
-        same
+        taken
+    }
+
+    fn takes(&mut self, name: &str, draws: Vec<Draw>) -> bool {
+        self.takes_first(name, vec![draws]).is_some()
+    }
+
+    /// Tries each of `count` changes to what the stream is by then.
+    fn takes_each(&mut self, name: &str, count: usize, change: impl Fn(&[Draw], usize) -> Vec<Draw>) {
+        let mut next = 0;
+        while next < count && !self.is_over() {
+            let together = next..count.min(next + self.threads);
+            let candidates = together.clone().map(|n| change(self.draws(name), n)).collect();
+            next = self.takes_first(name, candidates).map_or(together.end, |taken| next + taken + 1);
+        }
     }
 
     /// A stream is not needed at all.
@@ -175,21 +205,6 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
         }
     }
 
-    /// Pieces are not needed, and what is behind them moves up: records of an input.
-    fn take_out(&mut self, name: &str) {
-        let mut piece = self.draws(name).len() / 2;
-        while piece > 0 && self.draws(name).len() / piece <= PIECES && !self.is_over() {
-            let mut end = self.draws(name).len();
-            while end >= piece && !self.is_over() {
-                let draws = self.draws(name);
-                let without = [&draws[..end - piece], &draws[end.min(draws.len())..]].concat();
-                self.takes(name, without);
-                end -= piece;
-            }
-            piece /= 2;
-        }
-    }
-
     /// Draws are calm that need not be what they are: large pieces of them first.
     fn calm(&mut self, name: &str) {
         let decisions = |draws: &[Draw]| -> Vec<usize> {
@@ -197,11 +212,27 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
         };
         let mut piece = decisions(self.draws(name)).len().div_ceil(2);
         while piece > 0 && !self.is_over() {
-            for places in decisions(self.draws(name)).rchunks(piece) {
-                let mut draws = self.draws(name).to_vec();
-                places.iter().for_each(|&at| draws[at] = None);
-                self.takes(name, draws);
-            }
+            let places = decisions(self.draws(name));
+            let pieces: Vec<&[usize]> = places.rchunks(piece).collect();
+            self.takes_each(name, pieces.len(), |draws, n| {
+                let mut draws = draws.to_vec();
+                pieces[n].iter().for_each(|&at| draws[at] = None);
+                draws
+            });
+            piece /= 2;
+        }
+    }
+
+    /// Pieces are not needed, and what is behind them moves up: records of an input. From the end, so that the places of those
+    /// that are still to be tried stay.
+    fn take_out(&mut self, name: &str) {
+        let mut piece = self.draws(name).len() / 2;
+        while piece > 0 && self.draws(name).len() / piece <= PIECES && !self.is_over() {
+            let whole = self.draws(name).len();
+            self.takes_each(name, whole / piece, |draws, n| {
+                let end = whole - n * piece;
+                [&draws[..end - piece], &draws[end.min(draws.len())..]].concat()
+            });
             piece /= 2;
         }
     }
@@ -212,17 +243,18 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
 
     /// Draws are smaller: fewer records, smaller numbers.
     fn lower(&mut self, name: &str, most: usize) {
-        let places: Vec<usize> = (0..self.draws(name).len())
-            .filter(|&at| self.draws(name)[at].is_some_and(|bits| bits > 0))
-            .collect();
-        for at in places.into_iter().take(most) {
-            for shift in [32, 8, 2, 1] {
-                while let Some(bits) = self.draws(name)[at].filter(|bits| *bits >> 32 > 0) {
+        let is_large = |draw: Draw| draw.is_some_and(|bits| bits >> 32 > 0);
+        let places = (0..self.draws(name).len()).filter(|&at| is_large(self.draws(name)[at]));
+        for at in places.take(most).collect::<Vec<_>>() {
+            // By the most that helps, again and again.
+            while is_large(self.draws(name)[at]) {
+                let smaller = [32, 8, 2, 1].map(|shift| {
                     let mut draws = self.draws(name).to_vec();
-                    draws[at] = Some(bits >> shift);
-                    if !self.takes(name, draws) {
-                        break;
-                    }
+                    draws[at] = draws[at].map(|bits| bits >> shift);
+                    draws
+                });
+                if self.takes_first(name, smaller.to_vec()).is_none() {
+                    break;
                 }
             }
         }

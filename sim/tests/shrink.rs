@@ -54,7 +54,8 @@ fn what_is_left_of_a_failing_run_is_small_and_fails() {
         let mut failing =
             (0..1_000).filter_map(|seed| scenario.run(seed, &Options::default()).finding.map(|f| (seed, f)));
         let (seed, finding) = failing.next().expect("a bug is planted in it");
-        let shrink = Shrink { seed, options: Options::default(), limit: Duration::from_secs(600) };
+        let shrink =
+            Shrink { seed, options: Options::default(), limit: Duration::from_secs(600), threads: 2 };
         let shrunk = shrink.run(&scenario, |_, _| {}).expect("it fails");
         assert!(shrunk.is_least, "{name}");
         assert!(shrunk.tape.decisions() <= 20, "{name} {seed}:\n{}", shrunk.tape);
@@ -68,7 +69,7 @@ fn what_is_left_of_a_failing_run_is_small_and_fails() {
 fn a_run_without_a_finding_is_not_shrunk() {
     let protocol =
         scenario::all().into_iter().find(|scenario| scenario.name == "protocol").expect("it is there");
-    let shrink = Shrink { seed: 1, options: Options::default(), limit: Duration::from_secs(600) };
+    let shrink = Shrink { seed: 1, options: Options::default(), limit: Duration::from_secs(600), threads: 2 };
     assert!(shrink.run(&protocol, |_, _| {}).is_none());
 }
 

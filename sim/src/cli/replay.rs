@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::tape_file::TapeFile;
-use super::{Done, Progress, Which, find, print_finding, program};
+use super::{Done, Progress, Which, all_cores, find, print_finding, program};
 use crate::scenario::{Options, Outcome, Scenario};
 use crate::shrink::{Shrink, Shrunk};
 
@@ -34,6 +34,9 @@ pub(super) struct Shrinking {
     /// The longest that it may take
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+    /// Threads [default: one per core]
+    #[arg(long, alias = "threads")]
+    jobs: Option<usize>,
     /// Where the tape is kept [default: SCENARIO-SEED.tape]
     #[arg(long)]
     output: Option<PathBuf>,
@@ -83,7 +86,8 @@ impl Shrinking {
                 .to_owned());
         }
         let (seed, progress) = (self.seed, Progress::new());
-        let shrink = Shrink { seed, options, limit: Duration::from_secs(self.seconds) };
+        let shrink =
+            Shrink { seed, options, limit: Duration::from_secs(self.seconds), threads: all_cores(self.jobs) };
         let shrunk = shrink.run(scenario, |runs, left| {
             progress.show(|_| format!("{name} {seed}: {runs} runs, {left} decisions left"));
         });
