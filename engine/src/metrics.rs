@@ -208,6 +208,23 @@ impl Metrics {
         self.job.history.read()
     }
 
+    /// The checkpoint that is under way, as far as it has got: its duration is zero until it is durable, then its sinks are
+    /// committing. Of a job that has ended meanwhile, the one that its end has cut off.
+    ///
+    /// ```
+    /// # use millstream::prelude::*;
+    /// let job = Job::new("doc");
+    /// job.source("numbers", generator(1_000, |n| n)).sink("nowhere", discard());
+    /// let running = job.start(Config::new().cores(2).checkpoint_at_end_only())?;
+    /// let control = running.control();
+    /// running.wait()?;
+    /// assert_eq!(control.metrics().checkpoint_under_way(), None, "the last one was completed");
+    /// # Ok::<(), millstream::Error>(())
+    /// ```
+    pub fn checkpoint_under_way(&self) -> Option<CheckpointStats> {
+        self.job.history.under_way()
+    }
+
     /// The counters of each core that the job has, or has had.
     pub fn shards(&self) -> Vec<Arc<ShardMetrics>> {
         self.all().into_iter().map(|of| of.shard).collect()

@@ -301,6 +301,7 @@ impl Coordinator {
         // Whatever becomes of it, its number is used.
         self.next_epoch += 1;
         let mut attempt = Attempt::begin(&*self.host, epoch, purpose, self.last);
+        self.seed.metrics.job().history.note(&attempt.stats);
         if let Some(directory) = &self.directory
             && let Err(error) = directory.claim(epoch).await
         {
@@ -338,6 +339,7 @@ impl Coordinator {
         self.failures = 0;
         self.last_complete = Some(epoch);
         attempt.settle(self.host.monotonic());
+        self.seed.metrics.job().history.note(&attempt.stats);
         if planted!(rescales_before_commit) && self.wants_rescale() {
             return Ok(Checkpointed::Complete(None));
         }

@@ -1,7 +1,7 @@
 //! What the last checkpoints took, step by step.
 
 use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use crate::time::Timestamp;
@@ -55,6 +55,9 @@ pub struct CheckpointStats {
     pub purpose: CheckpointPurpose,
     /// When it was triggered, by the wall, in milliseconds since the epoch.
     pub triggered: Timestamp,
+    /// The same by the monotonic clock of the host, whose start is arbitrary: beside it, the durations below have their place
+    /// even where the wall clock was set meanwhile.
+    pub began: Duration,
     /// From the end of the one before to its trigger; nothing if it is the first of the run.
     pub pause: Option<Duration>,
     /// From its trigger until it was durable as a whole, or aborted.
@@ -140,20 +143,41 @@ pub(crate) struct Timing {
     pub asynchronous: Duration,
 }
 
-/// The last checkpoints, oldest first: written by the coordinator, read by anybody.
+/// The last checkpoints, oldest first, and the one under way: written by the coordinator, read by anybody.
 #[derive(Debug, Default)]
-pub(crate) struct History(Mutex<VecDeque<CheckpointStats>>);
+pub(crate) struct History(Mutex<Attempts>);
+
+#[derive(Debug, Default)]
+struct Attempts {
+    last: VecDeque<CheckpointStats>,
+    under_way: Option<CheckpointStats>,
+}
 
 impl History {
+    fn attempts(&self) -> MutexGuard<'_, Attempts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What is known of the one under way.
+    pub(crate) fn note(&self, stats: &CheckpointStats) {
+        self.attempts().under_way = Some(stats.clone());
+    }
+
+    /// The one under way is over.
     pub(crate) fn add(&self, stats: CheckpointStats) {
-        let mut last = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if last.len() == HISTORY {
-            last.pop_front();
+        let mut attempts = self.attempts();
+        attempts.under_way = None;
+        if attempts.last.len() == HISTORY {
+            attempts.last.pop_front();
         }
-        last.push_back(stats);
+        attempts.last.push_back(stats);
     }
 
     pub(crate) fn read(&self) -> Vec<CheckpointStats> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        self.attempts().last.iter().cloned().collect()
+    }
+
+    pub(crate) fn under_way(&self) -> Option<CheckpointStats> {
+        self.attempts().under_way.clone()
     }
 }

@@ -34,6 +34,7 @@ impl Attempt {
             aborted: None,
             purpose,
             triggered: host.wall_millis(),
+            began: triggered,
             pause: last.map(|last| triggered.saturating_sub(last.ended)),
             duration: Duration::ZERO,
             commit: Duration::ZERO,
