@@ -1,6 +1,7 @@
 //! The rolling hash of everything that was decided, and on demand the list of it.
 //!
-//! Two runs with the same hash made the same decisions in the same order at the same virtual times.
+//! Two runs with the same hash made the same decisions in the same order at the same virtual times. Marks are in the list
+//! only: what follows from the decisions, for people to read.
 
 use std::fmt;
 use std::time::Duration;
@@ -25,7 +26,7 @@ pub enum What {
     Issue,
     /// A disk operation took effect: its number, a digest of its outcome.
     Complete,
-    /// A fault was injected: which, at which site.
+    /// A fault was injected: which, at which site. A mark.
     Fault,
     /// The process was killed: kind, point.
     Crash,
@@ -35,6 +36,16 @@ pub enum What {
     End,
     /// A remark of the scenario: two numbers of its own.
     Note,
+    /// A checkpoint was triggered: its number. A mark.
+    Triggered,
+    /// A checkpoint became durable as a whole: its number. A mark.
+    Completed,
+    /// A checkpoint was given up: its number. A mark.
+    Aborted,
+    /// Every sink had committed a checkpoint: its number. A mark.
+    Committed,
+    /// What a job said of its own end: whether it failed. A mark.
+    Outcome,
 }
 
 /// One entry of the log.
@@ -87,6 +98,19 @@ impl Trace {
         if let Some(log) = &mut self.log {
             log.push(Event { at, what, numbers, text: text() });
         }
+    }
+
+    /// Adds a mark, at its place in time: often it is known only later.
+    pub fn mark(&mut self, at: Duration, what: What, numbers: [u64; 2], text: impl FnOnce() -> String) {
+        if let Some(log) = &mut self.log {
+            let place = log.partition_point(|event| event.at <= at);
+            log.insert(place, Event { at, what, numbers, text: text() });
+        }
+    }
+
+    /// Whether the list of events is kept.
+    pub fn keeps_log(&self) -> bool {
+        self.log.is_some()
     }
 
     /// The hash of everything so far.

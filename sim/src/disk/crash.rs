@@ -46,14 +46,14 @@ impl Model {
     /// Ends one operation: 0 is undone, 1 done, 2 done in part if it is a write.
     fn settle(&mut self, now: u64, op: &Op, site: Site, fate: u64, faults: &mut Random) {
         match (op, fate) {
-            (_, 0) => self.trouble.hit(Fault::CrashUndone, site),
+            (_, 0) => self.trouble.hit_what(Fault::CrashUndone, site, || op.to_string()),
             (Op::Write { inode, offset, bytes, mode }, 2) if !mode.only_reads() => {
-                self.trouble.hit(Fault::TornWrite, site);
+                self.trouble.hit_what(Fault::TornWrite, site, || op.to_string());
                 let done = faults.index(bytes.len() + 1);
                 self.write_part(*inode, *offset as usize, &bytes[..done]);
             }
             _ => {
-                self.trouble.hit(Fault::CrashDone, site);
+                self.trouble.hit_what(Fault::CrashDone, site, || op.to_string());
                 // Its reply, also an error, is for nobody.
                 drop(self.finish(now, op, site));
             }
@@ -64,10 +64,10 @@ impl Model {
         let cruelty = self.trouble.plan.cruelty;
         let mut sum = 0_u64;
         for path in self.names.power_loss(cruelty, faults) {
-            self.trouble.hit(Fault::LostName, Site::of(&path));
+            self.trouble.hit_what(Fault::LostName, Site::of(&path), || path.display().to_string());
             sum += 1;
         }
-        for file in self.files.values_mut().filter(|file| !file.content.is_durable()) {
+        for (inode, file) in self.files.iter_mut().filter(|(_, file)| !file.content.is_durable()) {
             let loss = file.content.power_loss(cruelty, faults);
             sum = sum.wrapping_mul(31).wrapping_add(loss.sectors * 7 + loss.kept + u64::from(loss.length));
             let hits = [
@@ -77,7 +77,7 @@ impl Model {
                 (Fault::Garbage, loss.garbage > 0),
             ];
             for (fault, _) in hits.into_iter().filter(|(_, hit)| *hit) {
-                self.trouble.hit(fault, file.site);
+                self.trouble.hit_what(fault, file.site, || format!("file {inode}"));
             }
         }
         sum

@@ -10,6 +10,8 @@ const STUCK: u64 = 60_000_000_000;
 pub(crate) struct Trouble {
     pub(crate) plan: FaultPlan,
     pub(crate) coverage: Coverage,
+    /// What struck since the trace was last told, if it has a list: and what was struck, if that is not the operation at hand.
+    pub(crate) struck: Option<Vec<(Fault, Site, String)>>,
     no_space: Spell,
     too_many_files: Spell,
     slow: Spell,
@@ -30,6 +32,7 @@ impl Trouble {
             slow: Spell::new(plan.slow),
             plan,
             coverage: Coverage::default(),
+            struck: None,
             least: random.magnitude(100_000),
             spread: random.magnitude(1_000_000),
             per_kib: random.magnitude(1_000),
@@ -47,7 +50,15 @@ impl Trouble {
     }
 
     pub(crate) fn hit(&mut self, fault: Fault, site: Site) {
+        self.hit_what(fault, site, String::new);
+    }
+
+    /// As [`hit`](Self::hit), with what was struck.
+    pub(crate) fn hit_what(&mut self, fault: Fault, site: Site, what: impl FnOnce() -> String) {
         self.coverage.hit(fault, site);
+        if let Some(struck) = &mut self.struck {
+            struck.push((fault, site, what()));
+        }
     }
 
     fn strikes(&mut self, fault: Fault, site: Site, chance: Chance, random: &mut Random) -> bool {

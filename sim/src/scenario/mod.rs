@@ -101,6 +101,8 @@ pub struct Outcome {
     pub coverage: Coverage,
     /// What happened, if it was to be kept.
     pub events: Vec<Event>,
+    /// What the caller had decided.
+    pub options: Options,
     /// What went wrong, if something did.
     pub finding: Option<Finding>,
 }
@@ -183,6 +185,7 @@ impl Scenario {
             checkpoints: world.checkpoints(),
             coverage: world.disk().coverage(),
             events: world.events(),
+            options: *options,
             finding,
         }
     }

@@ -37,6 +37,11 @@ impl Clock {
         Duration::from_nanos(self.now + self.origin)
     }
 
+    /// When the clock of the current process showed this; the beginning of the world if it never did.
+    pub(crate) fn when(&self, monotonic: Duration) -> Duration {
+        monotonic.saturating_sub(Duration::from_nanos(self.origin))
+    }
+
     pub(crate) fn wall_millis(&self) -> i64 {
         BASE + self.skew + (self.now / 1_000_000) as i64
     }

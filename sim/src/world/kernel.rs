@@ -59,10 +59,11 @@ impl State {
     pub(crate) fn new(
         clock: Clock,
         schedule: Schedule,
-        disk: Model,
+        mut disk: Model,
         trace: Trace,
         host_random: Random,
     ) -> State {
+        disk.trouble.struck = trace.keeps_log().then(Vec::new);
         State {
             clock,
             schedule,
@@ -82,6 +83,19 @@ impl State {
         self.trace.note(Duration::from_nanos(self.clock.now), what, numbers, text);
     }
 
+    /// Marks the faults that have just struck; `what` was struck where they do not say it themselves.
+    pub(crate) fn mark_faults(&mut self, what: impl Fn() -> String) {
+        let at = Duration::from_nanos(self.clock.now);
+        let Some(struck) = self.disk.trouble.struck.as_mut().filter(|struck| !struck.is_empty()) else {
+            return;
+        };
+        for (fault, site, its) in std::mem::take(struck) {
+            let its = if its.is_empty() { what() } else { its };
+            self.trace
+                .mark(at, What::Fault, [fault as u64, site as u64], || format!("{fault:?} {site:?}: {its}"));
+        }
+    }
+
     fn number(&mut self) -> u64 {
         self.next_number += 1;
         self.next_number
@@ -96,7 +110,8 @@ impl State {
         }
         let now = self.clock.now;
         self.schedule.restart(cores, now);
-        self.note(What::Start, [process, cores as u64], String::new);
+        let how = if again { "the process before it goes on" } else { "" };
+        self.note(What::Start, [process, cores as u64], || how.to_owned());
     }
 
     /// Puts a completion or a timer in its place.
@@ -122,6 +137,7 @@ impl State {
             Err(e) => format!("{op}: {e}"),
             Ok(_) => op.to_string(),
         });
+        self.mark_faults(|| op.to_string());
         if Rc::strong_count(&slot) == 1 {
             return (None, reply.ok());
         }
@@ -217,6 +233,7 @@ impl Kernel {
         disk.begin(&mut op);
         let latency = disk.trouble.latency(now, op.size(), site, &mut disk.random);
         state.note(What::Issue, [number, latency], || op.to_string());
+        state.mark_faults(|| op.to_string());
         state.disk.flying.insert(number, InFlight { op, site, slot: slot.clone() });
         state.schedule_at(now + latency, Due::Disk(number));
         slot

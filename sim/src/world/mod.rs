@@ -6,6 +6,7 @@
 mod clock;
 mod host;
 pub(crate) mod kernel;
+mod marker;
 mod run;
 mod schedule;
 mod tasks;
@@ -27,6 +28,7 @@ use crate::faults::FaultPlan;
 use crate::random::{Random, Streams};
 use crate::trace::{Event, Trace, What};
 
+pub use self::marker::Marker;
 pub use self::tasks::TaskId;
 
 /// What a world is like, besides its seed.
@@ -291,12 +293,18 @@ impl World {
         let mut state = self.kernel.state();
         let now = state.clock.now;
         let fates = state.disk.end_process(now, 0, Some(CrashKind::PowerLoss), &mut self.faults);
-        state.note(What::Aftermath, [0, fates], String::new);
+        state.mark_faults(String::new);
+        state.note(What::Aftermath, [0, fates], || "the power was cut between two processes".to_owned());
     }
 
     /// Adds a remark of the scenario to the trace.
     pub fn note(&self, numbers: [u64; 2], text: impl FnOnce() -> String) {
         self.kernel.state().note(What::Note, numbers, text);
+    }
+
+    /// What puts marks into its log.
+    pub fn marker(&self) -> Marker {
+        Marker::new(self.kernel.clone())
     }
 
     /// What its wall clock shows, in milliseconds since the epoch.

@@ -229,6 +229,7 @@ impl<'w> Run<'w> {
             state.due.clear();
             let now = state.clock.now;
             let fates = state.disk.end_process(now, self.process, crash, faults);
+            state.mark_faults(String::new);
             state.note(What::Aftermath, [self.process, fates], String::new);
             state.note(What::End, [self.process, self.points], || end.to_string());
             state.cores.len()

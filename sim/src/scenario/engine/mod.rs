@@ -17,6 +17,7 @@ mod joins;
 mod kinds;
 mod larger;
 mod levels;
+mod marks;
 mod outputs;
 mod postgres;
 mod process;
@@ -172,7 +173,7 @@ fn endure(
     let replays = RefCell::new(world.streams().stream("replays"));
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
-    let (checkpoints, numbers) = (Cell::new(0), Numbers::default());
+    let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
@@ -197,10 +198,11 @@ fn endure(
     };
     let judge = || {
         let control: JobControl = control.borrow().clone().expect("a process was started");
+        let outcome = marks::of_job(&marker, &control);
         let calm = started.get() > chaos;
         checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
         numbers.check(&control)?;
-        let report = judge(control.outcome(), calm, tolerance)?;
+        let report = judge(outcome, calm, tolerance)?;
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
         }

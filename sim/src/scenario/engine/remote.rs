@@ -8,7 +8,7 @@ use millstream::{Config, ErrorKind, JobControl};
 
 use super::postgres::Tables;
 use super::windows::Windows;
-use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, scenario as made, shelves};
+use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, marks, scenario as made, shelves};
 use crate::collected::SUPERSEDED;
 use crate::objects::Shelf;
 use crate::random::Random;
@@ -95,7 +95,7 @@ impl Life {
         let mut done = false;
         for start in &starts {
             world.count_checkpoints(start.control.metrics().job().checkpoints.get());
-            done |= self.ended(start, starts.len() > 1)?;
+            done |= self.ended(world, start, starts.len() > 1)?;
         }
         self.check(world, done)?;
         Ok(done)
@@ -128,8 +128,8 @@ impl Life {
     }
 
     /// Whether a start has come to the end of the job; if it has failed, it was by what was done to it.
-    fn ended(&self, start: &Start, with_another: bool) -> Result<bool, Finding> {
-        let outcome = start.control.outcome();
+    fn ended(&self, world: &World, start: &Start, with_another: bool) -> Result<bool, Finding> {
+        let outcome = marks::of_job(&world.marker(), &start.control);
         if let Some(Err(error)) = &outcome {
             let is_superseded = error.to_string().contains(SUPERSEDED)
                 || self.into_tables
@@ -158,8 +158,9 @@ impl Life {
         }
         let mut start = self.start(machine, Duration::ZERO);
         world.run(std::mem::take(&mut start.mains));
+        let outcome = marks::of_job(&world.marker(), &start.control);
         self.check(world, true)?;
-        match judge(start.control.outcome(), true, Tolerance::Faults)? {
+        match judge(outcome, true, Tolerance::Faults)? {
             Some(report) if report.already_finished => Ok(()),
             other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
         }

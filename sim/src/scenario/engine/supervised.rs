@@ -16,7 +16,7 @@ use super::expected::Expected;
 use super::process::{Memory, Told, key_of, name_of};
 use super::shelves::Beside;
 use super::windows::{Shape, sound};
-use super::{Finding, Knobs, Options, STATE, Tolerance, Work, judge, scenario};
+use super::{Finding, Knobs, Options, STATE, Tolerance, Work, judge, marks, scenario};
 use crate::collected::Collected;
 use crate::disk::DiskView;
 use crate::feed::Feed;
@@ -152,10 +152,10 @@ impl Ordeal {
             let job = self.work.job();
             let mut attempts = job.into_attempts(&config).expect("the job is well formed");
             let control = attempts.control();
-            if let Process::Over = self.process(world, &mut attempts)?
-                && self.judge(world, &control)?
-            {
-                return Ok(());
+            match self.process(world, &mut attempts)? {
+                Process::Over if self.judge(world, &control)? => return Ok(()),
+                Process::Over => {}
+                Process::Killed => drop(marks::of_job(&world.marker(), &control)),
             }
             self.check(world, false)?;
         }
@@ -176,11 +176,15 @@ impl Ordeal {
 
     /// Drives the attempts of one process, as the engine's own thread does.
     fn process(&mut self, world: &mut World, attempts: &mut Attempts) -> Result<Process, Finding> {
-        let (control, mut again) = (attempts.control(), false);
+        let (control, mut again, mut told) = (attempts.control(), false, 0);
         loop {
             let random = self.random.next();
             let now = Moment { monotonic: world.now(), wall_millis: world.wall_millis(), random };
-            let mains = match attempts.next(now) {
+            let next = attempts.next(now);
+            if !matches!(next, Next::Over) {
+                marks::of_failures(&world.marker(), &control, &mut told);
+            }
+            let mains = match next {
                 Next::Over => return Ok(Process::Over),
                 Next::Wait(_) if control.metrics().job().restarts.get() >= MOST_RESTARTS => {
                     control.cancel();
@@ -241,7 +245,7 @@ impl Ordeal {
 
     /// Whether the job has come to its end; if it has failed, it was by what was done to it.
     fn judge(&self, world: &World, control: &JobControl) -> Result<bool, Finding> {
-        let outcome = control.outcome().expect("it is over");
+        let outcome = marks::of_job(&world.marker(), control).expect("it is over");
         let (restarts, failures) = (control.metrics().job().restarts.get(), control.failures());
         if failures.len() as u64 != restarts + u64::from(outcome.is_err()) {
             let seen = format!("{restarts} restarts, {failures:?}");

@@ -16,10 +16,12 @@ use millstream::{Ended, JobControl, Report};
 
 use super::checkpoints::manifests;
 use super::shelves::Beside;
-use super::{Finding, Knobs, Options, Scenario, Tolerance, judge, restart_until_done, scenario as made};
+use super::{
+    Finding, Knobs, Options, Scenario, Tolerance, judge, marks, restart_until_done, scenario as made,
+};
 use crate::disk::DiskView;
 use crate::random::Random;
-use crate::world::World;
+use crate::world::{Marker, World};
 use user::{Asked, User};
 use work::Work;
 
@@ -29,6 +31,7 @@ struct Life {
     knobs: Knobs,
     random: Random,
     disk: DiskView,
+    marker: Marker,
     /// Where the checkpoints are complete, if that is not the directory.
     beside: Option<Beside>,
     /// Processes so far, and of them those that may be killed.
@@ -52,6 +55,7 @@ impl Life {
             work: Work::new(world),
             knobs: Knobs::new(world, options, 4),
             disk: world.disk(),
+            marker: world.marker(),
             beside: Beside::draw(world),
             started: 0,
             chaos: random.range(2, 7) as u32,
@@ -96,7 +100,7 @@ impl Life {
     fn judge(&mut self) -> Result<bool, Finding> {
         let control = self.control.clone().expect("a process was started");
         let calm = self.is_calm();
-        let report = judge(control.outcome(), calm, Tolerance::Faults)?;
+        let report = judge(marks::of_job(&self.marker, &control), calm, Tolerance::Faults)?;
         let asked = self.asked.clone();
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, paths) = asked.settle(report.is_some(), calm)?;
