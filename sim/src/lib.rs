@@ -8,7 +8,7 @@
 //! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with; [`mishaps`]: what they do wrong;
 //!   [`postgres`]: a database server;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`]: every
-//!   point at which it can be killed;
+//!   point at which it can be killed; [`timeline`]: a run as a page to look at;
 //! - [`tape`]: what was drawn in a run, to be played again with changes; [`shrink`]: the least of a failing run that fails;
 //! - [`planted`]: the bugs that it must find; [`cli`]: the command line over all of it.
 
@@ -28,5 +28,6 @@ pub mod scenario;
 pub mod shrink;
 pub mod swarm;
 pub mod tape;
+pub mod timeline;
 pub mod trace;
 pub mod world;
