@@ -139,10 +139,12 @@ impl Drawing {
             return;
         }
         let operations = counted(scale.process.operations.len() as u64, "operation", "operations");
-        let y = self.lane("disk", (rows.len() as f64 * 8.0).max(13.0) + 1.0, &operations);
+        // Many rows are thin.
+        let row_height = if rows.len() > 8 { 5.0 } else { 8.0 };
+        let y = self.lane("disk", (rows.len() as f64 * row_height).max(13.0) + 1.0, &operations);
         for (row, items) in rows.iter().enumerate() {
             for item in items {
-                self.bar(item, y + 1.0 + row as f64 * 8.0, 7.0);
+                self.bar(item, y + 1.0 + row as f64 * row_height, row_height - 1.0);
             }
         }
         self.space();

@@ -75,10 +75,20 @@ fn found(finding: &Finding, run: &Run) -> String {
     html
 }
 
-/// What was there and what should have been, below each other, with the place from which on they differ.
+/// The first record that differs: what was there and what should have been, below each other, with the place from which on
+/// they differ; or what is missing.
 fn divergence(seen: &str) -> String {
     let Some((before, expected)) = seen.rsplit_once(", expected ") else { return String::new() };
+    let missing = expected.split_once(": ").and_then(|(_, record)| record.strip_suffix(" is missing"));
+    if let Some(record) = missing {
+        return format!(
+            "<dl class=\"differ\"><dt>missing</dt><dd class=\"want\"><mark>{}</mark></dd></dl>",
+            escape(record)
+        );
+    }
     let Some((_, got)) = before.split_once(" is ") else { return String::new() };
+    // What is expected may be nothing, and is an option for that.
+    let expected = expected.strip_prefix("Some(").and_then(|some| some.strip_suffix(')')).unwrap_or(expected);
     let same: usize = got
         .chars()
         .zip(expected.chars())

@@ -7,7 +7,7 @@ use super::text::{counted, exact, rough, words};
 use crate::coverage::{Fault, Site};
 
 /// The most rows of operations in flight.
-const DISK_ROWS: usize = 8;
+const DISK_ROWS: usize = 16;
 /// Of several texts in one tooltip, so many.
 const TEXTS: usize = 8;
 
@@ -245,7 +245,7 @@ pub(super) fn several(lines: impl ExactSizeIterator<Item = String>) -> String {
 
 /// What is to be seen of an operation besides its kind of file. That a file is not there is an answer as good as any.
 fn injury(of: &Operation) -> &'static str {
-    let failed = of.error.as_ref().is_some_and(|error| !error.contains("os error 2)"));
+    let failed = of.error.as_ref().is_some_and(|error| !error.starts_with("no such file"));
     match () {
         () if !of.faults.is_empty() => " hit",
         () if failed => " bad",

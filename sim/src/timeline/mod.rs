@@ -1,8 +1,8 @@
 //! A run as a page to look at: one HTML file that needs nothing else.
 //!
 //! Each process is a band of its own: its checkpoints, its cores, its disk and the faults that struck it over virtual time,
-//! which is shortened where nothing happens ([`axis`]). What lies too close to be told apart is drawn as one
-//! ([`merge`]). Without scripts the page is whole; with them one can look closer.
+//! which is shortened where nothing happens (`axis.rs`). What lies too close to be told apart is drawn as one
+//! (`merge.rs`). Without scripts the page is whole; with them one can look closer.
 
 mod axis;
 mod band;
@@ -95,9 +95,9 @@ fn processes(page: &mut String, run: &Run) {
     let budget = Budget { blocks: share(BLOCKS), operations: share(OPERATIONS), faults: share(FAULTS), axis };
     for process in &run.processes {
         let (class, _) = head::of_ending(&process.ending);
-        let _ = write!(
+        let _ = writeln!(
             page,
-            "<section class=\"process {class}\" id=\"process-{}\">{}<div class=\"scroll\">{}</div>{}</section>\n",
+            "<section class=\"process {class}\" id=\"process-{}\">{}<div class=\"scroll\">{}</div>{}</section>",
             process.number,
             head::of_process(process),
             band::draw(process, run.step, budget),
