@@ -21,6 +21,7 @@ pub mod faults;
 pub mod feed;
 pub mod mishaps;
 pub mod objects;
+mod outside;
 pub mod planted;
 pub mod postgres;
 pub mod random;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use millstream::{Error, ErrorKind, Result};
 
+use crate::outside;
 use crate::random::Random;
 
 /// Strikes at drawn moments, wherever it is asked, as often as was drawn. Its clones strike together.
@@ -53,6 +54,9 @@ impl Mishaps {
         let State { random, left, one_in, armed } = &mut *state;
         let strikes = *armed && *left > 0 && random.below(*one_in) == 0;
         *left -= u64::from(strikes);
+        if strikes {
+            outside::tell(|| format!("code of users: {MISHAP}"));
+        }
         strikes
     }
 

@@ -21,6 +21,7 @@ use millstream::checkpoint::remote::link::Link;
 use millstream::checkpoint::remote::{Objects, Page, Put, Refusal, Remote, Stored};
 use millstream::host::{Host, LocalFuture};
 
+use crate::outside;
 use crate::random::{Chance, Random};
 
 /// A late request comes after so many others, at the latest.
@@ -81,6 +82,7 @@ impl Request {
 }
 
 fn passing(what: &str) -> Refusal {
+    outside::tell(|| format!("object store: {what}"));
     Refusal::Passing(format!("{what} (injected)"))
 }
 
@@ -131,6 +133,7 @@ impl Store {
     fn answer(&mut self, id: u64) -> Result<Stored, Refusal> {
         if self.random.chance(self.refuses) {
             self.flying.remove(&id);
+            outside::tell(|| "object store: a request is refused for good".to_owned());
             return Err(Refusal::Refused("this is not allowed (injected)".to_owned()));
         }
         let fails = if self.flying[&id].puts_link() { self.links_fail } else { self.fails };

@@ -44,6 +44,8 @@ pub enum What {
     Aborted,
     /// Every sink had committed a checkpoint: its number. A mark.
     Committed,
+    /// Something went wrong outside the machine: in an object store, a database, the code of users. A mark.
+    Outside,
     /// What a job said of its own end: whether it failed. A mark.
     Outcome,
 }

@@ -166,6 +166,22 @@ fn foreign_text_is_no_markup() {
     assert!(!page.contains("<script>alert") && !page.contains('\u{1}'));
 }
 
+#[test]
+fn what_goes_wrong_outside_is_drawn() {
+    for (name, whose) in
+        [("postgres", "database: "), ("remote", "object store: "), ("restarts", "code of users: ")]
+    {
+        let is_whose = |event: &Event| event.what == What::Outside && event.text.starts_with(whose);
+        let mut runs = (0..100).map(|seed| run(name, seed));
+        let outcome = runs.find(|outcome| outcome.events.iter().any(is_whose)).expect("a seed has one");
+        let page = page(name, &outcome);
+        assert_well_formed(&page);
+        for event in outcome.events.iter().filter(|event| event.what == What::Outside) {
+            assert!(drawn(&page).contains(&format!("<title>outside: {}", escaped(&event.text))), "{event}");
+        }
+    }
+}
+
 /// A run of as many events, in as many processes.
 fn long(processes: u64, steps: u64) -> Outcome {
     let mut outcome = run("protocol", 1);

@@ -6,6 +6,7 @@ use millstream_postgres::session::{Marker, Refusal, Step};
 use millstream_postgres::{Mode, Target};
 
 use super::tuples::{Tuple, parse};
+use crate::outside;
 use crate::random::{Chance, Random};
 
 /// A dead connection is noticed after the server was asked this often by others, at the latest.
@@ -54,6 +55,7 @@ struct Transaction {
 }
 
 fn lost(why: &str) -> Refusal {
+    outside::tell(|| format!("database: {why}"));
     Refusal::Lost(format!("{why} (injected)"))
 }
 

@@ -179,6 +179,7 @@ impl Drawing {
     fn moments(&mut self, scale: &Scale) {
         let jumps = scale.process.jumps.iter().map(|(at, by)| (*at, jump(*by)));
         self.marks(scale, "wall clock", "jump", &jumps.collect::<Vec<_>>());
+        self.marks(scale, "outside", "fault", &scale.process.outside);
         self.marks(scale, "remarks", "note", &scale.process.notes);
     }
 

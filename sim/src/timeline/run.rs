@@ -81,6 +81,8 @@ pub(super) struct Process {
     pub(super) cut_after: Option<Vec<Struck>>,
     pub(super) checkpoints: Vec<Checkpoint>,
     pub(super) notes: Vec<(u64, String)>,
+    /// What went wrong outside the machine.
+    pub(super) outside: Vec<(u64, String)>,
     /// What its jobs said at their end.
     pub(super) outcomes: Vec<String>,
     /// Every moment at which something happened, once.
@@ -149,6 +151,7 @@ impl Process {
             cut_after: None,
             checkpoints: Vec::new(),
             notes: Vec::new(),
+            outside: Vec::new(),
             outcomes: Vec::new(),
             moments: Vec::new(),
         }
@@ -198,6 +201,7 @@ impl Reader {
             What::Stall => process.stalls.push(Stall { core: a as usize, at, until: at + b }),
             What::Jump => process.jumps.push((at, a as i64)),
             What::Note => process.notes.push((at, event.text.clone())),
+            What::Outside => process.outside.push((at, event.text.clone())),
             What::Crash => {
                 self.dying = true;
                 let power = a == CrashKind::PowerLoss as u64;

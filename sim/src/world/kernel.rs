@@ -63,6 +63,7 @@ impl State {
         trace: Trace,
         host_random: Random,
     ) -> State {
+        crate::outside::listen(trace.keeps_log());
         disk.trouble.struck = trace.keeps_log().then(Vec::new);
         State {
             clock,
@@ -93,6 +94,14 @@ impl State {
             let its = if its.is_empty() { what() } else { its };
             self.trace
                 .mark(at, What::Fault, [fault as u64, site as u64], || format!("{fault:?} {site:?}: {its}"));
+        }
+    }
+
+    /// Marks what has just gone wrong outside the machine.
+    pub(crate) fn mark_outside(&mut self) {
+        let at = Duration::from_nanos(self.clock.now);
+        for text in crate::outside::told() {
+            self.trace.mark(at, What::Outside, [0, 0], || text);
         }
     }
 

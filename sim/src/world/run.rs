@@ -162,6 +162,7 @@ impl<'w> Run<'w> {
         drop(state);
         self.points += 1;
         runnable.run();
+        self.kernel.state().mark_outside();
         if id.class.is_none() && self.kernel.state().cores[id.core].done {
             self.unfinished -= 1;
             self.drop_tasks(id.core);

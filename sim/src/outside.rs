@@ -1,0 +1,28 @@
+//! What goes wrong outside the simulated machine, told to the log: in an object store, in a database, in the code of users.
+//! It happens while a task runs, and nobody there knows the world; a world has its thread for itself.
+
+use std::cell::RefCell;
+
+thread_local! {
+    /// What was told and is not in the log yet; nothing if no log is kept.
+    static TOLD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+/// A world begins in this thread, which keeps its log or does not.
+pub(crate) fn listen(keeps_log: bool) {
+    TOLD.set(keeps_log.then(Vec::new));
+}
+
+/// Tells what has just gone wrong. `text` is only made when the log is kept.
+pub(crate) fn tell(text: impl FnOnce() -> String) {
+    TOLD.with_borrow_mut(|told| {
+        if let Some(told) = told {
+            told.push(text());
+        }
+    });
+}
+
+/// What was told since the last time.
+pub(crate) fn told() -> Vec<String> {
+    TOLD.with_borrow_mut(|told| told.as_mut().map(std::mem::take).unwrap_or_default())
+}
