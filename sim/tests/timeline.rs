@@ -4,8 +4,12 @@ use std::time::Duration;
 
 use millstream_sim::coverage::Fault;
 use millstream_sim::scenario::{self, Finding, Options, Outcome, Scenario};
-use millstream_sim::timeline::page;
+use millstream_sim::timeline;
 use millstream_sim::trace::{Event, What};
+
+fn page(name: &str, outcome: &Outcome) -> String {
+    timeline::page(name, outcome, &outcome.replay_line("millstream-sim", name))
+}
 
 fn scenario(name: &str) -> Scenario {
     scenario::all().into_iter().find(|scenario| scenario.name == name).expect("a scenario of that name")

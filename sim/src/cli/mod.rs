@@ -8,7 +8,8 @@ mod replay;
 mod swarm;
 mod tape_file;
 
-use std::path::PathBuf;
+use std::fs;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::explore::{Crashes, Explore, Pairs};
 use crate::planted::BUGS;
 use crate::scenario::{self, Options, Outcome, Scenario};
+use crate::timeline;
 
 #[derive(Parser)]
 #[command(version, about = "Runs jobs in simulated worlds, where every fault comes from a seed")]
@@ -172,17 +174,19 @@ impl Progress {
 }
 
 /// What was found, and the line that replays it.
-fn print_finding(outcome: &Outcome, name: &str, options: Options) {
+fn print_finding(outcome: &Outcome, again: &str) {
     if let Some(finding) = &outcome.finding {
-        println!("{finding}\n  {}", replay_line(outcome.seed, name, options));
+        println!("{finding}\n  {again}");
     }
 }
 
-fn replay_line(seed: u64, name: &str, options: Options) -> String {
-    let cores = options.cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
-    let crash = options.crashes.map_or(String::new(), |crashes| format!(" --crash {crashes}"));
-    let bug = options.bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
-    format!("{} replay {seed} --scenario {name}{cores}{crash}{bug}", program())
+/// Writes the page of an outcome.
+fn draw(path: Option<&Path>, name: &str, outcome: &Outcome, again: &str) -> Result<(), String> {
+    let Some(path) = path else { return Ok(()) };
+    fs::write(path, timeline::page(name, outcome, again))
+        .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+    println!("drawn in {}", path.display());
+    Ok(())
 }
 
 /// The name of this program.

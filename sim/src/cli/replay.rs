@@ -1,12 +1,12 @@
 //! `replay` and `shrink`: one run, again, or what is left of it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
 
 use super::tape_file::TapeFile;
-use super::{Done, Progress, Which, all_cores, find, print_finding, program};
+use super::{Done, Progress, Which, all_cores, draw, find, print_finding, program};
 use crate::scenario::{Options, Outcome, Scenario};
 use crate::shrink::{Shrink, Shrunk};
 
@@ -23,6 +23,9 @@ pub(super) struct Replaying {
     /// Print only what came of it
     #[arg(long)]
     quiet: bool,
+    /// Draw the run: a page for a browser is written there
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
 }
 
 #[derive(Args)]
@@ -40,34 +43,44 @@ pub(super) struct Shrinking {
     /// Where the tape is kept [default: SCENARIO-SEED.tape]
     #[arg(long)]
     output: Option<PathBuf>,
+    /// Draw what is left: a page for a browser is written there
+    #[arg(long, value_name = "FILE")]
+    timeline: Option<PathBuf>,
 }
 
 impl Replaying {
     pub(super) fn run(self, scenarios: &[Scenario]) -> Done {
-        let log = |options: Options| Options { keep_log: !self.quiet, ..options };
-        if let Some(path) = &self.tape {
-            let file = TapeFile::read(path)?;
-            let scenario = find(scenarios, &file.scenario)?;
-            let outcome = scenario.play(file.seed, &file.tape, &log(file.options()));
-            print_run(&outcome);
-            if let Some(finding) = &outcome.finding {
-                println!("{finding}\n  {} replay --tape {}", program(), path.display());
+        let log = |options: Options| Options { keep_log: !self.quiet || self.timeline.is_some(), ..options };
+        let (name, outcome, again) = match &self.tape {
+            Some(path) => {
+                let file = TapeFile::read(path)?;
+                let scenario = find(scenarios, &file.scenario)?;
+                let outcome = scenario.play(file.seed, &file.tape, &log(file.options()));
+                (scenario.name, outcome, of_tape(path))
             }
-            return Ok(outcome.finding.is_none());
+            None => {
+                let scenario = find(scenarios, self.which.scenario.as_deref().unwrap_or("protocol"))?;
+                let outcome = scenario.run(self.seed.unwrap_or_default(), &log(self.which.options()?));
+                let again = outcome.replay_line(&program(), scenario.name);
+                (scenario.name, outcome, again)
+            }
+        };
+        if !self.quiet {
+            outcome.events.iter().for_each(|event| println!("{event}"));
         }
-        let scenario = find(scenarios, self.which.scenario.as_deref().unwrap_or("protocol"))?;
-        let options = log(self.which.options()?);
-        let outcome = scenario.run(self.seed.unwrap_or_default(), &options);
         print_run(&outcome);
-        print_finding(&outcome, scenario.name, options);
+        print_finding(&outcome, &again);
+        draw(self.timeline.as_deref(), name, &outcome, &again)?;
         Ok(outcome.finding.is_none())
     }
 }
 
+/// The line that plays a tape.
+fn of_tape(path: &Path) -> String {
+    format!("{} replay --tape {}", program(), path.display())
+}
+
 fn print_run(outcome: &Outcome) {
-    for event in &outcome.events {
-        println!("{event}");
-    }
     println!(
         "seed {}: trace hash {:016x}, {} points, {:.6} s of virtual time",
         outcome.seed,
@@ -96,9 +109,8 @@ impl Shrinking {
         let path = self.output.unwrap_or_else(|| TapeFile::usual_place(scenario, seed));
         let (cores, bug) = (options.cores, options.bug);
         TapeFile { scenario: name.to_owned(), seed, cores, bug, tape: shrunk.tape }.write(&path)?;
-        if let Some(finding) = &shrunk.outcome.finding {
-            println!("{finding}\n  {} replay --tape {}", program(), path.display());
-        }
+        print_finding(&shrunk.outcome, &of_tape(&path));
+        draw(self.timeline.as_deref(), scenario.name, &shrunk.outcome, &of_tape(&path))?;
         Ok(false)
     }
 }

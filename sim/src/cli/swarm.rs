@@ -83,7 +83,7 @@ fn run_one(swarm: Swarm, scenario: &Scenario) -> Summary {
         println!("{} operations: {:.0} operations/s", summary.work, summary.work as f64 / took.as_secs_f64());
     }
     for outcome in &summary.findings {
-        print_finding(outcome, name, swarm.options);
+        print_finding(outcome, &outcome.replay_line(&program(), name));
         println!("  {} shrink {} --scenario {name}", program(), outcome.seed);
     }
     summary

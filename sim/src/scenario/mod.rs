@@ -107,6 +107,27 @@ pub struct Outcome {
     pub finding: Option<Finding>,
 }
 
+impl Outcome {
+    /// The line that runs it again: with this program, as this scenario.
+    ///
+    /// ```
+    /// use millstream_sim::scenario::{self, Options};
+    ///
+    /// let all = scenario::all();
+    /// let protocol = all.iter().find(|scenario| scenario.name == "protocol").expect("it is there");
+    /// let outcome = protocol.run(7, &Options { cores: Some(2), ..Options::default() });
+    /// let line = outcome.replay_line("millstream-sim", protocol.name);
+    /// assert_eq!(line, "millstream-sim replay 7 --scenario protocol --cores 2");
+    /// ```
+    pub fn replay_line(&self, program: &str, scenario: &str) -> String {
+        let Options { cores, crashes, bug, .. } = self.options;
+        let cores = cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
+        let crash = crashes.map_or(String::new(), |crashes| format!(" --crash {crashes}"));
+        let bug = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
+        format!("{program} replay {} --scenario {scenario}{cores}{crash}{bug}", self.seed)
+    }
+}
+
 thread_local! {
     static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
 }

@@ -21,23 +21,8 @@ pub(super) fn of_ending(ending: &Ending) -> (&'static str, &'static str) {
     }
 }
 
-/// The line that runs it again.
-pub(super) fn replay_line(scenario: &str, outcome: &Outcome) -> String {
-    let mut line = format!("millstream-sim replay {} --scenario {scenario}", outcome.seed);
-    if let Some(cores) = outcome.options.cores {
-        let _ = write!(line, " --cores {cores}");
-    }
-    if let Some(crashes) = outcome.options.crashes {
-        let _ = write!(line, " --crash {crashes}");
-    }
-    if let Some(bug) = outcome.options.bug {
-        let _ = write!(line, " --bug {bug}");
-    }
-    line
-}
-
 /// What was found, or that nothing was, and how to see it again.
-pub(super) fn verdict(scenario: &str, outcome: &Outcome, run: &Run) -> String {
+pub(super) fn verdict(outcome: &Outcome, run: &Run, again: &str) -> String {
     let mut html = match &outcome.finding {
         None => "<section class=\"verdict clean\"><p class=\"kicker\">Nothing found</p>\
                  <h2>Every rule of the scenario held.</h2>"
@@ -49,7 +34,7 @@ pub(super) fn verdict(scenario: &str, outcome: &Outcome, run: &Run) -> String {
         let (name, about) = (escape(bug.name), escape(bug.about));
         let _ = write!(html, "<p class=\"bug\">With the planted bug <b>{name}</b>: {about}.</p>");
     }
-    let line = escape(&replay_line(scenario, outcome));
+    let line = escape(again);
     let _ =
         write!(html, "<div class=\"replay\"><span>Run it again</span><code>{line}</code></div></section>");
     html

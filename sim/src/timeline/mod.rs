@@ -40,7 +40,7 @@ const FAULTS: usize = 500;
 const KNOTS: usize = 12_000;
 
 /// The page of an outcome, whose log was kept. The same outcome makes the same page, whatever its length below some three
-/// megabytes: what would not fit is summed up.
+/// megabytes: what would not fit is summed up. `again` is what runs it again, see [`Outcome::replay_line`].
 ///
 /// ```
 /// use millstream_sim::scenario::{self, Options};
@@ -48,10 +48,11 @@ const KNOTS: usize = 12_000;
 ///
 /// let protocol = scenario::all().into_iter().find(|scenario| scenario.name == "protocol").expect("it is one of them");
 /// let outcome = protocol.run(7, &Options { keep_log: true, ..Options::default() });
-/// let page = timeline::page(protocol.name, &outcome);
+/// let again = outcome.replay_line("millstream-sim", protocol.name);
+/// let page = timeline::page(protocol.name, &outcome, &again);
 /// assert!(page.starts_with("<!doctype html>") && page.contains("millstream-sim replay 7 --scenario protocol"));
 /// ```
-pub fn page(scenario: &str, outcome: &Outcome) -> String {
+pub fn page(scenario: &str, outcome: &Outcome, again: &str) -> String {
     let run = Run::of(&outcome.events);
     let name = escape(scenario);
     let mut page = format!(
@@ -62,7 +63,7 @@ pub fn page(scenario: &str, outcome: &Outcome) -> String {
         seed = outcome.seed,
         short = if outcome.finding.is_some() { "found" } else { "nothing found" },
     );
-    page += &head::verdict(scenario, outcome, &run);
+    page += &head::verdict(outcome, &run, again);
     page += &head::facts(outcome, &run);
     if run.processes.is_empty() {
         page +=
