@@ -19,6 +19,7 @@ pub mod disk;
 pub mod explore;
 pub mod faults;
 pub mod feed;
+mod harness;
 pub mod mishaps;
 pub mod objects;
 mod outside;

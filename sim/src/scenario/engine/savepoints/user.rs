@@ -7,9 +7,9 @@ use millstream::JobControl;
 use millstream::checkpoint::request::{PendingSavepoint, Savepoint};
 use millstream::host::{Class, CoreMain, LocalFuture};
 
+use crate::harness::is_injected;
 use crate::random::Random;
 use crate::scenario::Finding;
-use crate::scenario::engine::is_injected;
 
 /// What is asked for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

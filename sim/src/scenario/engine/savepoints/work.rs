@@ -7,9 +7,9 @@ use millstream::source::watermarks::Watermarks;
 
 use crate::collected::Collected;
 use crate::feed::Feed;
+use crate::harness::expected::Expected;
 use crate::scenario::Finding;
 use crate::scenario::engine::data::{Event, Row, Total, events, feed, outside};
-use crate::scenario::engine::expected::Expected;
 use crate::scenario::engine::process::{Memory, Told, key_of, name_of};
 use crate::scenario::engine::windows::{Shape, sound};
 use crate::world::World;

@@ -7,7 +7,7 @@ use crate::trace::What;
 use crate::world::Marker;
 
 /// Marks how the attempt of a job ended that is started again in its process: of its failures those beyond `told`.
-pub(super) fn of_failures(marker: &Marker, control: &JobControl, told: &mut usize) {
+pub(crate) fn of_failures(marker: &Marker, control: &JobControl, told: &mut usize) {
     let failures = control.failures();
     for failure in failures.iter().skip(*told) {
         marker.mark(marker.now(), What::Outcome, [1, 0], || format!("the job failed: {}", failure.cause));
@@ -16,7 +16,7 @@ pub(super) fn of_failures(marker: &Marker, control: &JobControl, told: &mut usiz
 }
 
 /// Marks what a job of the process that has just ended tells of itself. Returns what came of it, which it tells once.
-pub(super) fn of_job(marker: &Marker, control: &JobControl) -> Option<Result<Report>> {
+pub(crate) fn of_job(marker: &Marker, control: &JobControl) -> Option<Result<Report>> {
     if marker.is_on() {
         let metrics = control.metrics();
         metrics.checkpoint_history().iter().for_each(|attempt| of_attempt(marker, attempt, true));

@@ -12,12 +12,13 @@ use millstream_storage::disk::block_on;
 use serde_json::Value as Json;
 
 use super::checkpoints::manifests;
-use super::{Finding, STATE, Work};
+use super::{STATE, Work};
 use crate::disk::{DiskView, ReadOnly};
 use crate::random::Random;
+use crate::scenario::Finding;
 
 /// What is known of a job that may be replayed.
-pub(super) enum Replayed {
+pub(crate) enum Replayed {
     /// That what it does depends on more than its input.
     Not,
     /// That its state follows from its input.
@@ -42,7 +43,7 @@ impl Write for Shown {
 }
 
 /// Replays between two of the checkpoints that are kept, if there are two.
-pub(super) fn check(disk: &DiskView, work: &dyn Work, random: &mut Random) -> Result<(), Finding> {
+pub(crate) fn check(disk: &DiskView, work: &dyn Work, random: &mut Random) -> Result<(), Finding> {
     let mut kept = manifests(disk, STATE)?;
     kept.sort_by_key(|manifest| manifest.epoch);
     if kept.len() < 2 {

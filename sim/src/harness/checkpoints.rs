@@ -5,25 +5,26 @@ use std::cell::Cell;
 use millstream::JobControl;
 use millstream::checkpoint::manifest::Manifest;
 
-use super::{Finding, STATE};
+use super::STATE;
 use crate::disk::DiskView;
+use crate::scenario::Finding;
 
 /// Bytes before the contents of a manifest, by storage's `FORMAT.md`.
 const ENVELOPE: usize = 32;
 
-pub(super) fn check(disk: &DiskView) -> Result<(), Finding> {
+pub(crate) fn check(disk: &DiskView) -> Result<(), Finding> {
     manifests(disk, STATE).map(drop)
 }
 
 /// The numbers of a job's checkpoints, over all its processes: each is given once.
 #[derive(Default)]
-pub(super) struct Numbers {
+pub(crate) struct Numbers {
     last: Cell<u64>,
 }
 
 impl Numbers {
     /// Looks at those of a process.
-    pub(super) fn check(&self, of: &JobControl) -> Result<(), Finding> {
+    pub(crate) fn check(&self, of: &JobControl) -> Result<(), Finding> {
         for attempt in of.metrics().checkpoint_history() {
             let before = self.last.get();
             if attempt.epoch <= before {
@@ -39,7 +40,7 @@ impl Numbers {
 }
 
 /// The checkpoints in a directory, if they are whole.
-pub(super) fn manifests(disk: &DiskView, dir: &str) -> Result<Vec<Manifest>, Finding> {
+pub(crate) fn manifests(disk: &DiskView, dir: &str) -> Result<Vec<Manifest>, Finding> {
     let rule = "every checkpoint that is kept is whole";
     let Ok(entries) = disk.list(dir) else { return Ok(Vec::new()) };
     let data = disk.list(format!("{dir}/data")).unwrap_or_default();

@@ -3,22 +3,22 @@
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 
-use super::Finding;
+use crate::scenario::Finding;
 
 /// What a sink must get.
-pub(super) struct Expected<T> {
+pub(crate) struct Expected<T> {
     sink: &'static str,
     key: fn(&T) -> String,
     by_key: BTreeMap<String, Vec<T>>,
 }
 
 impl<T: PartialEq + Debug> Expected<T> {
-    pub(super) fn new(sink: &'static str, key: fn(&T) -> String, records: Vec<T>) -> Expected<T> {
+    pub(crate) fn new(sink: &'static str, key: fn(&T) -> String, records: Vec<T>) -> Expected<T> {
         Expected { sink, key, by_key: split(records, key) }
     }
 
     /// Whether this is, key by key, a beginning of what is expected, and all of it if `done`.
-    pub(super) fn check(&self, committed: Vec<T>, done: bool) -> Result<(), Finding> {
+    pub(crate) fn check(&self, committed: Vec<T>, done: bool) -> Result<(), Finding> {
         let got = split(committed, self.key);
         for (key, got) in &got {
             let want = self.by_key.get(key).map_or(&[][..], Vec::as_slice);

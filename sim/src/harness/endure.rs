@@ -1,0 +1,104 @@
+//! A job from its first process to its end, and what is looked at after each.
+
+use std::cell::{Cell, RefCell};
+
+use millstream::JobControl;
+
+use super::checkpoints::{self, Numbers};
+use super::{Knobs, Tolerance, Work, judge, marks, replays};
+use crate::scenario::{Finding, LIVENESS, Options, restart_until_done};
+use crate::world::World;
+
+/// Runs a job through chaos to its end, and once more after that.
+pub(crate) fn endure(
+    world: &mut World,
+    options: &Options,
+    work: &dyn Work,
+    tolerance: Tolerance,
+) -> Result<(), Finding> {
+    let mut knobs = Knobs::new(world, options, work.most_cores());
+    let mut places = world.streams().stream("places");
+    let replays = RefCell::new(world.streams().stream("replays"));
+    let chaos = world.streams().stream("chaos").range(1, 6) as u32;
+    let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
+    let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
+    let mut mains = || {
+        let calm = started.replace(started.get() + 1) >= chaos;
+        let mut config = knobs.draw(calm);
+        if calm {
+            work.calm();
+        }
+        if let Some(depth) = work.ring_depth() {
+            config = config.ring_depth(depth);
+        }
+        if let Some(memory) = work.memory() {
+            config = config.memory_per_core(memory);
+        }
+        for step in work.movable() {
+            if places.below(3) > 0 {
+                config = config.parallelism(step, places.range(1, work.most_cores() as u64) as usize);
+            }
+        }
+        config = work.configure(config);
+        let (mains, of) = work.job().into_mains(&config).expect("the job is well formed");
+        control.replace(Some(of));
+        mains
+    };
+    let judge = || {
+        let control: JobControl = control.borrow().clone().expect("a process was started");
+        let outcome = marks::of_job(&marker, &control);
+        let calm = started.get() > chaos;
+        checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
+        numbers.check(&control)?;
+        let report = judge(outcome, calm, tolerance)?;
+        if tolerance == Tolerance::Faults {
+            checkpoints::check(&disk)?;
+        }
+        work.check(&disk, report.is_some())?;
+        if tolerance == Tolerance::Faults {
+            replays::check(&disk, work, &mut replays.borrow_mut())?;
+        }
+        within_memory(&control, work.memory())?;
+        if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
+            work.account(report)?;
+        }
+        Ok(report)
+    };
+    let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
+    world.count_checkpoints(checkpoints.get());
+    match done {
+        Err(finding) if tolerance == Tolerance::Stops && finding.rule == LIVENESS => return Ok(()),
+        done => done?,
+    }
+    // What is called done stays done.
+    world.freeze();
+    work.calm();
+    world.cut_power();
+    world.run(mains());
+    match judge()? {
+        Some(report) if report.already_finished => Ok(()),
+        _ if tolerance == Tolerance::Stops => Ok(()),
+        other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
+    }
+}
+
+/// The segments of a store whose limit is as small as the scenarios draw it, in bytes.
+const SEGMENT: u64 = 16 << 10;
+
+/// Whether no core has taken a tenth more than its memory, and one segment. A step looks at its memory after as many
+/// records as usually fill a segment; where some values are several times as long as the usual one, and two of those fit
+/// a segment, such a piece takes more, and a segment is a thirtieth of these limits.
+fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
+    let Some(memory) = memory else { return Ok(()) };
+    let shards = control.metrics().shards();
+    match shards
+        .iter()
+        .map(|shard| shard.most_state_bytes.get())
+        .find(|most| *most > memory + memory / 10 + SEGMENT)
+    {
+        None => Ok(()),
+        Some(most) => {
+            Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! How the end of a process is judged.
+
+use millstream::{ErrorKind, Report, Result as Outcome};
+
+use crate::scenario::Finding;
+
+/// What of the outcomes is forgiven.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Tolerance {
+    /// Errors that an injected fault has caused.
+    Faults,
+    /// Every loud stop.
+    Stops,
+}
+
+/// The report of a job that got to its end; nothing of one that was killed or was allowed to fail.
+pub(crate) fn judge(
+    outcome: Option<Outcome<Report>>,
+    calm: bool,
+    tolerance: Tolerance,
+) -> Result<Option<Report>, Finding> {
+    let error = match outcome {
+        None => return Ok(None),
+        Some(Ok(report)) => return Ok(Some(report)),
+        Some(Err(error)) => error,
+    };
+    let text = error.to_string();
+    let excused = is_injected(&text) && !calm;
+    match tolerance {
+        _ if error.kind() == ErrorKind::User => Err(Finding::new("user code does not fail", text)),
+        Tolerance::Faults if !excused => Err(Finding::new("a job fails by an injected fault only", text)),
+        _ => Ok(None),
+    }
+}
+
+/// Whether an error tells of a fault that was injected, or of the time that it took.
+pub(crate) fn is_injected(error: &str) -> bool {
+    let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];
+    injected.iter().any(|reason| error.contains(reason))
+}
