@@ -49,6 +49,7 @@ pub(crate) fn endure(
         let outcome = marks::of_job(&marker, &control);
         let calm = started.get() > chaos;
         checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
+        work.watch(&control);
         numbers.check(&control)?;
         let report = judge(outcome, calm, tolerance)?;
         if tolerance == Tolerance::Faults {

@@ -5,21 +5,29 @@ use std::fmt::Debug;
 
 use crate::scenario::Finding;
 
+/// The rule of what a sink gets.
+pub(crate) const COMMITTED: &str = "what is committed is what the reference puts out";
+
 /// What a sink must get.
 pub(crate) struct Expected<T> {
-    sink: &'static str,
-    key: fn(&T) -> String,
+    sink: String,
+    key: Box<dyn Fn(&T) -> String>,
     by_key: BTreeMap<String, Vec<T>>,
 }
 
 impl<T: PartialEq + Debug> Expected<T> {
-    pub(crate) fn new(sink: &'static str, key: fn(&T) -> String, records: Vec<T>) -> Expected<T> {
-        Expected { sink, key, by_key: split(records, key) }
+    pub(crate) fn new(
+        sink: impl Into<String>,
+        key: impl Fn(&T) -> String + 'static,
+        records: Vec<T>,
+    ) -> Expected<T> {
+        let by_key = split(records, &key);
+        Expected { sink: sink.into(), key: Box::new(key), by_key }
     }
 
     /// Whether this is, key by key, a beginning of what is expected, and all of it if `done`.
     pub(crate) fn check(&self, committed: Vec<T>, done: bool) -> Result<(), Finding> {
-        let got = split(committed, self.key);
+        let got = split(committed, &*self.key);
         for (key, got) in &got {
             let want = self.by_key.get(key).map_or(&[][..], Vec::as_slice);
             let same = got.iter().zip(want).take_while(|(got, want)| got == want).count();
@@ -46,14 +54,11 @@ impl<T: PartialEq + Debug> Expected<T> {
     }
 
     fn finding(&self, seen: String) -> Finding {
-        Finding::new(
-            "what is committed is what the reference puts out",
-            format!("sink `{}`: {seen}", self.sink),
-        )
+        Finding::new(COMMITTED, format!("sink `{}`: {seen}", self.sink))
     }
 }
 
-fn split<T>(records: Vec<T>, key: fn(&T) -> String) -> BTreeMap<String, Vec<T>> {
+fn split<T>(records: Vec<T>, key: impl Fn(&T) -> String) -> BTreeMap<String, Vec<T>> {
     let mut by_key: BTreeMap<String, Vec<T>> = BTreeMap::new();
     for record in records {
         by_key.entry(key(&record)).or_default().push(record);

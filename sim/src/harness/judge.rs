@@ -4,6 +4,12 @@ use millstream::{ErrorKind, Report, Result as Outcome};
 
 use crate::scenario::Finding;
 
+/// The rule of the functions of a job.
+pub(crate) const USER: &str = "user code does not fail";
+
+/// The rule of a job's errors.
+pub(crate) const INJECTED: &str = "a job fails by an injected fault only";
+
 /// What of the outcomes is forgiven.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tolerance {
@@ -27,8 +33,8 @@ pub(crate) fn judge(
     let text = error.to_string();
     let excused = is_injected(&text) && !calm;
     match tolerance {
-        _ if error.kind() == ErrorKind::User => Err(Finding::new("user code does not fail", text)),
-        Tolerance::Faults if !excused => Err(Finding::new("a job fails by an injected fault only", text)),
+        _ if error.kind() == ErrorKind::User => Err(Finding::new(USER, text)),
+        Tolerance::Faults if !excused => Err(Finding::new(INJECTED, text)),
         _ => Ok(None),
     }
 }

@@ -1,7 +1,7 @@
 //! What is run: a job, and what it must put out.
 
 use millstream::job::Job;
-use millstream::{Config, Report};
+use millstream::{Config, JobControl, Report};
 
 use super::replays::Replayed;
 use crate::disk::DiskView;
@@ -47,6 +47,9 @@ pub(crate) trait Work {
     fn replayed(&self, _from: u64, _to: u64) -> Replayed {
         Replayed::Not
     }
+
+    /// A process is over, whatever came of it.
+    fn watch(&self, _control: &JobControl) {}
 
     /// Whether the counts of a run from the very beginning to the very end are right.
     fn account(&self, _report: &Report) -> Result<(), Finding> {

@@ -2,13 +2,12 @@
 
 pub mod control;
 pub mod engine;
+pub(crate) mod panics;
 pub mod protocol;
 pub mod store;
 pub mod topic;
 
-use std::cell::RefCell;
 use std::fmt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use millstream::host::CoreMain;
@@ -20,6 +19,8 @@ use crate::random::Streams;
 use crate::tape::{Deck, Recorder, Tape};
 use crate::trace::Event;
 use crate::world::{RunEnd, World, WorldConfig};
+
+pub use panics::keep_panics_quiet;
 
 /// What went wrong: the oracle that says so, and what it saw.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,6 +61,9 @@ pub struct Options {
 
 /// The rule that every scenario ends with.
 pub(crate) const LIVENESS: &str = "once faults end, the work gets done";
+
+/// The rule of what comes to no verdict of its own.
+pub(crate) const NO_PANIC: &str = "nothing panics";
 
 /// What a scenario does in a world.
 pub type Body = Box<dyn Fn(&mut World, &Options) -> Result<(), Finding> + Send + Sync>;
@@ -128,15 +132,6 @@ impl Outcome {
     }
 }
 
-thread_local! {
-    static PANIC: RefCell<Option<String>> = const { RefCell::new(None) };
-}
-
-/// Keeps panics for [`Scenario::run`] to report, instead of printing each: for programs that expect some.
-pub fn keep_panics_quiet() {
-    std::panic::set_hook(Box::new(|info| PANIC.set(Some(info.to_string()))));
-}
-
 impl Scenario {
     /// Runs one seed. A panic is a finding, as is anything the disk's seam forbids.
     pub fn run(&self, seed: u64, options: &Options) -> Outcome {
@@ -180,21 +175,14 @@ impl Scenario {
             world.script(crashes);
         }
         crate::planted::set(options.bug);
-        let result = catch_unwind(AssertUnwindSafe(|| (self.body)(&mut world, options)));
+        let result = panics::catch(|| (self.body)(&mut world, options));
         let finding = match result {
             Ok(Ok(())) => {
                 let violations = world.disk().violations();
                 violations.first().map(|first| Finding::new("the disk is used as it must be", first))
             }
             Ok(Err(finding)) => Some(finding),
-            Err(payload) => {
-                let text = payload.downcast_ref::<&str>().map(|text| (*text).to_owned());
-                let text = PANIC.take().or(text).or_else(|| payload.downcast_ref::<String>().cloned());
-                Some(Finding::new(
-                    "nothing panics",
-                    text.unwrap_or_else(|| "a panic without a message".to_owned()),
-                ))
-            }
+            Err(payload) => Some(Finding::new(NO_PANIC, panics::text_of(&*payload))),
         };
         Outcome {
             seed,

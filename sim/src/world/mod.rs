@@ -192,6 +192,23 @@ impl World {
         }
     }
 
+    /// The same world from its beginning, with another plan of faults. Not to be called once something has happened in it, or
+    /// its [disk](Self::disk) was looked at.
+    ///
+    /// ```
+    /// use millstream_sim::faults::FaultPlan;
+    /// use millstream_sim::random::Chance;
+    /// use millstream_sim::world::{World, WorldConfig};
+    /// let mut world = World::new(7, WorldConfig { plan: FaultPlan::none(), ..WorldConfig::default() });
+    /// world.replan(|plan| plan.crash = Chance::ALWAYS);
+    /// assert!(world.draw_crash().is_some());
+    /// ```
+    pub fn replan(&mut self, change: impl FnOnce(&mut FaultPlan)) {
+        change(&mut self.config.plan);
+        let anew = World::of(self.streams.clone(), self.config.clone());
+        *self = World { script: self.script.take(), ..anew };
+    }
+
     /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
     /// own.
     pub fn streams(&self) -> Streams {

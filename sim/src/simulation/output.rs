@@ -1,0 +1,246 @@
+//! What a simulated job puts out: where its committed records are read, and what they are compared with.
+
+use std::cell::RefCell;
+use std::fmt::Debug;
+use std::rc::Rc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use millstream::Result;
+use millstream::host::LocalFuture;
+use millstream::job::Job;
+use millstream::reference::Inputs;
+use millstream::sink::{Prepared, Sink, SinkContext, Writer};
+
+use super::refuse;
+use crate::collected::Collected;
+use crate::harness::expected::Expected;
+use crate::scenario::Finding;
+
+/// How the records of a sink are compared with the reference's.
+#[derive(Clone, Default)]
+pub(super) struct Compare(Arc<Mutex<How>>);
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum How {
+    /// Those of a key, in their order.
+    #[default]
+    PerKey,
+    /// Each as often, in whatever order.
+    Unordered,
+    /// Not at all.
+    Not,
+}
+
+impl Compare {
+    fn set(&self, how: How) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = how;
+    }
+
+    fn how(&self) -> How {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A sink for a simulated job, made by [`Simulation::sink`](super::Simulation::sink): a system with transactions outside
+/// the machine, which takes its time for each request and outlives every crash.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream_sim::prelude::*;
+///
+/// let found = Check::new().seeds(3).find("doc", |sim| {
+///     let letters = sim.feed("letters", |random| (0..200).map(|_| *random.pick(&['a', 'b'])).collect());
+///     let out = sim.sink("out", |letter: &char| *letter).unordered();
+///     sim.run(|| {
+///         let job = Job::new("doc");
+///         job.source("letters", letters.clone()).sink("out", out.clone());
+///         job
+///     });
+///     assert_eq!(out.committed().len(), 200);
+/// });
+/// assert!(found.is_none());
+/// ```
+pub struct SimSink<T> {
+    collected: Collected<T>,
+    compare: Compare,
+}
+
+impl<T> SimSink<T> {
+    pub(super) fn new(longest: Duration, compare: Compare) -> SimSink<T> {
+        SimSink { collected: Collected::new(longest), compare }
+    }
+
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    pub fn unordered(self) -> SimSink<T> {
+        self.compare.set(How::Unordered);
+        self
+    }
+
+    /// Its records are not compared with the reference's: what is to be asked of them, the test asks.
+    pub fn unchecked(self) -> SimSink<T> {
+        self.compare.set(How::Not);
+        self
+    }
+}
+
+impl<T: Clone + 'static> SimSink<T> {
+    /// What is committed, in the order of the commits.
+    pub fn committed(&self) -> Vec<T> {
+        self.collected.committed()
+    }
+
+    /// How what is committed is read.
+    pub(super) fn reading(&self) -> Read<T> {
+        let collected = self.collected.clone();
+        Rc::new(move |_| match collected.broken() {
+            Some(what) => Err(Finding::new("sinks are asked for what is possible", what)),
+            None => Ok(collected.committed()),
+        })
+    }
+}
+
+impl<T> Clone for SimSink<T> {
+    fn clone(&self) -> SimSink<T> {
+        SimSink { collected: self.collected.clone(), compare: self.compare.clone() }
+    }
+}
+
+impl<T: Send + 'static> Sink<T> for SimSink<T> {
+    fn describe(&self) -> String {
+        self.collected.describe()
+    }
+
+    fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
+        self.collected.recover(cx, prepared)
+    }
+
+    fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
+        self.collected.open(cx)
+    }
+}
+
+/// What a sink of the job's own has made visible: in a topic, in files, or in a system that the test knows how to read.
+/// Made by [`Simulation::topic_sink`](super::Simulation::topic_sink),
+/// [`Simulation::files_sink`](super::Simulation::files_sink) and [`Simulation::output`](super::Simulation::output).
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream_sim::prelude::*;
+///
+/// let found = Check::new().seeds(3).find("doc", |sim| {
+///     let numbers = sim.feed("numbers", |random| (0..random.range(1, 300)).collect::<Vec<u64>>());
+///     numbers.in_files("input");
+///     let tens = sim.files_sink("tens", "output/tens", |n: &u64| n % 100).unordered();
+///     sim.always({
+///         let tens = tens.clone();
+///         move |_| assert!(tens.committed().iter().all(|n| n % 10 == 0))
+///     });
+///     sim.run(|| {
+///         let job = Job::new("doc");
+///         job.source("numbers", files(["input"])).map(|n: u64| n * 10).sink("tens", ndjson_dir("output/tens"));
+///         job
+///     });
+/// });
+/// assert!(found.is_none());
+/// ```
+pub struct SimOutput<T> {
+    read: Read<T>,
+    compare: Compare,
+}
+
+impl<T> SimOutput<T> {
+    pub(super) fn new(read: Read<T>, compare: Compare) -> SimOutput<T> {
+        SimOutput { read, compare }
+    }
+
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    pub fn unordered(self) -> SimOutput<T> {
+        self.compare.set(How::Unordered);
+        self
+    }
+
+    /// Its records are not compared with the reference's: what is to be asked of them, the test asks.
+    pub fn unchecked(self) -> SimOutput<T> {
+        self.compare.set(How::Not);
+        self
+    }
+
+    /// What is committed. That it cannot be read is a finding, and ends the run.
+    pub fn committed(&self) -> Vec<T> {
+        (self.read)(false).unwrap_or_else(|finding| refuse(finding))
+    }
+}
+
+impl<T> Clone for SimOutput<T> {
+    fn clone(&self) -> SimOutput<T> {
+        SimOutput { read: self.read.clone(), compare: self.compare.clone() }
+    }
+}
+
+/// Reads what is committed; of a job that is done, nothing may be pending.
+pub(super) type Read<T> = Rc<dyn Fn(bool) -> std::result::Result<Vec<T>, Finding>>;
+
+/// The output of a job's sink, whatever its type.
+pub(super) trait Output {
+    /// The name of the sink.
+    fn name(&self) -> &str;
+
+    /// Whether it is compared with the reference's.
+    fn is_compared(&self) -> bool;
+
+    /// Has the reference say what is to come.
+    fn expect(&self, job: &Job, inputs: &Inputs);
+
+    /// Whether what is committed is right so far; complete, too, if the job is done.
+    fn check(&self, done: bool) -> std::result::Result<(), Finding>;
+
+    /// How the reference's answers to two inputs differ, if they do.
+    fn differs(&self, job: &Job, one: &Inputs, other: &Inputs) -> Option<String>;
+}
+
+/// A sink, how its output is read and by what its records are told apart.
+pub(super) struct Watched<T> {
+    pub(super) sink: String,
+    pub(super) key: Rc<dyn Fn(&T) -> String>,
+    pub(super) read: Read<T>,
+    pub(super) compare: Compare,
+    pub(super) expected: RefCell<Option<Expected<T>>>,
+}
+
+impl<T: PartialEq + Debug + 'static> Watched<T> {
+    /// What the reference puts out, to be compared as it was said.
+    fn expected(&self, job: &Job, inputs: &Inputs) -> Expected<T> {
+        Expected::new(self.sink.clone(), self.keying(), job.expected(&self.sink, inputs))
+    }
+
+    fn keying(&self) -> impl Fn(&T) -> String + 'static + use<T> {
+        let (key, how) = (self.key.clone(), self.compare.how());
+        // Each record is a key of its own where there is no order.
+        move |record| if how == How::Unordered { format!("{record:?}") } else { key(record) }
+    }
+}
+
+impl<T: PartialEq + Debug + 'static> Output for Watched<T> {
+    fn name(&self) -> &str {
+        &self.sink
+    }
+
+    fn is_compared(&self) -> bool {
+        self.compare.how() != How::Not
+    }
+
+    fn expect(&self, job: &Job, inputs: &Inputs) {
+        *self.expected.borrow_mut() = Some(self.expected(job, inputs));
+    }
+
+    fn check(&self, done: bool) -> std::result::Result<(), Finding> {
+        let committed = (self.read)(done)?;
+        self.expected.borrow().as_ref().map_or(Ok(()), |expected| expected.check(committed, done))
+    }
+
+    fn differs(&self, job: &Job, one: &Inputs, other: &Inputs) -> Option<String> {
+        let other = job.expected(&self.sink, other);
+        self.expected(job, one).check(other, true).err().map(|finding| finding.seen)
+    }
+}

@@ -1,0 +1,117 @@
+//! From what a test has said to the verdict on a seed.
+
+use std::cell::Cell;
+
+use millstream::Config;
+use millstream::job::Job;
+use millstream::reference::Inputs;
+
+use super::feed::{Chosen, Given};
+use super::output::Output;
+use super::work::OfUser;
+use super::{JUDGED, Simulation};
+use crate::harness::expected::COMMITTED;
+use crate::harness::{Tolerance, endure};
+use crate::scenario::Finding;
+
+pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<(), Finding> {
+    let plain = job();
+    named(sim, &plain)?;
+    let disk = sim.world.disk();
+    sim.given.iter().try_for_each(|given| given.lay(&disk))?;
+    let compared: Vec<_> =
+        sim.outputs.iter().map(|output| &**output).filter(|output| output.is_compared()).collect();
+    if !compared.is_empty() {
+        let inputs = choose(&sim.given, Chosen::All);
+        compared.iter().for_each(|output| output.expect(&plain, &inputs));
+        settled(&sim.given, &compared, &plain)?;
+    }
+    let work = OfUser {
+        job,
+        outputs: &sim.outputs,
+        always: &sim.always,
+        at_end: &sim.at_end,
+        configure: &sim.configure,
+        calm: sim.calm,
+        late: Cell::new(0),
+        was_done: Cell::new(false),
+    };
+    let tolerance = if sim.beyond { Tolerance::Stops } else { Tolerance::Faults };
+    let verdict = endure(sim.world, sim.options, &work, tolerance);
+    verdict.map_err(|finding| judged(finding, work.late.get(), &sim.given))
+}
+
+/// Whether what the test names is there, and all that the reference needs is named.
+fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
+    let refused = |seen: String| Err(Finding::new(JUDGED, seen));
+    let described = match job.describe(&(sim.configure)(Config::new().cores(1))) {
+        Ok(described) => described.to_json(),
+        Err(error) => return refused(error.to_string()),
+    };
+    let steps = |kind: &str| -> Vec<&str> {
+        let steps = described["steps"].as_object().into_iter().flatten();
+        steps.filter(|(_, step)| step["schema"]["kind"] == kind).map(|(name, _)| name.as_str()).collect()
+    };
+    let (sources, sinks) = (steps("source"), steps("sink"));
+    if let Some(given) =
+        sim.given.iter().map(|given| given.name()).find(|name| !sources.contains(&name.as_str()))
+    {
+        return refused(format!(
+            "the job has no source `{given}`; its sources are {sources:?}, and a feed is called as its source"
+        ));
+    }
+    if let Some(output) = sim.outputs.iter().find(|output| !sinks.contains(&output.name())) {
+        let name = output.name();
+        return refused(format!(
+            "the job has no sink `{name}`; its sinks are {sinks:?}, and what is to be checked is called as they are"
+        ));
+    }
+    let known = |source: &&&str| sim.given.iter().any(|given| given.name() == **source);
+    match sources.iter().find(|source| !known(source)) {
+        Some(source) if sim.outputs.iter().any(|output| output.is_compared()) => refused(format!(
+            "the reference does not know what the source `{source}` reads: give it a feed of that name, or say it by \
+             `sim.input`; or let the sinks be `unchecked`"
+        )),
+        _ => Ok(()),
+    }
+}
+
+fn choose(given: &[Box<dyn Given>], chosen: Chosen) -> Inputs {
+    given.iter().fold(Inputs::new(), |inputs, given| given.give(inputs, chosen))
+}
+
+/// Whether the reference says the same however splits interleave, as far as it can be asked: where the last split is read
+/// first; and, for each split alone, whether it holds back watermarks to the end or not at all. The engine may do any of
+/// these, and a job whose results differ then cannot be compared.
+fn settled(given: &[Box<dyn Given>], compared: &[&dyn Output], job: &Job) -> Result<(), Finding> {
+    if given.iter().all(|given| given.splits() < 2) {
+        return Ok(());
+    }
+    let mut pairs = vec![(Chosen::All, Chosen::Reversed)];
+    // Without the others, what one of several sources comes to means nothing.
+    if let [only] = given {
+        pairs.extend((0..only.splits()).map(|split| (Chosen::Held(split), Chosen::Alone(split))));
+    }
+    for (one, other) in pairs {
+        let (one, other) = (choose(given, one), choose(given, other));
+        if let Some(seen) = compared.iter().find_map(|output| output.differs(job, &one, &other)) {
+            let why = "the result depends on how splits interleave, so that there is no one right answer";
+            let cure = "give the feed one split, split it by the key that the job routes by, let its records be late by no \
+                        more than the watermarks allow, or let the sink be `unordered` or `unchecked`";
+            return Err(Finding::new(JUDGED, format!("{why}: {seen}, in another order; {cure}")));
+        }
+    }
+    Ok(())
+}
+
+/// A difference from the reference where there may be no one right answer is none that can be judged.
+fn judged(finding: Finding, late: u64, given: &[Box<dyn Given>]) -> Finding {
+    let splits: usize = given.iter().map(|given| given.splits()).sum();
+    if late == 0 || splits < 2 || finding.rule != COMMITTED {
+        return finding;
+    }
+    let why = "records were late, and which are late depends on how several splits or sources interleave";
+    let cure = "let no feed be later than its watermarks allow nor pause for longer than they wait, or let the sinks be \
+                `unchecked`";
+    Finding::new(JUDGED, format!("{late} {why}: {}; {cure}", finding.seen))
+}

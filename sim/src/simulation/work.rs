@@ -1,0 +1,72 @@
+//! A user's job as the harness runs it.
+
+use std::cell::Cell;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use millstream::job::Job;
+use millstream::{Config, JobControl};
+
+use super::output::Output;
+use super::{Configure, Look, Oracle};
+use crate::disk::DiskView;
+use crate::harness::Work;
+use crate::scenario::{Finding, panics};
+
+/// The rule of what a test asks of the output itself.
+pub(super) const ASKED: &str = "what the test asks of committed output holds";
+
+/// Longer than any checkpoint takes without faults.
+const PATIENCE: Duration = Duration::from_secs(3600);
+
+/// What a test has said.
+pub(super) struct OfUser<'a> {
+    pub(super) job: &'a dyn Fn() -> Job,
+    pub(super) outputs: &'a [Box<dyn Output>],
+    pub(super) always: &'a [Oracle],
+    pub(super) at_end: &'a [Oracle],
+    pub(super) configure: &'a Configure,
+    /// Nothing goes wrong: no checkpoint that takes its time is to end a process, either.
+    pub(super) calm: bool,
+    /// Records that were late, in the process that had most.
+    pub(super) late: Cell<u64>,
+    /// Whether the job has said before that it is done: on a full disk its last process cannot tell readers of a topic what
+    /// is durable, and the next one does.
+    pub(super) was_done: Cell<bool>,
+}
+
+impl Work for OfUser<'_> {
+    fn job(&self) -> Job {
+        (self.job)()
+    }
+
+    fn check(&self, disk: &DiskView, done: bool) -> Result<(), Finding> {
+        let done = done && self.was_done.replace(done);
+        self.outputs.iter().try_for_each(|output| output.check(done))?;
+        let look = Look { disk, done };
+        let at_end = self.at_end.iter().filter(|_| done);
+        self.always.iter().chain(at_end).try_for_each(|oracle| ask(oracle, &look))
+    }
+
+    fn configure(&self, config: Config) -> Config {
+        let config = if self.calm { config.checkpoint_timeout(PATIENCE) } else { config };
+        (self.configure)(config)
+    }
+
+    fn watch(&self, control: &JobControl) {
+        let late = control.metrics().sum(|shard| &shard.late);
+        self.late.set(self.late.get().max(late));
+    }
+}
+
+/// Asks what a test has to say; an assertion that fails is a finding.
+fn ask(oracle: &Oracle, look: &Look<'_>) -> Result<(), Finding> {
+    let payload = match catch_unwind(AssertUnwindSafe(|| oracle(look))) {
+        Ok(()) => return Ok(()),
+        Err(payload) => payload,
+    };
+    match payload.downcast::<Finding>() {
+        Ok(finding) => Err(*finding),
+        Err(payload) => Err(Finding::new(ASKED, panics::text_of(&*payload))),
+    }
+}
