@@ -1,0 +1,8 @@
+//! What users write to test jobs of theirs: good jobs pass, bad ones are found and found again, and tests that cannot be
+//! judged say why.
+
+mod explored;
+mod found;
+mod jobs;
+mod passing;
+mod refused;
