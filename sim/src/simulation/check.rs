@@ -173,7 +173,7 @@ impl Check {
             return self.without_checkpoints(&scenario);
         };
         let explore = Explore { seed, pairs: None, most: self.most, threads: self.threads };
-        let explored = explore.run(&scenario, |_| {});
+        let explored = explore.run(&scenario, |_, _| {});
         let runs = explored.runs[0];
         let Some((crashes, finding)) = explored.findings.into_iter().next() else {
             println!("{name}: killed at {runs} points of seed {seed}; nothing was found");
@@ -190,8 +190,14 @@ impl Check {
 
     fn swarm(&self, scenario: &Scenario) -> Option<Found> {
         let options = Options { bug: self.bug, crashes: self.crashes, ..Options::default() };
-        let swarm =
-            Swarm { first: self.first, seeds: self.seeds, threads: self.threads, options, keep_going: false };
+        let swarm = Swarm {
+            first: self.first,
+            seeds: self.seeds,
+            until: None,
+            threads: self.threads,
+            options,
+            keep_going: false,
+        };
         let summary = swarm.run(scenario, |_| {});
         let Some(outcome) = summary.findings.into_iter().next() else {
             println!("{}: {} seeds from {}; nothing was found", scenario.name, summary.seeds, self.first);
@@ -281,6 +287,7 @@ impl Scenario {
             name,
             about: "a job of a user's",
             planted: false,
+            is_job: true,
             config: survivable,
             body: Box::new(body),
         }
