@@ -10,12 +10,13 @@
 //! - [`faults`]: what may go wrong, and what each fault promises; [`coverage`]: what it struck;
 //! - [`trace`]: the hash that tells whether two runs were the same, and the log of one;
 //! - [`feed`] and [`collected`]: a source and a sink that jobs can be simulated with; [`mishaps`]: what they do wrong;
-//!   [`postgres`]: a database server;
+//!   [`postgres`]: a database server; [`broker`]: a transactional broker, with a source and a sink;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`](mod@explore): every
 //!   point at which it can be killed; [`timeline`]: a run as a page to look at;
 //! - [`tape`]: what was drawn in a run, to be played again with changes; [`shrink`]: the least of a failing run that fails;
 //! - [`planted`]: the bugs that it must find; [`cli`]: the command line over all of it.
 
+pub mod broker;
 pub mod cli;
 pub mod collected;
 pub mod coverage;

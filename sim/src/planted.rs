@@ -11,7 +11,7 @@ pub struct Bug {
     pub scenario: &'static str,
 }
 
-/// All of them.
+/// All of them: those of the broker are in the simulator's own client, and in the broker.
 pub const BUGS: &[Bug] = &[
     bug("no_manifest_sync", "the manifest is renamed unsynced", "windows"),
     bug("no_manifest_dir_sync", "the manifest's name is not made durable", "windows"),
@@ -135,6 +135,19 @@ pub const BUGS: &[Bug] = &[
     bug("marker_not_looked_at", "what a database may have committed is committed again", "postgres"),
     bug("piece_not_awaited", "a database's rows are in a checkpoint before they are durable", "postgres"),
     bug("piece_removed_early", "a database's rows are removed before they are committed", "postgres"),
+    bug("broker_marker_apart", "records reach a topic in another transaction than their marker", "broker"),
+    bug(
+        "broker_init_skipped",
+        "a start looks at a topic's markers before old producers are fenced",
+        "broker",
+    ),
+    bug("broker_marker_read_uncommitted", "the marker of an aborted transaction counts", "broker"),
+    bug("broker_stable_offset_ignored", "a marker behind an open transaction is taken for missing", "broker"),
+    bug("broker_unknown_is_done", "a commit whose answer was lost is taken for done", "broker"),
+    bug("broker_instance_reused", "an instance of a producer has more than one transaction", "broker"),
+    bug("broker_sequence_not_checked", "a broker appends a batch that it has", "broker"),
+    bug("broker_source_reads_uncommitted", "a job reads what was aborted", "broker"),
+    bug("broker_position_of_fetch", "a position is where was fetched, not where was read", "broker"),
     bug("commit_before_chain", "sinks commit before the checkpoint is in the object store", "remote"),
     bug("link_replaces", "a link of the chain is put in the place of another's", "remote"),
     bug("chain_not_claimed", "a start leaves the chain to the run before it", "remote"),

@@ -1,4 +1,4 @@
-//! Every bug that is planted in the engine and the store is listed, with the scenario that is to find it.
+//! Every bug that is planted in the engine, the store and the client of a broker is listed, with the scenario that is to find it.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -30,6 +30,7 @@ fn every_planted_bug_is_listed_once_with_a_scenario() {
     planted_in(&root.join("engine/src"), &mut planted);
     planted_in(&root.join("engine/connect"), &mut planted);
     planted_in(&root.join("storage/src"), &mut planted);
+    planted_in(&root.join("sim/src/broker"), &mut planted);
     let elsewhere = ELSEWHERE.iter().map(|(name, _)| *name);
     let listed: BTreeSet<String> =
         BUGS.iter().map(|bug| bug.name).chain(elsewhere).map(str::to_owned).collect();

@@ -5,6 +5,7 @@ mod aligned;
 mod async_map;
 mod batch;
 mod beyond;
+mod broker;
 mod connected;
 mod cores;
 mod data;
@@ -115,6 +116,9 @@ pub fn scenarios() -> Vec<Scenario> {
         savepoints::scenario(),
         of("postgres", "a window into the tables of a database whose connections break", |world| {
             postgres::Tables::new(world)
+        }),
+        of("broker", "from topic to topic of a broker that is late, twice, or not there", |world| {
+            broker::Topics::new(world)
         }),
         remote::scenario(),
         async_map::scenario(),
