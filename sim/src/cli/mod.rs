@@ -136,6 +136,17 @@ fn chosen<'a>(scenarios: &'a [Scenario], only: Option<&str>) -> Result<Vec<&'a S
 }
 
 impl Which {
+    /// The one that is named, or the only one there is.
+    fn scenario<'a>(&self, scenarios: &'a [Scenario]) -> Result<&'a Scenario, String> {
+        match (&self.scenario, scenarios) {
+            (Some(name), _) => find(scenarios, name),
+            (None, [only]) => Ok(only),
+            (None, _) => {
+                Err("which scenario? --scenario NAME, of those that the command `list` names".to_owned())
+            }
+        }
+    }
+
     fn options(&self) -> Result<Options, String> {
         let bug = self.bug.as_deref().map(bug).transpose()?;
         Ok(Options { cores: self.cores, crashes: self.crash, bug, ..Options::default() })

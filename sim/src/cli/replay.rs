@@ -59,7 +59,7 @@ impl Replaying {
                 (scenario.name, outcome, of_tape(path))
             }
             None => {
-                let scenario = find(scenarios, self.which.scenario.as_deref().unwrap_or("protocol"))?;
+                let scenario = self.which.scenario(scenarios)?;
                 let outcome = scenario.run(self.seed.unwrap_or_default(), &log(self.which.options()?));
                 let again = outcome.replay_line(&program(), scenario.name);
                 (scenario.name, outcome, again)
@@ -92,8 +92,8 @@ fn print_run(outcome: &Outcome) {
 
 impl Shrinking {
     pub(super) fn run(self, scenarios: &[Scenario]) -> Done {
-        let name = self.which.scenario.as_deref().ok_or("which scenario? --scenario NAME")?;
-        let (scenario, options) = (find(scenarios, name)?, self.which.options()?);
+        let (scenario, options) = (self.which.scenario(scenarios)?, self.which.options()?);
+        let name = scenario.name;
         if options.crashes.is_some() {
             return Err("a run of `explore` is as small as it gets: its crashes are all that happens to it"
                 .to_owned());

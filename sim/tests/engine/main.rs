@@ -69,7 +69,7 @@ fn every_planted_bug_is_found() {
     for bug in BUGS {
         let (scenario, options) =
             (scenario(bug.scenario), Options { bug: Some(bug.name), ..Options::default() });
-        let found = (0..5000).any(|seed| scenario.run(seed, &options).finding.is_some());
+        let found = (0..100_000).any(|seed| scenario.run(seed, &options).finding.is_some());
         assert!(found, "{}: {} was not found in {}", bug.name, bug.about, bug.scenario);
     }
 }
