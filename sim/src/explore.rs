@@ -21,6 +21,7 @@ use crate::world::{Crash, When};
 ///
 /// let crashes: Crashes = "point:120:power,operation:7:process".parse().expect("a process is killed at a point");
 /// assert_eq!(crashes.to_string(), "point:120:power,operation:7:process");
+/// assert_eq!("none".parse(), Ok(Crashes::default()));
 /// assert!("sometime".parse::<Crashes>().is_err());
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -52,6 +53,8 @@ pub struct Explore {
     pub most: Option<usize>,
     /// How many threads.
     pub threads: usize,
+    /// The bug to be switched on, of those in [`planted`](crate::planted).
+    pub bug: Option<&'static str>,
 }
 
 /// What came of it.
@@ -76,7 +79,7 @@ impl Explore {
 
     /// Explores. `progress` is called with the number of runs, and of those that it takes.
     pub fn run(self, scenario: &Scenario, progress: impl Fn(u64, u64) + Sync) -> Explored {
-        let calm = run(scenario, self.seed, Crashes::default());
+        let calm = self.once(scenario, Crashes::default());
         let mut explored = Explored { checkpoints: calm.checkpoints, ..Explored::default() };
         if let Some(finding) = calm.finding {
             explored.findings.push((Crashes::default(), finding));
@@ -106,7 +109,7 @@ impl Explore {
 
     /// Where to kill the process after one that was killed there.
     fn after(self, scenario: &Scenario, first: Crash, most: Option<usize>) -> Vec<Crashes> {
-        let outcome = run(scenario, self.seed, Crashes([Some(first), None]));
+        let outcome = self.once(scenario, Crashes([Some(first), None]));
         let [points, operations] = outcome.lives.get(1).copied().unwrap_or_default();
         let (when, last): (fn(u64) -> When, _) = match first.when {
             When::Point(_) => (When::Point, points),
@@ -114,6 +117,11 @@ impl Explore {
         };
         let second = (0..=last).map(|n| Crash { when: when(n), kind: first.kind });
         spread(second.map(|second| Crashes([Some(first), Some(second)])).collect(), most)
+    }
+
+    fn once(&self, scenario: &Scenario, crashes: Crashes) -> Outcome {
+        let Explore { seed, bug, .. } = *self;
+        scenario.run(seed, &Options { crashes: Some(crashes), bug, ..Options::default() })
     }
 
     fn each(
@@ -128,11 +136,12 @@ impl Explore {
         let found = Mutex::new(Vec::new());
         let work = || {
             while !stop.load(Ordering::Relaxed)
-                && let Some(crashes) = chosen.get(next.fetch_add(1, Ordering::Relaxed))
+                && let at = next.fetch_add(1, Ordering::Relaxed)
+                && let Some(crashes) = chosen.get(at)
             {
-                if let Some(finding) = run(scenario, self.seed, *crashes).finding {
+                if let Some(finding) = self.once(scenario, *crashes).finding {
                     stop.store(true, Ordering::Relaxed);
-                    found.lock().unwrap_or_else(PoisonError::into_inner).push((*crashes, finding));
+                    found.lock().unwrap_or_else(PoisonError::into_inner).push((at, *crashes, finding));
                 }
                 let done = next.load(Ordering::Relaxed).min(chosen.len());
                 progress(done as u64, chosen.len() as u64);
@@ -145,7 +154,10 @@ impl Explore {
             work();
         });
         explored.runs[kind] = next.into_inner().min(chosen.len()) as u64;
-        explored.findings.extend(found.into_inner().unwrap_or_else(PoisonError::into_inner));
+        // Those before the first were taken by then, and are reported, too.
+        let mut found = found.into_inner().unwrap_or_else(PoisonError::into_inner);
+        found.sort_by_key(|(at, ..)| *at);
+        explored.findings.extend(found.into_iter().map(|(_, crashes, finding)| (crashes, finding)));
     }
 }
 
@@ -161,6 +173,9 @@ fn run(scenario: &Scenario, seed: u64, crashes: Crashes) -> Outcome {
 
 impl fmt::Display for Crashes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if *self == Crashes::default() {
+            return write!(f, "none");
+        }
         let mut between = "";
         for Crash { when, kind } in self.0.iter().flatten() {
             let (what, n) = match when {
@@ -179,7 +194,7 @@ impl FromStr for Crashes {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Crashes, String> {
-        let form = || format!("`{text}` is not of the form point:12:power,operation:7:process");
+        let form = || format!("`{text}` is not of the form point:12:power,operation:7:process, nor none");
         let one = |text: &str| -> Option<Crash> {
             let mut words = text.split(':');
             let (what, n, kind) = (words.next()?, words.next()?.parse().ok()?, words.next()?);
@@ -196,6 +211,9 @@ impl FromStr for Crashes {
             words.next().is_none().then_some(Crash { when, kind })
         };
         let mut crashes = Crashes::default();
+        if text == "none" {
+            return Ok(crashes);
+        }
         for (i, text) in text.split(',').enumerate() {
             *crashes.0.get_mut(i).ok_or_else(form)? = Some(one(text).ok_or_else(form)?);
         }

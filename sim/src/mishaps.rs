@@ -52,7 +52,7 @@ impl Mishaps {
     pub fn strikes(&self) -> bool {
         let mut state = self.state();
         let State { random, left, one_in, armed } = &mut *state;
-        let strikes = *armed && *left > 0 && random.below(*one_in) == 0;
+        let strikes = *armed && *left > 0 && random.one_in(*one_in);
         *left -= u64::from(strikes);
         if strikes {
             outside::tell(|| format!("code of users: {MISHAP}"));

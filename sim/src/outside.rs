@@ -13,6 +13,14 @@ pub(crate) fn listen(keeps_log: bool) {
     TOLD.set(keeps_log.then(Vec::new));
 }
 
+/// Does something that is no part of what this thread's world tells: in a world of its own.
+pub(crate) fn aside<T>(of: impl FnOnce() -> T) -> T {
+    let told = TOLD.take();
+    let made = of();
+    TOLD.set(told);
+    made
+}
+
 /// Tells what has just gone wrong. `text` is only made when the log is kept.
 pub(crate) fn tell(text: impl FnOnce() -> String) {
     TOLD.with_borrow_mut(|told| {

@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::scenario::{Finding, Options, Outcome, Scenario};
+use crate::scenario::{Finding, NO_PANIC, Options, Outcome, PROGRESS, Scenario};
 use crate::tape::{Draw, Tape};
 
 /// What is to be shrunk, and for how long.
@@ -39,8 +39,9 @@ pub struct Shrunk {
     pub is_least: bool,
 }
 
-/// The fewest points that a run is allowed.
+/// The fewest points that a process is allowed, and the most.
 const FEWEST: u64 = 100_000;
+const MOST: u64 = 5_000_000;
 /// The longest stream that pieces are taken out of, in pieces.
 const PIECES: usize = 400;
 /// The draws of a stream that are tried with smaller numbers: how much there is of something comes first, and the rest is only
@@ -67,37 +68,42 @@ impl Shrink {
     /// ```
     pub fn run(self, scenario: &Scenario, progress: impl FnMut(u64, usize)) -> Option<Shrunk> {
         let Shrink { seed, options, limit, threads } = self;
-        let calm = Options { keep_log: false, ..options };
+        // A run that takes no end is not written down whole.
+        let calm = Options { keep_log: false, most_points: Some(MOST), ..options };
         let (from, whole) = scenario.record(seed, &calm);
         let finding = from.finding.clone()?;
         let longest = from.lives.iter().map(|life| life[0]).max().unwrap_or(0);
-        let most_points = if finding.rule == PROGRESS { FEWEST } else { FEWEST.max(2 * longest) };
+        let most_points = FEWEST.max(2 * longest).min(MOST);
         let mut search = Search {
             scenario,
             seed,
             options: Options { most_points: Some(most_points), ..calm },
             finding,
             tape: whole.clone(),
-            until: Instant::now() + limit,
+            until: Instant::now().checked_add(limit),
             runs: 0,
             threads: threads.max(1),
             progress,
         };
         let is_least = search.search();
-        // Without the limit of points, and with the log.
-        let logged = Options { keep_log: true, ..options };
-        let (runs, mut tape) = (search.runs + 1, search.tape);
-        let mut outcome = scenario.play(seed, &tape, &logged);
-        if outcome.finding.is_none() {
-            tape = whole.clone();
-            outcome = scenario.play(seed, &tape, &logged);
-        }
+        // With its log.
+        let logged = Options { keep_log: true, ..search.options };
+        let (runs, tape) = (search.runs + 1, search.tape);
+        let outcome = scenario.play(seed, &tape, &logged);
         Some(Shrunk { from, whole, outcome, tape, runs, is_least })
     }
 }
 
-/// The rule that a run breaks which takes too many points.
-const PROGRESS: &str = "every process makes progress";
+/// Whether two findings are of one kind: the same rule, and, where the rule says little, a panic at the same place, or a process
+/// that is stuck in the same way.
+fn alike(one: &Finding, other: &Finding) -> bool {
+    let kind = |finding: &Finding| match finding.rule.as_str() {
+        NO_PANIC => finding.seen.lines().next().map(str::to_owned),
+        PROGRESS => finding.seen.split(';').next().map(str::to_owned),
+        _ => None,
+    };
+    one.rule == other.rule && kind(one) == kind(other)
+}
 
 struct Search<'a, P> {
     scenario: &'a Scenario,
@@ -105,7 +111,8 @@ struct Search<'a, P> {
     options: Options,
     finding: Finding,
     tape: Tape,
-    until: Instant,
+    /// Never, if that is too far away.
+    until: Option<Instant>,
     runs: u64,
     threads: usize,
     progress: P,
@@ -130,7 +137,7 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
     }
 
     fn is_over(&self) -> bool {
-        Instant::now() >= self.until
+        self.until.is_some_and(|until| Instant::now() >= until)
     }
 
     /// The streams with decisions, those with the fewest first: they say how much there is of the others.
@@ -152,10 +159,10 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
             return None;
         }
         let tapes: Vec<Tape> = candidates.into_iter().map(|draws| self.tape.with(name, draws)).collect();
-        let (scenario, seed, options, rule) = (self.scenario, self.seed, &self.options, &self.finding.rule);
+        let (scenario, seed, options, finding) = (self.scenario, self.seed, &self.options, &self.finding);
         let fails = |tape: &Tape| {
             let outcome = scenario.play(seed, tape, options);
-            outcome.finding.is_some_and(|finding| finding.rule == *rule)
+            outcome.finding.is_some_and(|other| alike(&other, finding))
         };
         let (fails, (first, others)) = (&fails, tapes.split_first()?);
         let failing: Vec<bool> = std::thread::scope(|scope| {
@@ -248,12 +255,12 @@ impl<P: FnMut(u64, usize)> Search<'_, P> {
         for at in places.take(most).collect::<Vec<_>>() {
             // By the most that helps, again and again.
             while is_large(self.draws(name)[at]) {
-                let smaller = [32, 8, 2, 1].map(|shift| {
+                let helps = [32, 8, 2, 1].into_iter().any(|shift| {
                     let mut draws = self.draws(name).to_vec();
                     draws[at] = draws[at].map(|bits| bits >> shift);
-                    draws
+                    self.takes(name, draws)
                 });
-                if self.takes_first(name, smaller.to_vec()).is_none() {
+                if !helps {
                     break;
                 }
             }

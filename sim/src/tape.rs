@@ -47,6 +47,30 @@ impl Tape {
     }
 }
 
+/// A name as one word: what is no plain character is written as its bytes, `%20`.
+fn escaped(name: &str) -> String {
+    let mut word = String::new();
+    for byte in name.bytes() {
+        match byte.is_ascii_graphic() && byte != b'%' {
+            true => word.push(char::from(byte)),
+            false => word += &format!("%{byte:02x}"),
+        }
+    }
+    word
+}
+
+fn unescaped(word: &str) -> Result<String, String> {
+    let wrong = || format!("`{word}` is not the name of a stream");
+    let mut pieces = word.split('%');
+    let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();
+    for piece in pieces {
+        let (byte, rest) = piece.split_at_checked(2).ok_or_else(wrong)?;
+        bytes.push(u8::from_str_radix(byte, 16).map_err(|_| wrong())?);
+        bytes.extend_from_slice(rest.as_bytes());
+    }
+    String::from_utf8(bytes).map_err(|_| wrong())
+}
+
 fn decisions(draws: &[Draw]) -> usize {
     draws.iter().flatten().count()
 }
@@ -54,7 +78,7 @@ fn decisions(draws: &[Draw]) -> usize {
 impl fmt::Display for Tape {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for (name, draws) in self.streams.iter().filter(|(_, draws)| decisions(draws) > 0) {
-            write!(f, "{}", name.replace(' ', "_"))?;
+            write!(f, "{}", escaped(name))?;
             for (at, bits) in draws.iter().enumerate().filter_map(|(at, draw)| Some((at, (*draw)?))) {
                 write!(f, " {at}:{bits}")?;
             }
@@ -65,7 +89,7 @@ impl fmt::Display for Tape {
 }
 
 /// No stream is longer: what says so was not written by a run.
-const LONGEST: usize = 1 << 28;
+const LONGEST: usize = 1 << 24;
 
 impl FromStr for Tape {
     type Err = String;
@@ -74,7 +98,7 @@ impl FromStr for Tape {
         let mut tape = Tape::default();
         for line in text.lines().filter(|line| !line.trim().is_empty()) {
             let mut words = line.split_whitespace();
-            let name = words.next().unwrap_or_default().replace('_', " ");
+            let name = unescaped(words.next().unwrap_or_default())?;
             let mut draws = Vec::new();
             for word in words {
                 let draw =
@@ -125,9 +149,12 @@ impl Deck {
             }
             Deck::Plays(tape) => Draws::Played(tape.streams.get(name).cloned().unwrap_or_default()),
         };
-        Head { deck: self.clone(), name: name.to_owned(), draws, at: 0, children: 0 }
+        Head { deck: self.clone(), name: name.to_owned(), draws, at: 0, calm: 0, children: 0 }
     }
 }
+
+/// So many calm draws in a row are a loop that waits for another one, such as one that draws until two numbers differ.
+const ENDLESS: usize = 20_000_000;
 
 /// Where a stream is.
 #[derive(Clone, Debug)]
@@ -136,6 +163,8 @@ pub(crate) struct Head {
     name: String,
     draws: Draws,
     at: usize,
+    /// Calm draws in a row, behind the end of what is played.
+    calm: usize,
     /// The streams that were split off.
     children: usize,
 }
@@ -152,7 +181,16 @@ impl Head {
         let at = self.at;
         self.at += 1;
         match &self.draws {
-            Draws::Played(draws) => draws.get(at).copied().flatten(),
+            Draws::Played(draws) => {
+                let draw = draws.get(at).copied().flatten();
+                self.calm = if draw.is_some() { 0 } else { self.calm + 1 };
+                assert!(
+                    self.calm < ENDLESS,
+                    "stream `{}`: a loop draws until something else comes",
+                    self.name
+                );
+                draw
+            }
             Draws::Written(draws) => {
                 let (bits, mut draws) = (fresh(), lock(draws));
                 // A stream that is begun twice is the same twice.

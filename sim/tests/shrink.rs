@@ -31,6 +31,14 @@ fn a_tape_is_the_run_that_it_was_taken_of_also_as_text() {
 }
 
 #[test]
+fn streams_have_any_name() {
+    let text = "a%20b_c%09%25%c3%a9 0:7\n";
+    let tape: Tape = text.parse().expect("it is a tape");
+    assert_eq!(tape.by_stream().collect::<Vec<_>>(), [("a b_c\t%é", 1)]);
+    assert_eq!(tape.to_string(), text);
+}
+
+#[test]
 fn nothing_is_found_in_the_calmest_run() {
     let few = Options { most_points: Some(1_000_000), ..Options::default() };
     let all = scenario::all();
@@ -78,7 +86,8 @@ fn text_that_is_no_tape_is_refused_with_what_is_wrong() {
     for (text, what) in [
         ("faults 3", "`3` of stream `faults`"),
         ("faults 3:4 2:5", "`2:5` of stream `faults`"),
-        ("mishaps_of_sinks 1:x", "`1:x` of stream `mishaps of sinks`"),
+        ("mishaps%20of%20sinks 1:x", "`1:x` of stream `mishaps of sinks`"),
+        ("a%2 1:1", "`a%2` is not the name of a stream"),
         ("faults 99999999999:1", "`99999999999:1`"),
     ] {
         let error = text.parse::<Tape>().expect_err(text);

@@ -150,7 +150,7 @@ impl Cluster {
     /// Compacts now and then.
     fn clean(&mut self) {
         for topic in self.topics.values_mut().filter(|topic| topic.compacted) {
-            if self.random.below(8) == 0 {
+            if self.random.one_in(8) {
                 topic.partitions.iter_mut().for_each(Log::compact);
             }
         }

@@ -9,6 +9,7 @@ use super::cluster::{Cluster, Served};
 use super::requests::{Answer, ErrorCode, Port, Refusal, Request};
 use super::{Broker, Outside};
 use crate::faults::{Spell, Spells};
+use crate::outside;
 use crate::random::{Chance, Random};
 
 /// A request comes as much later, at most.
@@ -30,6 +31,7 @@ pub(super) struct Network {
 }
 
 fn lost(why: &str) -> Refusal {
+    outside::tell(|| format!("broker: {why}"));
     Refusal::Lost(format!("{why} (injected)"))
 }
 
@@ -37,7 +39,7 @@ impl Network {
     pub(super) fn new(mut random: Random) -> Network {
         let fails = *random.pick(&[Chance::NEVER, Chance::of(1, 100), Chance::of(1, 15), Chance::of(1, 4)]);
         let repeats = *random.pick(&[Chance::NEVER, Chance::of(1, 100), Chance::of(1, 8)]);
-        let spells = (random.below(3) == 0).then(|| Spells {
+        let spells = random.one_in(3).then(|| Spells {
             gap: Duration::from_micros(10_000 + random.magnitude(20_000_000)),
             length: Duration::from_micros(random.magnitude(5_000_000)),
         });
@@ -92,7 +94,7 @@ impl Network {
     /// What a client hears of a broker that is not there.
     fn unavailable(&mut self, cluster: &mut Cluster, request: &Request) -> Refusal {
         use ErrorCode::*;
-        if self.random.below(3) == 0 {
+        if self.random.one_in(3) {
             self.leave(cluster, request.clone());
             return lost("no answer");
         }

@@ -18,7 +18,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::explore::{Crashes, Explore, Pairs};
 use crate::planted::BUGS;
-use crate::scenario::{self, Options, Outcome, Scenario};
+use crate::scenario::{Options, Outcome, Scenario, panics};
 use crate::timeline;
 
 #[derive(Parser)]
@@ -53,6 +53,9 @@ enum Command {
         /// Threads [default: one per core]
         #[arg(long, alias = "threads")]
         jobs: Option<usize>,
+        /// With this bug, of those that `planted` names
+        #[arg(long)]
+        bug: Option<String>,
     },
     /// Show for each planted bug how many seeds it took to find it
     Planted(planted::Planting),
@@ -67,7 +70,7 @@ struct Which {
     #[arg(long)]
     scenario: Option<String>,
     /// The number of cores, instead of one that is drawn
-    #[arg(long)]
+    #[arg(long, value_parser = cores)]
     cores: Option<usize>,
     /// With this bug, of those that `planted` names
     #[arg(long)]
@@ -88,14 +91,22 @@ struct Which {
 /// ```
 pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
     let arguments = Arguments::parse();
-    scenario::keep_panics_quiet();
+    panics::keep_those_of_runs();
+    if let Some(odd) = scenarios.iter().find(|scenario| !is_a_word(scenario.name)) {
+        eprintln!(
+            "the scenario `{}` cannot be named in a command: let its name be letters, digits, `-` and `_`",
+            odd.name
+        );
+        return ExitCode::from(2);
+    }
     let done = match arguments.command {
         Command::Swarm(swarm) => swarm.run(&scenarios),
         Command::Replay(replay) => replay.run(&scenarios),
         Command::Shrink(shrink) => shrink.run(&scenarios),
-        Command::Explore { scenario, seed, pairs, most, jobs } => {
-            let explore = Explore { seed: 0, pairs, most, threads: all_cores(jobs) };
-            explore::run(&scenarios, scenario.as_deref(), seed, explore)
+        Command::Explore { scenario, seed, pairs, most, jobs, bug: named } => {
+            let explore = |bug| Explore { seed: 0, pairs, most, threads: all_cores(jobs), bug };
+            let named = named.as_deref().map(bug).transpose();
+            named.and_then(|bug| explore::run(&scenarios, scenario.as_deref(), seed, explore(bug)))
         }
         Command::Planted(planted) => planted.run(&scenarios),
         Command::List => {
@@ -113,6 +124,18 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
             ExitCode::from(2)
         }
     }
+}
+
+fn is_a_word(name: &str) -> bool {
+    !name.is_empty() && name.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_'))
+}
+
+/// A number of cores that a job can have.
+fn cores(text: &str) -> Result<usize, String> {
+    text.parse()
+        .ok()
+        .filter(|cores| (1..=64).contains(cores))
+        .ok_or_else(|| "a number from 1 to 64".to_owned())
 }
 
 /// Whether all is well; or what is wrong with the command.

@@ -39,6 +39,10 @@ impl Planting {
         let faulty = scenarios.iter().filter(|scenario| scenario.planted);
         looked_for.extend(faulty.map(|scenario| (scenario.name, scenario, Options::default())));
         looked_for.retain(|(name, ..)| self.is_wanted(name));
+        let elsewhere = ELSEWHERE.iter().any(|(name, _)| self.bug.as_deref() == Some(name));
+        if looked_for.is_empty() && !elsewhere {
+            return Err(format!("no bug {} can be looked for here", self.bug.as_deref().unwrap_or("at all")));
+        }
         let mut needed: Vec<u64> = looked_for
             .iter()
             .filter_map(|(name, scenario, options)| self.look_for(name, scenario, options))

@@ -1,5 +1,6 @@
 //! `replay` and `shrink`: one run, again, or what is left of it.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -98,6 +99,15 @@ impl Shrinking {
             return Err("a run of `explore` is as small as it gets: its crashes are all that happens to it"
                 .to_owned());
         }
+        let path = self.output.unwrap_or_else(|| TapeFile::usual_place(scenario, self.seed));
+        for path in [Some(&path), self.timeline.as_ref()].into_iter().flatten() {
+            // Before the work, and not after it.
+            File::options()
+                .append(true)
+                .create(true)
+                .open(path)
+                .map_err(|error| format!("{} cannot be written: {error}", path.display()))?;
+        }
         let (seed, progress) = (self.seed, Progress::new());
         let shrink =
             Shrink { seed, options, limit: Duration::from_secs(self.seconds), threads: all_cores(self.jobs) };
@@ -106,7 +116,6 @@ impl Shrinking {
         });
         let shrunk = shrunk.ok_or_else(|| format!("seed {seed} of {name} has no finding"))?;
         print_shrunk(&shrunk, progress.started.elapsed());
-        let path = self.output.unwrap_or_else(|| TapeFile::usual_place(scenario, seed));
         let (cores, bug) = (options.cores, options.bug);
         TapeFile { scenario: name.to_owned(), seed, cores, bug, tape: shrunk.tape }.write(&path)?;
         print_finding(&shrunk.outcome, &of_tape(&path));

@@ -27,7 +27,7 @@ pub(super) struct Swarming {
     #[arg(long, alias = "threads")]
     jobs: Option<usize>,
     /// The number of cores, instead of one that is drawn
-    #[arg(long)]
+    #[arg(long, value_parser = super::cores)]
     cores: Option<usize>,
     /// Go on after a finding
     #[arg(long)]
@@ -54,10 +54,13 @@ impl Swarming {
             let swarm = Swarm { first, seeds, until, threads, options, keep_going: self.keep_going };
             all.merge(run_one(swarm, scenario));
         }
+        if all.seeds == 0 {
+            return Err("no seed was run: give it more time, or more seeds".to_owned());
+        }
         if chosen.len() > 1 {
             println!("\nall scenarios: {}", rates(&all, began.elapsed()));
-            println!("{}", all.coverage);
         }
+        println!("{}", all.coverage);
         print_missed(&all.coverage);
         Ok(all.findings.is_empty())
     }

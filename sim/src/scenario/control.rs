@@ -27,7 +27,7 @@ fn run(world: &mut World) -> Result<(), Finding> {
     for file in 0..FILES {
         let end = world.run(vec![write_unsynced(file)]);
         if end != RunEnd::Finished {
-            return Err(Finding::new("every process makes progress", end.to_string()));
+            return Err(Finding::new(super::PROGRESS, end.to_string()));
         }
         world.cut_power();
         let left = world.disk().read(format!("delta-{file}"));

@@ -65,6 +65,9 @@ pub(crate) const LIVENESS: &str = "once faults end, the work gets done";
 /// The rule of what comes to no verdict of its own.
 pub(crate) const NO_PANIC: &str = "nothing panics";
 
+/// The rule that a process breaks which gets stuck, or takes more points than a world allows.
+pub(crate) const PROGRESS: &str = "every process makes progress";
+
 /// What a scenario does in a world.
 pub type Body = Box<dyn Fn(&mut World, &Options) -> Result<(), Finding> + Send + Sync>;
 
@@ -219,7 +222,7 @@ pub fn restart_until_done(
         world.draw_crash();
         let end = world.run(mains());
         if let RunEnd::Deadlock(_) | RunEnd::OutOfTime(_) = end {
-            return Err(Finding::new("every process makes progress", end.to_string()));
+            return Err(Finding::new(PROGRESS, end.to_string()));
         }
         if done()? {
             return Ok(());

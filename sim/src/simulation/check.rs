@@ -3,7 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::str::FromStr;
 
-use super::{JUDGED, Simulation, found::Found};
+use super::{JUDGED, Simulation, Stopped, found::Found};
 use crate::explore::{Crashes, Explore};
 use crate::harness::survivable;
 use crate::scenario::{Finding, Options, Outcome, Scenario, panics};
@@ -172,7 +172,7 @@ impl Check {
         let Some(seed) = self.only.or_else(|| Explore::least_seed(&scenario, LOOKED_AT)) else {
             return self.without_checkpoints(&scenario);
         };
-        let explore = Explore { seed, pairs: None, most: self.most, threads: self.threads };
+        let explore = Explore { seed, pairs: None, most: self.most, threads: self.threads, bug: self.bug };
         let explored = explore.run(&scenario, |_, _| {});
         let runs = explored.runs[0];
         let Some((crashes, finding)) = explored.findings.into_iter().next() else {
@@ -277,6 +277,7 @@ impl Scenario {
             match catch_unwind(AssertUnwindSafe(|| test(&mut sim))) {
                 Ok(()) if sim.ran => Ok(()),
                 Ok(()) => Err(Finding::new(JUDGED, "the test runs no job: let it call `sim.run`")),
+                Err(payload) if payload.is::<Stopped>() => Ok(()),
                 Err(payload) => match payload.downcast::<Finding>() {
                     Ok(finding) => Err(*finding),
                     Err(payload) => std::panic::resume_unwind(payload),

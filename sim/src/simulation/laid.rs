@@ -10,6 +10,7 @@ use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicError
 use serde::de::DeserializeOwned;
 
 use crate::disk::{DiskView, ReadOnly};
+use crate::outside;
 use crate::random::Random;
 use crate::scenario::Finding;
 use crate::world::{World, WorldConfig};
@@ -62,7 +63,7 @@ fn topic(dir: &Path, splits: Vec<Vec<Vec<u8>>>, random: &mut Random) -> Files {
         .partitions(splits.len() as u32)
         .segment_bytes(200 + random.magnitude(100_000));
     let (dir, batch) = (dir.to_owned(), random.magnitude(100) as usize);
-    let mut aside = World::new(random.next(), WorldConfig::default());
+    let seed = random.next();
     let main: CoreMain = Box::new(move |host| {
         Box::pin(async move {
             let append = async {
@@ -80,8 +81,11 @@ fn topic(dir: &Path, splits: Vec<Vec<Vec<u8>>>, random: &mut Random) -> Files {
             append.await.expect("nothing goes wrong in a world without faults");
         })
     });
-    aside.run(vec![main]);
-    aside.disk().tree()
+    outside::aside(|| {
+        let mut world = World::new(seed, WorldConfig::default());
+        world.run(vec![main]);
+        world.disk().tree()
+    })
 }
 
 /// What a reader of committed records finds in a topic.

@@ -120,6 +120,9 @@ impl Look<'_> {
     }
 }
 
+/// What ends the run of a seed in which the job has stopped for good, as it may.
+struct Stopped;
+
 /// Ends a run with a finding.
 fn refuse(finding: Finding) -> ! {
     std::panic::resume_unwind(Box::new(finding))
@@ -326,7 +329,7 @@ impl<'a> Simulation<'a> {
     }
 
     /// Runs the job to its end, through whatever the seed has in store. It returns once all is as it should be, and
-    /// otherwise ends the test's run of this seed.
+    /// otherwise ends the test's run of this seed; also where faults beyond tolerance have stopped the job for good.
     ///
     /// The function makes the job anew for each process, from clones of the feeds and sinks, as each start of your program
     /// does.
@@ -335,8 +338,10 @@ impl<'a> Simulation<'a> {
             refuse_test("a simulation runs one job: call `sim.run` once");
         }
         self.begun = true;
-        if let Err(finding) = run::run(self, &job) {
-            refuse(finding);
+        match run::run(self, &job) {
+            Ok(true) => {}
+            Ok(false) => std::panic::panic_any(Stopped),
+            Err(finding) => refuse(finding),
         }
     }
 }

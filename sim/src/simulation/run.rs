@@ -14,7 +14,8 @@ use crate::harness::expected::COMMITTED;
 use crate::harness::{Tolerance, endure};
 use crate::scenario::Finding;
 
-pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<(), Finding> {
+/// Whether the job got to its end: with faults beyond tolerance it may stop before.
+pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<bool, Finding> {
     let plain = job();
     named(sim, &plain)?;
     let disk = sim.world.disk();
@@ -38,12 +39,18 @@ pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<(),
     };
     let tolerance = if sim.beyond { Tolerance::Stops } else { Tolerance::Faults };
     let verdict = endure(sim.world, sim.options, &work, tolerance);
-    verdict.map_err(|finding| judged(finding, work.late.get(), &sim.given))
+    verdict.map_err(|finding| judged(finding, work.late.get(), &sim.given))?;
+    Ok(work.was_done.get())
 }
 
 /// Whether what the test names is there, and all that the reference needs is named.
 fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
     let refused = |seen: String| Err(Finding::new(JUDGED, seen));
+    if sim.outputs.is_empty() && sim.always.is_empty() && sim.at_end.is_empty() {
+        return refused(
+            "the test compares nothing: name a sink of the job, or ask something by `sim.at_end`".to_owned(),
+        );
+    }
     let described = match job.describe(&(sim.configure)(Config::new().cores(1))) {
         Ok(described) => described.to_json(),
         Err(error) => return refused(error.to_string()),

@@ -13,8 +13,9 @@ fn no_point_is_a_bad_one_to_be_killed_at() {
     for name in ["windows", "files", "topics"] {
         let scenario = scenario(name);
         let seed = Explore::least_seed(&scenario, SEEDS).expect("one of them has three checkpoints");
-        let explored = Explore { seed, pairs: Some(Pairs::Operations), most: Some(49), threads: 2 }
-            .run(&scenario, |_, _| {});
+        let explored =
+            Explore { seed, pairs: Some(Pairs::Operations), most: Some(49), threads: 2, bug: None }
+                .run(&scenario, |_, _| {});
         assert!(explored.checkpoints >= 3 && explored.runs.iter().all(|&runs| runs > 0), "{explored:?}");
         if let Some((crashes, finding)) = explored.findings.first() {
             panic!("{finding}: millstream-sim replay {seed} --scenario {name} --crash {crashes}");

@@ -122,6 +122,8 @@ struct Ahead {
     /// Where the next fetch begins.
     next: u64,
     fetching: bool,
+    /// By the last answer.
+    found_nothing: bool,
     failed: Option<(Refusal, Option<[u64; 2]>)>,
 }
 
@@ -139,7 +141,13 @@ impl<T> PartitionsReader<T> {
                     format!("{partition} cannot be at {at}: it is read up to {end}"),
                 )
             })?;
-            let ahead = Ahead { messages: VecDeque::new(), next: position, fetching: false, failed: None };
+            let ahead = Ahead {
+                messages: VecDeque::new(),
+                next: position,
+                fetching: false,
+                found_nothing: false,
+                failed: None,
+            };
             let ahead = Rc::new(RefCell::new(ahead));
             splits.push(Split { partition, position, end: *end, paused: false, ahead });
             names.push(name);
@@ -158,6 +166,7 @@ impl<T> PartitionsReader<T> {
             let offset = ahead.borrow().next;
             let told = fetch(&asker, &partition, offset).await;
             let empty = told.as_ref().is_ok_and(|(fetched, _)| fetched.next == offset);
+            ahead.borrow_mut().found_nothing = empty;
             if empty {
                 // A transaction goes on, or the records are still to come.
                 asker.host.sleep(PAUSE).await;
@@ -175,6 +184,9 @@ impl<T> PartitionsReader<T> {
                 "cannot go on at offset {offset} of {partition}: the broker has {start}..{end}; start without the \
                  checkpoint to begin at what is left"
             ),
+            None if !refusal.is_retriable() => {
+                format!("{partition} cannot be read at offset {offset}: {refusal}")
+            }
             None => format!(
                 "to read {partition} at offset {offset} took longer than {:?}: {refusal}",
                 self.source.patience
@@ -270,7 +282,7 @@ impl<T: DeserializeOwned> Reader<T> for PartitionsReader<T> {
 
     fn is_silent(&self, split: usize) -> bool {
         let ahead = self.splits[split].ahead.borrow();
-        ahead.messages.is_empty() && !ahead.fetching
+        ahead.messages.is_empty() && ahead.found_nothing
     }
 
     fn set_paused(&mut self, split: usize, paused: bool) -> bool {

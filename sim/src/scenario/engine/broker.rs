@@ -136,7 +136,7 @@ fn fills(events: &[Event], random: &mut Random) -> Vec<Fill> {
     while !rest.is_empty() {
         let (some, others) = rest.split_at(rest.len().min(random.magnitude(30) as usize));
         let messages: Vec<Message> = some.iter().map(message).collect();
-        if random.below(4) == 0 {
+        if random.one_in(4) {
             // They come again, and are committed then.
             fills.push(Fill { messages: messages.clone(), commit: Some(false) });
         }

@@ -12,7 +12,7 @@ use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, marks, sc
 use crate::collected::SUPERSEDED;
 use crate::objects::Shelf;
 use crate::random::Random;
-use crate::scenario::LIVENESS;
+use crate::scenario::{LIVENESS, PROGRESS};
 use crate::world::{RunEnd, World};
 
 const MACHINES: [&str; 2] = ["machine-0", "machine-1"];
@@ -90,7 +90,7 @@ impl Life {
         let mains = starts.iter_mut().flat_map(|start| std::mem::take(&mut start.mains)).collect();
         let end = world.run(mains);
         if let RunEnd::Deadlock(_) | RunEnd::OutOfTime(_) = end {
-            return Err(Finding::new("every process makes progress", end.to_string()));
+            return Err(Finding::new(PROGRESS, end.to_string()));
         }
         let mut done = false;
         for start in &starts {

@@ -22,7 +22,7 @@ use crate::disk::DiskView;
 use crate::feed::Feed;
 use crate::mishaps::{MISHAP, Mishaps};
 use crate::random::Random;
-use crate::scenario::{LIVENESS, Scenario};
+use crate::scenario::{LIVENESS, PROGRESS, Scenario};
 use crate::world::{RunEnd, World};
 
 pub(super) fn scenario_of_restarts() -> Scenario {
@@ -212,7 +212,7 @@ impl Ordeal {
             match end {
                 RunEnd::Finished => {}
                 RunEnd::Crashed(_) => return Ok(Process::Killed),
-                stuck => return Err(Finding::new("every process makes progress", stuck.to_string())),
+                stuck => return Err(Finding::new(PROGRESS, stuck.to_string())),
             }
             self.check(world, false)?;
         }

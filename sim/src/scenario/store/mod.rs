@@ -118,7 +118,7 @@ fn run(world: &mut World, _: &Options) -> Result<(), Finding> {
     let chaos = workload.range(1, 5) as u32;
     let mut base = Plan::draw(&mut workload);
     // Of short values files have no index.
-    if base.budget.is_some() && world.streams().stream("long").below(3) == 0 {
+    if base.budget.is_some() && world.streams().stream("long").one_in(3) {
         base.usual_len = 800;
     }
     let started = Cell::new(0);

@@ -333,7 +333,7 @@ fn main_of(shared: Shared, plan: Plan) -> CoreMain {
 
 fn run(world: &mut World, _: &Options) -> Result<(), Finding> {
     let mut workload = world.streams().stream("workload");
-    let max_bytes = (workload.below(3) == 0).then(|| workload.magnitude(20_000));
+    let max_bytes = (workload.one_in(3)).then(|| workload.magnitude(20_000));
     let config = TopicConfig::new(workload.next())
         .partitions(PARTITIONS)
         .segment_bytes(workload.magnitude(20_000))
