@@ -64,6 +64,8 @@ impl Share {
         let keys: Vec<u64> = keys::each_once(share / (RECORD + value_len) as u64).collect();
         let mut engine = Millstream::new(value_len);
         let mut series = [const { Vec::new() }; 5];
+        // Each looks at the files of all: their directories must be there.
+        self.together.wait();
         for epoch in 1..=rounds as u64 {
             // All of it is dirty: in the first round it is new, in the others it is copied.
             keys.chunks(BATCH).try_for_each(|batch| engine.update(batch))?;
