@@ -7,12 +7,10 @@ use millstream::Config;
 use millstream::job::Job;
 use millstream::reference::Inputs;
 use millstream::source::watermarks::Watermarks;
-use millstream::time::millis;
-use millstream::window::Tumbling;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::data::{Event, Row, Total, events, outside};
+use super::data::{Event, Row, Total, outside};
 use super::expected::Expected;
 use super::windows::Shape;
 use super::{Finding, Work};
@@ -51,18 +49,7 @@ pub(super) struct Topics {
 impl Topics {
     pub(super) fn new(world: &World) -> Topics {
         let mut random = world.streams().stream("workload");
-        let mut shape = Shape::draw(&mut random);
-        let count = *random.pick(&[1, 1, 2, 3]);
-        if count > 1 {
-            // Partitions are not read in step: only the end of all of them ends a window.
-            shape.bound = millis(1 << 30);
-            shape.window = Tumbling::of(millis(random.magnitude(1000)));
-        }
-        let mut inputs: Vec<Vec<Event>> = (0..count).map(|_| events(&mut random, shape.disorder)).collect();
-        for (k, events) in inputs.iter_mut().enumerate() {
-            events.iter_mut().for_each(|event| event.id += (k as u64) << 32);
-            events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
-        }
+        let (shape, inputs) = Shape::partitioned(&mut random);
         let broker = Broker::new(world.streams().stream("broker"), outside(&mut random));
         let partitions = random.range(1, 3) as u32;
         broker.create(ROWS, partitions);

@@ -11,13 +11,11 @@ use millstream::reference::Inputs;
 use millstream::sink::topic_sink;
 use millstream::source::topic;
 use millstream::source::watermarks::Watermarks;
-use millstream::time::millis;
-use millstream::window::Tumbling;
 use millstream_storage::disk::block_on;
 use millstream_storage::topic::{BatchBuilder, Isolation, TopicConfig, TopicError, TopicReader, TopicWriter};
 use serde::de::DeserializeOwned;
 
-use super::data::{Event, Row, Total, events};
+use super::data::{Event, Row, Total};
 use super::expected::Expected;
 use super::replays::Replayed;
 use super::windows::Shape;
@@ -44,18 +42,7 @@ pub(super) struct Topics {
 impl Topics {
     pub(super) fn new(world: &mut World) -> Topics {
         let mut random = world.streams().stream("workload");
-        let mut shape = Shape::draw(&mut random);
-        let count = *random.pick(&[1, 1, 2, 3]);
-        if count > 1 {
-            // Partitions are not read in step: only the end of all of them ends a window.
-            shape.bound = millis(1 << 30);
-            shape.window = Tumbling::of(millis(random.magnitude(1000)));
-        }
-        let mut inputs: Vec<Vec<Event>> = (0..count).map(|_| events(&mut random, shape.disorder)).collect();
-        for (k, events) in inputs.iter_mut().enumerate() {
-            events.iter_mut().for_each(|event| event.id += (k as u64) << 32);
-            events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
-        }
+        let (shape, inputs) = Shape::partitioned(&mut random);
         let segment_bytes = 200 + random.magnitude(100_000);
         world.run(vec![fill(inputs.clone(), segment_bytes, random.magnitude(100) as usize)]);
         let mut work = Topics {

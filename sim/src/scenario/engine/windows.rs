@@ -38,6 +38,23 @@ impl Shape {
             window: window.offset_millis(random.below(size) as i64),
         }
     }
+
+    /// Of one to three partitions, with the events of each.
+    pub(super) fn partitioned(random: &mut Random) -> (Shape, Vec<Vec<Event>>) {
+        let mut shape = Shape::draw(random);
+        let count = *random.pick(&[1, 1, 2, 3]);
+        if count > 1 {
+            // Partitions are not read in step: only the end of all of them ends a window.
+            shape.bound = millis(1 << 30);
+            shape.window = Tumbling::of(millis(random.magnitude(1000)));
+        }
+        let mut inputs: Vec<Vec<Event>> = (0..count).map(|_| events(random, shape.disorder)).collect();
+        for (k, events) in inputs.iter_mut().enumerate() {
+            events.iter_mut().for_each(|event| event.id += (k as u64) << 32);
+            events.iter_mut().for_each(|event| event.key += if count > 1 { 100 * k as u64 } else { 0 });
+        }
+        (shape, inputs)
+    }
 }
 
 /// The usual watermarks by a generator of its own, that says what it knows of one record at a time.
