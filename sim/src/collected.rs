@@ -14,6 +14,7 @@ use millstream::{Error, ErrorKind, Result};
 use serde::Serialize;
 use serde_json::json;
 
+use crate::harness::durable;
 use crate::mishaps::Mishaps;
 
 /// What it says to a run that another has come after.
@@ -195,6 +196,7 @@ impl<T: Send + 'static> Sink<T> for Collected<T> {
                 })?;
                 for (epoch, generation) in epochs {
                     self.delay(&*cx.host).await;
+                    durable::commits(cx.generation, epoch);
                     self.outside().commit((shard, epoch, generation));
                 }
             }
@@ -278,6 +280,7 @@ impl<T: Send + 'static> Writer<T> for CollectedWriter<T> {
             for of in epochs {
                 to.delay(&*host).await;
                 to.may_fail("the epoch is not committed")?;
+                durable::commits(generation, of);
                 to.outside().commit((shard, of, generation));
                 to.delay(&*host).await;
                 to.may_fail("whether the epoch is committed is not known")?;

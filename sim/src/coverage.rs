@@ -19,35 +19,60 @@ pub enum Site {
     Pending,
     /// Visible output.
     Output,
+    /// Output in a topic, which grows where it lies and is read again.
+    Topic,
     /// Anything else.
     Other,
 }
 
 impl Site {
     /// All of them.
-    pub const ALL: [Site; 7] =
-        [Site::Input, Site::Lease, Site::Manifest, Site::Delta, Site::Pending, Site::Output, Site::Other];
+    pub const ALL: [Site; 8] = [
+        Site::Input,
+        Site::Lease,
+        Site::Manifest,
+        Site::Delta,
+        Site::Pending,
+        Site::Output,
+        Site::Topic,
+        Site::Other,
+    ];
 
-    /// The site of a path: the first of these words that its file name, or failing that its nearest directory,
-    /// contains.
+    /// The site of a path. Whatever is below a directory `input` is input, and output what is below `output`, or a topic, if
+    /// its name says so. Otherwise it is the first of these words that its file name, or failing that its nearest
+    /// directory, contains.
     pub fn of(path: &Path) -> Site {
         const WORDS: [(&str, Site); 10] = [
             ("manifest", Site::Manifest),
             ("lease", Site::Lease),
             ("lock", Site::Lease),
             ("delta", Site::Delta),
-            ("segment", Site::Delta),
+            ("segment", Site::Topic),
             ("pending", Site::Pending),
             ("input", Site::Input),
             ("output", Site::Output),
             ("checkpoint", Site::Delta),
             ("state", Site::Delta),
         ];
-        path.iter()
-            .rev()
-            .filter_map(|part| part.to_str())
-            .find_map(|part| WORDS.iter().find(|(word, _)| part.contains(word)).map(|&(_, site)| site))
-            .unwrap_or(Site::Other)
+        const OF_OUTPUT: [(&str, Site); 4] = [
+            ("lock", Site::Lease),
+            ("manifest", Site::Topic),
+            ("segment", Site::Topic),
+            ("pending", Site::Pending),
+        ];
+        let parts = || path.iter().filter_map(|part| part.to_str());
+        let within = parts().find(|part| ["input", "output"].contains(part));
+        let name = parts().next_back().unwrap_or_default();
+        match within {
+            Some("input") => Site::Input,
+            Some(_) => {
+                OF_OUTPUT.iter().find(|(word, _)| name.contains(word)).map_or(Site::Output, |&(_, site)| site)
+            }
+            None => parts()
+                .rev()
+                .find_map(|part| WORDS.iter().find(|(word, _)| part.contains(word)).map(|&(_, site)| site))
+                .unwrap_or(Site::Other),
+        }
     }
 }
 
@@ -120,7 +145,7 @@ impl Fault {
             // A job does not write its input, nor into its lock; output is complete when it gets its name, and only
             // directories have other names.
             Fault::TornWrite | Fault::LostWrite | Fault::LostLength | Fault::Garbage | NoSpace => {
-                matches!(site, Site::Manifest | Site::Delta | Site::Pending)
+                matches!(site, Site::Manifest | Site::Delta | Site::Pending | Site::Topic)
             }
             // What a job has put out it does not read again, and so cannot notice.
             BitRot | LatentSector | Misdirected => matches!(site, Site::Manifest | Site::Delta),

@@ -15,7 +15,7 @@ pub struct Bug {
 pub const BUGS: &[Bug] = &[
     bug("no_manifest_sync", "the manifest is renamed unsynced", "windows"),
     bug("no_manifest_dir_sync", "the manifest's name is not made durable", "windows"),
-    bug("restored_name_trusted", "the name of the restored manifest is taken for durable", "files"),
+    bug("restored_name_trusted", "the name of the restored manifest is taken for durable", "windows"),
     bug("no_delta_sync", "state is not synced before the manifest that names it", "process"),
     bug("no_data_dir_sync", "the names of state files are not made durable", "process"),
     bug("sync_again", "a failed sync is repeated", "process"),
@@ -61,6 +61,8 @@ pub const BUGS: &[Bug] = &[
     bug("finished_source_forgotten", "a source that has ended is left out of later checkpoints", "union"),
     bug("new_file_passed_over", "a file that came after the restored checkpoint is not read", "files"),
     bug("aborted_number_reused", "the number of an aborted checkpoint is given again", "windows"),
+    bug("parent_forgotten", "a manifest does not name the checkpoint before it", "windows"),
+    bug("first_refusal_ends", "a job ends with the first checkpoint that fails", "windows"),
     bug("timers_not_restored", "timers are left out of the checkpoint", "process"),
     bug("narrow_forgotten", "it is forgotten which cores had a step's keys", "narrow"),
     bug("restarts_from_older", "a job is started again from the checkpoint before the last", "restarts"),

@@ -102,6 +102,19 @@ impl Trace {
         }
     }
 
+    /// Adds what the last event was about: what is in the hash and nowhere else.
+    ///
+    /// ```
+    /// use millstream_sim::trace::{Trace, digest};
+    /// let mut trace = Trace::new(false);
+    /// let before = trace.hash();
+    /// trace.fold(digest(b"what was written"));
+    /// assert_ne!(trace.hash(), before);
+    /// ```
+    pub fn fold(&mut self, word: u64) {
+        self.hash = mix(self.hash, word);
+    }
+
     /// Adds a mark, at its place in time: often it is known only later.
     pub fn mark(&mut self, at: Duration, what: What, numbers: [u64; 2], text: impl FnOnce() -> String) {
         if let Some(log) = &mut self.log {

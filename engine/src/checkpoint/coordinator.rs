@@ -425,7 +425,7 @@ impl Coordinator {
             format: form_of(&steps),
             job: self.seed.job.job.clone(),
             epoch,
-            parent: self.last_complete,
+            parent: self.last_complete.filter(|_| !planted!(parent_forgotten)),
             max_parallelism: self.seed.job.max_parallelism,
             taken: Some(taken),
             shards: self.seed.lines.len(),
@@ -447,7 +447,7 @@ impl Coordinator {
         self.seed.shared.note_aborted(attempt.stats.epoch, &error);
         self.over(attempt);
         self.failures += 1;
-        if self.failures > self.seed.tolerated_failures {
+        if self.failures > self.seed.tolerated_failures || planted!(first_refusal_ends) {
             let message = format!("{} checkpoints in a row failed, the last", self.failures);
             return Err(Error::new(ErrorKind::Checkpoint, message).caused_by(error));
         }

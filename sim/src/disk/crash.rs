@@ -31,6 +31,9 @@ impl Model {
             let fate = faults.below(3);
             fates = fates.wrapping_mul(31).wrapping_add(fate);
             self.settle(now, &op, site, fate, faults);
+            if crash.is_some() {
+                self.count_fate(&op, site, fate);
+            }
             // Tasks are dropped after the disk: what they drop then must find nothing of theirs.
             slot.borrow_mut().waker = None;
         }
@@ -46,18 +49,24 @@ impl Model {
     /// Ends one operation: 0 is undone, 1 done, 2 done in part if it is a write.
     fn settle(&mut self, now: u64, op: &Op, site: Site, fate: u64, faults: &mut Random) {
         match (op, fate) {
-            (_, 0) => self.trouble.hit_what(Fault::CrashUndone, site, || op.to_string()),
+            (_, 0) => {}
             (Op::Write { inode, offset, bytes, mode }, 2) if !mode.only_reads() => {
-                self.trouble.hit_what(Fault::TornWrite, site, || op.to_string());
                 let done = faults.index(bytes.len() + 1);
                 self.write_part(*inode, *offset as usize, &bytes[..done]);
             }
-            _ => {
-                self.trouble.hit_what(Fault::CrashDone, site, || op.to_string());
-                // Its reply, also an error, is for nobody.
-                drop(self.finish(now, op, site));
-            }
+            // Its reply, also an error, is for nobody.
+            _ => drop(self.finish(now, op, site)),
         }
+    }
+
+    /// Counts what a crash made of an operation. Where a process ends by itself nobody waits for what is in flight.
+    fn count_fate(&mut self, op: &Op, site: Site, fate: u64) {
+        let fault = match (op, fate) {
+            (_, 0) => Fault::CrashUndone,
+            (Op::Write { mode, .. }, 2) if !mode.only_reads() => Fault::TornWrite,
+            _ => Fault::CrashDone,
+        };
+        self.trouble.hit_what(fault, site, || op.to_string());
     }
 
     fn lose_power(&mut self, faults: &mut Random) -> u64 {

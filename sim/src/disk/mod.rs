@@ -58,6 +58,24 @@ impl DiskView {
         self.kernel.state().disk.contents(path.as_ref()).map(<[u8]>::to_vec)
     }
 
+    /// Whether no power loss can take it back: its name and its contents, as a running system sees them.
+    ///
+    /// ```
+    /// use millstream_sim::world::{World, WorldConfig};
+    /// let world = World::new(7, WorldConfig::default());
+    /// world.disk().install("hello", b"world").expect("nothing is in the way");
+    /// assert!(world.disk().is_durable("hello").expect("it is there"));
+    /// ```
+    ///
+    /// # Errors
+    /// `NotFound`, or `IsADirectory`.
+    pub fn is_durable(&self, path: impl AsRef<Path>) -> io::Result<bool> {
+        let state = self.kernel.state();
+        let inode = state.disk.names.lookup(path.as_ref())?;
+        let named = state.disk.names.durable(path.as_ref()) == Some(inode);
+        Ok(named && state.disk.files[&inode].content.is_durable())
+    }
+
     /// The names in a directory, sorted.
     ///
     /// # Errors

@@ -96,6 +96,11 @@ impl Names {
         inode.copied().ok_or_else(|| error(io::ErrorKind::NotFound, "no such file", path))
     }
 
+    /// The file that a name is sure to mean after a power loss, if nothing is done to it until then.
+    pub fn durable(&self, path: &Path) -> Option<Inode> {
+        self.dirs.get(parent(path))?.durable.get(name(path).ok()?).copied()
+    }
+
     /// Gives a file a new name.
     ///
     /// # Errors

@@ -12,6 +12,7 @@ use millstream_storage::disk::{DirEntry, OpenMode, SharedBytes};
 use super::locks::LockId;
 use super::names::Inode;
 use crate::coverage::Site;
+use crate::trace::{digest, mix};
 
 /// What is asked of the disk.
 #[derive(Clone)]
@@ -36,6 +37,27 @@ impl Op {
             Op::Read { len, .. } => *len,
             Op::Write { bytes, .. } => bytes.len(),
             _ => 0,
+        }
+    }
+}
+
+impl Op {
+    /// A digest of all that is asked: two runs that write other bytes, or by other names, are not the same.
+    pub(crate) fn digest(&self) -> u64 {
+        let path = |path: &PathBuf| digest(path.as_os_str().as_encoded_bytes());
+        let of = |kind: u64, words: &[u64]| words.iter().fold(kind, |hash, word| mix(hash, *word));
+        match self {
+            Op::Open { path: of_file, mode } => of(1, &[path(of_file), *mode as u64]),
+            Op::Rename { from, to } => of(2, &[path(from), path(to)]),
+            Op::Remove { path: of_file } => of(3, &[path(of_file)]),
+            Op::CreateDirAll { path: of_dir } => of(4, &[path(of_dir)]),
+            Op::SyncDir { path: of_dir, .. } => of(5, &[path(of_dir)]),
+            Op::List { path: of_dir } => of(6, &[path(of_dir)]),
+            Op::Lock { path: of_file, .. } => of(7, &[path(of_file)]),
+            Op::Len { inode } => of(8, &[*inode]),
+            Op::Read { inode, offset, len } => of(9, &[*inode, *offset, *len as u64]),
+            Op::Write { inode, offset, bytes, .. } => of(10, &[*inode, *offset, digest(bytes)]),
+            Op::Sync { inode, .. } => of(11, &[*inode]),
         }
     }
 }

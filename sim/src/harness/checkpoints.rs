@@ -13,7 +13,16 @@ use crate::scenario::Finding;
 const ENVELOPE: usize = 32;
 
 pub(crate) fn check(disk: &DiskView) -> Result<(), Finding> {
-    manifests(disk, STATE).map(drop)
+    let mut kept = manifests(disk, STATE)?;
+    kept.sort_by_key(|manifest| manifest.epoch);
+    match kept.windows(2).find(|two| two[1].parent != Some(two[0].epoch)) {
+        None => Ok(()),
+        Some(two) => {
+            let (epoch, parent, before) = (two[1].epoch, two[1].parent, two[0].epoch);
+            let seen = format!("checkpoint {epoch} follows {parent:?}, and the one before it is {before}");
+            Err(Finding::new("each checkpoint follows the one before it", seen))
+        }
+    }
 }
 
 /// The numbers of a job's checkpoints, over all its processes: each is given once.

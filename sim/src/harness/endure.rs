@@ -5,7 +5,8 @@ use std::cell::{Cell, RefCell};
 use millstream::JobControl;
 
 use super::checkpoints::{self, Numbers};
-use super::{Knobs, Tolerance, Work, judge, marks, replays};
+use super::durable::Durable;
+use super::{Knobs, Tolerance, Work, full, judge, marks, replays};
 use crate::scenario::{Finding, LIVENESS, Options, restart_until_done};
 use crate::world::World;
 
@@ -22,9 +23,11 @@ pub(crate) fn endure(
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
+    let (durable, tolerated) = (Durable::watch(world.disk()), Cell::new(0));
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
+        tolerated.set(knobs.tolerated());
         if calm {
             work.calm();
         }
@@ -51,6 +54,10 @@ pub(crate) fn endure(
         checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
         work.watch(&control);
         numbers.check(&control)?;
+        if tolerance == Tolerance::Faults {
+            durable.check()?;
+            full::check(outcome.as_ref(), &control, tolerated.get())?;
+        }
         let report = judge(outcome, calm, tolerance)?;
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;

@@ -18,7 +18,12 @@ pub(crate) struct Knobs {
     steady: bool,
     last_cores: usize,
     most_cores: usize,
+    /// Of the process that was drawn last.
+    tolerated: u32,
 }
+
+/// As many checkpoints in a row as may fail where nothing else is said.
+const TOLERATED: u32 = 10;
 
 impl Knobs {
     pub(crate) fn new(world: &World, options: &Options, most_cores: usize) -> Knobs {
@@ -26,7 +31,12 @@ impl Knobs {
         let most = most_cores as u32;
         let groups = *random.pick(&[most, most + 1, 128]);
         let (steady, last_cores) = (random.one_in(3), random.range(1, most_cores as u64) as usize);
-        Knobs { random, groups, cores: options.cores, steady, last_cores, most_cores }
+        Knobs { random, groups, cores: options.cores, steady, last_cores, most_cores, tolerated: TOLERATED }
+    }
+
+    /// How many checkpoints in a row may fail in the process that was drawn last.
+    pub(crate) fn tolerated(&self) -> u32 {
+        self.tolerated
     }
 
     fn draw_cores(&mut self) -> usize {
@@ -51,6 +61,7 @@ impl Knobs {
             .checkpoint_every(Duration::from_micros(100) + micros(random, 50_000))
             .retained_checkpoints(random.range(1, 3) as usize);
         let (timeout, tolerated) = (micros(random, 1_000_000), random.below(20) as u32);
+        self.tolerated = if calm { TOLERATED } else { tolerated };
         if calm {
             config
         } else {

@@ -2,8 +2,10 @@
 //! interpreter's answer after every process.
 
 pub(crate) mod checkpoints;
+pub(crate) mod durable;
 mod endure;
 pub(crate) mod expected;
+mod full;
 mod judge;
 mod knobs;
 pub(crate) mod marks;

@@ -229,6 +229,7 @@ pub(super) fn of_site(site: Site) -> &'static str {
         Site::Delta => "state",
         Site::Pending => "pending output",
         Site::Output => "output",
+        Site::Topic => "topic",
         Site::Other => "other",
     }
 }

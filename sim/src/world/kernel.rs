@@ -242,6 +242,7 @@ impl Kernel {
         disk.begin(&mut op);
         let latency = disk.trouble.latency(now, op.size(), site, &mut disk.random);
         state.note(What::Issue, [number, latency], || op.to_string());
+        state.trace.fold(op.digest());
         state.mark_faults(|| op.to_string());
         state.disk.flying.insert(number, InFlight { op, site, slot: slot.clone() });
         state.schedule_at(now + latency, Due::Disk(number));
