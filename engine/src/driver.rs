@@ -1,6 +1,7 @@
 //! Runs a shard on a host: steps it, sees to what it asks for, and parks the core when there is nothing to do.
 
 mod guarded;
+mod patience;
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, VecDeque};
@@ -307,9 +308,9 @@ impl Driver {
     /// Reads state that a stage waits for.
     fn read(&mut self, step: String, read: Read) {
         let Some(reader) = self.reader.clone() else { return };
-        let (done, signal) = (self.done.clone(), self.signal.clone());
+        let (host, done, signal) = (self.host.clone(), self.done.clone(), self.signal.clone());
         let task = async move {
-            let fetched = reader.perform(&read).await;
+            let fetched = patience::read(&*host, &reader, &read).await;
             done.borrow_mut().push_back(Done::Fetched { step, read, fetched });
             signal.wake();
         };

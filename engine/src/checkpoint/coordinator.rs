@@ -215,6 +215,7 @@ impl Coordinator {
             let due =
                 if self.draining && !planted!(checkpoint_while_draining) { None } else { self.next_due() };
             match self.wait(due, Heed::Requests).await {
+                Woken::Cancelled if planted!(cancelled_is_finished) => return Ok(Some(Ended::Finished)),
                 Woken::Cancelled => return Ok(Some(Ended::Cancelled)),
                 Woken::Deadline => {
                     match self.checkpoint(Purpose::Recovery).await? {

@@ -78,6 +78,9 @@ struct Which {
     /// Kill the processes there and nowhere else, as `explore` prints it
     #[arg(long)]
     crash: Option<Crashes>,
+    /// Start each process as soon as the one before it has ended, as it was for older seeds
+    #[arg(long)]
+    at_once: bool,
 }
 
 /// Runs the command line over these scenarios: those of this crate, or those of your own jobs.
@@ -172,7 +175,8 @@ impl Which {
 
     fn options(&self) -> Result<Options, String> {
         let bug = self.bug.as_deref().map(bug).transpose()?;
-        Ok(Options { cores: self.cores, crashes: self.crash, bug, ..Options::default() })
+        let at_once = self.at_once;
+        Ok(Options { cores: self.cores, crashes: self.crash, bug, at_once, ..Options::default() })
     }
 }
 

@@ -57,7 +57,12 @@ pub struct Options {
     pub crashes: Option<Crashes>,
     /// The most scheduling points that a process may take, if fewer than usual.
     pub most_points: Option<u64>,
+    /// No time passes between the end of a process and the start of the next: so it was for seeds that are older than that.
+    pub at_once: bool,
 }
+
+/// The longest that may pass until a process is started again.
+const DOWNTIME: Duration = Duration::from_secs(60);
 
 /// The rule that every scenario ends with.
 pub(crate) const LIVENESS: &str = "once faults end, the work gets done";
@@ -127,11 +132,12 @@ impl Outcome {
     /// assert_eq!(line, "millstream-sim replay 7 --scenario protocol --cores 2");
     /// ```
     pub fn replay_line(&self, program: &str, scenario: &str) -> String {
-        let Options { cores, crashes, bug, .. } = self.options;
+        let Options { cores, crashes, bug, at_once, .. } = self.options;
+        let at_once = if at_once { " --at-once" } else { "" };
         let cores = cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
         let crash = crashes.map_or(String::new(), |crashes| format!(" --crash {crashes}"));
         let bug = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
-        format!("{program} replay {} --scenario {scenario}{cores}{crash}{bug}", self.seed)
+        format!("{program} replay {} --scenario {scenario}{cores}{crash}{bug}{at_once}", self.seed)
     }
 }
 
@@ -166,10 +172,13 @@ impl Scenario {
         let seed = streams.seed();
         let mut config = WorldConfig { keep_log: options.keep_log, ..(self.config)(&streams) };
         config.max_points = config.max_points.min(options.most_points.unwrap_or(u64::MAX));
+        if !options.at_once {
+            config.downtime = DOWNTIME;
+        }
         let config = match options.crashes {
             Some(_) => {
                 let plan = FaultPlan { cruelty: config.plan.cruelty, ..FaultPlan::none() };
-                WorldConfig { plan, ..config }
+                WorldConfig { plan, downtime: Duration::ZERO, ..config }
             }
             None => config,
         };
@@ -218,6 +227,9 @@ pub fn restart_until_done(
     for process in 0..chaos + CALM {
         if process == chaos {
             world.freeze();
+        }
+        if process > 0 {
+            world.wait_for_restart();
         }
         world.draw_crash();
         let end = world.run(mains());

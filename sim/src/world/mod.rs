@@ -44,6 +44,8 @@ pub struct WorldConfig {
     pub max_points: u64,
     /// The most virtual time that a process may take.
     pub max_time: Duration,
+    /// The longest that may pass between the end of a process and the start of the next, if that is drawn.
+    pub downtime: Duration,
 }
 
 impl Default for WorldConfig {
@@ -54,6 +56,7 @@ impl Default for WorldConfig {
             keep_log: false,
             max_points: 10_000_000,
             max_time: Duration::from_secs(24 * 3600),
+            downtime: Duration::ZERO,
         }
     }
 }
@@ -143,6 +146,8 @@ pub struct World {
     streams: Streams,
     config: WorldConfig,
     faults: Random,
+    /// Whoever starts the processes again.
+    supervisor: Random,
     frozen: bool,
     crash: Option<Crash>,
     processes: u64,
@@ -167,7 +172,11 @@ impl World {
 
     /// The world of these streams.
     pub(crate) fn of(streams: Streams, config: WorldConfig) -> World {
-        let faults = streams.stream("faults");
+        let (faults, mut supervisor) = (streams.stream("faults"), streams.stream("supervisor"));
+        let mut config = config;
+        if !config.downtime.is_zero() {
+            config.downtime = *supervisor.pick(&[Duration::ZERO, config.downtime / 60, config.downtime]);
+        }
         let state = State::new(
             Clock::new(config.plan.clock_jump, streams.stream("clock")),
             Schedule::new(config.plan.stall, streams.stream("schedule")),
@@ -180,6 +189,7 @@ impl World {
             streams,
             config,
             faults,
+            supervisor,
             frozen: false,
             crash: None,
             processes: 0,
@@ -228,6 +238,27 @@ impl World {
     /// Says where the next processes are killed, instead of what is drawn; those after them are not.
     pub fn script(&mut self, crashes: impl IntoIterator<Item = Option<Crash>>) {
         self.script = Some(crashes.into_iter().collect());
+    }
+
+    /// Lets the time pass that a supervisor takes to start a process again, if it takes any: seconds, or a minute. Transactions
+    /// may time out meanwhile, and timers and state that expires become due.
+    ///
+    /// ```
+    /// use millstream_sim::world::{World, WorldConfig};
+    /// use std::time::Duration;
+    /// let downtime = Duration::from_secs(60);
+    /// let mut world = World::new(7, WorldConfig { downtime, ..WorldConfig::default() });
+    /// world.wait_for_restart();
+    /// assert!(world.now() <= downtime);
+    /// ```
+    pub fn wait_for_restart(&mut self) {
+        let most = self.config.downtime.as_nanos() as u64;
+        if most > 0 {
+            let nanos = self.supervisor.magnitude(most);
+            let mut state = self.kernel.state();
+            state.clock.now += nanos;
+            state.note(What::Note, [nanos, 0], || "waits to be started again".to_owned());
+        }
     }
 
     /// Draws from the plan whether, when and how the next process is killed: early points as often as late ones, up

@@ -46,8 +46,11 @@ struct Options {
 }
 
 fn main() -> std::io::Result<()> {
-    let options = Options::parse();
+    let mut options = Options::parse();
     std::fs::create_dir_all(&options.output)?;
+    // The tests run in folders of their own.
+    options.output = options.output.canonicalize()?;
+    options.tree = options.tree.canonicalize()?;
     let mutants = list::read(&options.list, &options.only)?;
     let planted =
         plant::plant(&options.tree, &mutants, &["millstream", "millstream-storage"], &options.output)?;

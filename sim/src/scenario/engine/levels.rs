@@ -1,7 +1,7 @@
 //! The watermark that a process function sees, where splits fall silent and cores come to different ones: for a key it
 //! never falls, on whichever core a restore puts it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millstream::job::Job;
@@ -21,6 +21,9 @@ use crate::world::World;
 /// Tells the watermark with every record.
 #[derive(Clone)]
 struct Level;
+
+/// The rule of the records themselves.
+const ONCE: &str = "every record comes through once";
 
 /// A key, a record, and the watermark that it saw.
 type Told = (u64, u64, Timestamp);
@@ -43,6 +46,8 @@ struct Levels {
     marks: Watermarks,
     feeds: [Feed<Event>; 2],
     told: Collected<Told>,
+    /// The records of both.
+    ids: BTreeSet<u64>,
 }
 
 impl Levels {
@@ -57,9 +62,10 @@ impl Levels {
                 .for_each(|event| (event.id, event.time) = (event.id + first, event.time - behind));
             events
         };
-        let left = (0..splits).map(|k| split(k << 16, 0)).collect();
+        let left: Vec<Vec<Event>> = (0..splits).map(|k| split(k << 16, 0)).collect();
         // It is far behind the others, and alone falls silent often: then nobody waits for it.
         let right = vec![split(1 << 32, 300)];
+        let ids = left.iter().chain(&right).flatten().map(|event| event.id).collect();
         let idle_after = random.range(100, 2000);
         Levels {
             marks: Watermarks::bounded(millis(disorder)).idle_after(Duration::from_micros(idle_after)),
@@ -68,6 +74,7 @@ impl Levels {
                 Feed::new(right).pausing(3, Duration::from_micros(idle_after * 4)),
             ],
             told: Collected::new(outside(&mut random)),
+            ids,
         }
     }
 }
@@ -88,16 +95,27 @@ impl Work for Levels {
         Some(64)
     }
 
-    fn check(&self, _: &DiskView, _: bool) -> Result<(), Finding> {
+    fn check(&self, _: &DiskView, done: bool) -> Result<(), Finding> {
         sound(&self.told)?;
-        let mut last = BTreeMap::<u64, Timestamp>::new();
+        let (mut last, mut missing) = (BTreeMap::<u64, Timestamp>::new(), self.ids.clone());
         for (key, id, watermark) in self.told.committed() {
             if let Some(before) = last.insert(key, watermark).filter(|before| watermark < *before) {
                 let seen = format!("record {id} of key {key} saw {watermark} after {before}");
                 return Err(Finding::new("the watermark of a key never falls", seen));
             }
+            if !missing.remove(&id) {
+                return Err(Finding::new(
+                    ONCE,
+                    format!("record {id} of key {key} came twice, or from nowhere"),
+                ));
+            }
         }
-        Ok(())
+        match missing.first().filter(|_| done) {
+            None => Ok(()),
+            Some(id) => {
+                Err(Finding::new(ONCE, format!("{} are missing, the first of them {id}", missing.len())))
+            }
+        }
     }
 }
 

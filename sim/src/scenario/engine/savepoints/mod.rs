@@ -30,6 +30,8 @@ struct Life {
     work: Work,
     knobs: Knobs,
     random: Random,
+    /// When it is cancelled.
+    cancels: Random,
     disk: DiskView,
     marker: Marker,
     /// Where the checkpoints are complete, if that is not the directory.
@@ -67,6 +69,7 @@ impl Life {
             control: None,
             asked: Arc::default(),
             random,
+            cancels: world.streams().stream("cancels"),
         }
     }
 
@@ -89,7 +92,7 @@ impl Life {
             None => config,
         };
         let (mut mains, control) = self.work.job().into_mains(&config).expect("the job is well formed");
-        let user = User::draw(&mut self.random, calm, &mut self.names);
+        let user = User::draw(&mut self.random, &mut self.cancels, calm, &mut self.names);
         self.asked = user.asked();
         user.beside(&mut mains, control.clone());
         self.control = Some(control);
@@ -119,6 +122,7 @@ impl Life {
                 }
                 Ok(false)
             }
+            Some(report) if report.ended == Ended::Cancelled && asked.cancelled => Ok(false),
             Some(report) => self.judge_end(report, &made, asked.draining),
         }
     }

@@ -17,6 +17,7 @@ pub(super) enum Act {
     Save,
     Stop,
     Drain,
+    Cancel,
 }
 
 /// What was asked for, and what became of it.
@@ -24,6 +25,7 @@ pub(super) enum Act {
 pub(super) struct Asked {
     pending: Vec<(String, PendingSavepoint)>,
     pub(super) draining: bool,
+    pub(super) cancelled: bool,
 }
 
 /// What is to be asked of a process, and when.
@@ -34,7 +36,7 @@ pub(super) struct User {
 
 impl User {
     /// Savepoints go to `saved-N`, where N counts on.
-    pub(super) fn draw(random: &mut Random, calm: bool, names: &mut u32) -> User {
+    pub(super) fn draw(random: &mut Random, cancels: &mut Random, calm: bool, names: &mut u32) -> User {
         let acts: &[Act] = match calm {
             true => &[Act::Save],
             false => &[Act::Save, Act::Save, Act::Save, Act::Stop, Act::Stop, Act::Stop, Act::Drain],
@@ -45,7 +47,12 @@ impl User {
             *names += 1;
             (after, *random.pick(acts), format!("saved-{names}"))
         };
-        let script = (0..count).map(draw).collect();
+        let mut script: Vec<_> = (0..count).map(draw).collect();
+        if cancels.one_in(6) && !calm {
+            let after = Duration::from_micros(cancels.magnitude(100_000));
+            let place = cancels.index(script.len() + 1);
+            script.insert(place, (after, Act::Cancel, String::new()));
+        }
         User { script, asked: Arc::default() }
     }
 
@@ -69,6 +76,10 @@ impl User {
                         Act::Drain => {
                             asked.draining = true;
                             control.drain();
+                        }
+                        Act::Cancel => {
+                            asked.cancelled = true;
+                            control.cancel();
                         }
                     }
                 }
