@@ -36,6 +36,7 @@ pub mod shrink;
 pub mod simulation;
 pub mod swarm;
 pub mod tape;
+pub mod tape_file;
 pub mod timeline;
 pub mod trace;
 pub mod world;

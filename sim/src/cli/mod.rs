@@ -6,7 +6,6 @@ mod explore;
 mod planted;
 mod replay;
 mod swarm;
-mod tape_file;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +16,6 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser, Subcommand};
 
 use crate::explore::{Crashes, Explore, Pairs};
-use crate::planted::BUGS;
 use crate::scenario::{Options, Outcome, Scenario, panics};
 use crate::timeline;
 
@@ -105,7 +103,7 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
         Command::Shrink(shrink) => shrink.run(&scenarios),
         Command::Explore { scenario, seed, pairs, most, jobs, bug: named } => {
             let explore = |bug| Explore { seed: 0, pairs, most, threads: all_cores(jobs), bug };
-            let named = named.as_deref().map(bug).transpose();
+            let named = named.as_deref().map(crate::planted::named).transpose();
             named.and_then(|bug| explore::run(&scenarios, scenario.as_deref(), seed, explore(bug)))
         }
         Command::Planted(planted) => planted.run(&scenarios),
@@ -171,18 +169,9 @@ impl Which {
     }
 
     fn options(&self) -> Result<Options, String> {
-        let bug = self.bug.as_deref().map(bug).transpose()?;
+        let bug = self.bug.as_deref().map(crate::planted::named).transpose()?;
         Ok(Options { cores: self.cores, crashes: self.crash, bug, ..Options::default() })
     }
-}
-
-/// The planted bug of a name.
-fn bug(name: &str) -> Result<&'static str, String> {
-    if !cfg!(feature = "planted") {
-        return Err("bugs are planted by `--features planted` only".to_owned());
-    }
-    let found = BUGS.iter().find(|bug| bug.name == name).map(|bug| bug.name);
-    found.ok_or_else(|| format!("no planted bug is called {name}"))
 }
 
 /// Says about once a second how far something is.

@@ -22,6 +22,7 @@ pub(crate) fn endure(
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
+    let restores = Cell::new(0);
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
@@ -52,6 +53,7 @@ pub(crate) fn endure(
         work.watch(&control);
         numbers.check(&control)?;
         let report = judge(outcome, calm, tolerance)?;
+        restores.set(restores.get() + u64::from(report.is_none() && checkpoints.get() > 0));
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
         }
@@ -67,6 +69,7 @@ pub(crate) fn endure(
     };
     let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
     world.count_checkpoints(checkpoints.get());
+    world.endures(|endured| endured.restores += restores.get());
     match done {
         Err(finding) if tolerance == Tolerance::Stops && finding.rule == LIVENESS => return Ok(()),
         done => done?,

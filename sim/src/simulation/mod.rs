@@ -43,13 +43,18 @@
 
 mod asked;
 mod check;
+mod closer;
 mod disorder;
+mod env;
 mod feed;
 mod found;
 mod given;
 mod laid;
+mod of_job;
 mod output;
 mod run;
+mod seek;
+mod settings;
 mod work;
 
 use std::cell::RefCell;
@@ -62,7 +67,6 @@ use millstream::job::Job;
 use serde::de::DeserializeOwned;
 
 use crate::disk::DiskView;
-use crate::faults::FaultPlan;
 use crate::random::Random;
 use crate::scenario::{Finding, Options};
 use crate::world::World;
@@ -233,6 +237,27 @@ impl<'a> Simulation<'a> {
 
     /// The job's sink of this name is its own: `committed` reads what it has made visible, in its order. See
     /// [`sink`](Self::sink) for the key.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::collected::Collected;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let found = Check::new().seeds(3).find("doc", |sim| {
+    ///     let numbers = sim.feed("numbers", |random| (0..random.range(50, 300)).collect::<Vec<_>>());
+    ///     // A system outside, which the job writes to by a sink of its own.
+    ///     let system = Collected::<u64>::new(millis(1));
+    ///     let outside = system.clone();
+    ///     let out = sim.output("out", |n: &u64| *n, move || outside.committed());
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         job.source("numbers", numbers.clone()).sink("out", system.clone());
+    ///         job
+    ///     });
+    ///     assert!(out.committed().len() >= 50);
+    /// });
+    /// assert!(found.is_none(), "{}", found.expect("just seen"));
+    /// ```
     pub fn output<T, K>(
         &mut self,
         sink: &str,
@@ -264,68 +289,6 @@ impl<'a> Simulation<'a> {
         let key: Rc<dyn Fn(&T) -> String> = Rc::new(move |record| format!("{:?}", key(record)));
         let expected = RefCell::new(None);
         self.outputs.push(Box::new(Watched { sink: sink.to_owned(), key, read, compare, expected }));
-    }
-
-    /// Asked after every process, when what it has committed was found right: an assertion that fails is a finding. The
-    /// test holds on to clones of its sinks.
-    pub fn always(&mut self, oracle: impl Fn(&Look<'_>) + 'static) {
-        self.always.push(Box::new(oracle));
-    }
-
-    /// As [`always`](Self::always), once the job has come to its end.
-    pub fn at_end(&mut self, oracle: impl Fn(&Look<'_>) + 'static) {
-        self.at_end.push(Box::new(oracle));
-    }
-
-    /// The simulated disk, to lay input there that no feed makes. In directories that are called `input`, since
-    /// media that rot spare these.
-    pub fn disk(&mut self) -> DiskView {
-        self.begun = true;
-        self.world.disk()
-    }
-
-    /// A stream of random numbers for a concern of the test's own; two concerns of different names draw independently.
-    pub fn random(&self, concern: &str) -> Random {
-        self.world.streams().stream(&format!("test {concern}"))
-    }
-
-    /// Settings of the job. They come after those that the seed draws anew for each process: the number of cores, batches,
-    /// the depth of rings, the pace and number of checkpoints; what is set here is not drawn.
-    pub fn config(&mut self, configure: impl Fn(Config) -> Config + 'static) {
-        let earlier = std::mem::replace(&mut self.configure, Box::new(|config| config));
-        self.configure = Box::new(move |config| configure(earlier(config)));
-    }
-
-    /// Changes which faults are injected, from what the seed has drawn of those that every job survives: see
-    /// [`faults`](crate::faults) for each, and what it promises. To be called first of all.
-    ///
-    /// ```
-    /// use millstream_sim::prelude::*;
-    ///
-    /// let crashes_alone = |plan: &mut FaultPlan| {
-    ///     *plan = FaultPlan { crash: plan.crash, power_loss: plan.power_loss, ..FaultPlan::none() };
-    /// };
-    /// # let _ = Check::new().seeds(1).find("doc", move |sim| sim.faults(crashes_alone));
-    /// ```
-    ///
-    /// With faults that are [beyond tolerance](FaultPlan::is_beyond_tolerance), the job may stop for good, loudly; what it has
-    /// committed must still be right.
-    pub fn faults(&mut self, change: impl FnOnce(&mut FaultPlan)) {
-        if self.begun {
-            refuse_test(
-                "the faults are chosen before anything is laid on the disk: call `sim.faults` first of all",
-            );
-        }
-        // Where every point is tried, nothing else goes wrong.
-        if self.options.crashes.is_none() {
-            let (beyond, calm) = (&mut self.beyond, &mut self.calm);
-            self.world.replan(|plan| {
-                change(plan);
-                *beyond = plan.is_beyond_tolerance();
-                *calm = *plan
-                    == FaultPlan { cruelty: plan.cruelty, power_loss: plan.power_loss, ..FaultPlan::none() };
-            });
-        }
     }
 
     /// Runs the job to its end, through whatever the seed has in store. It returns once all is as it should be, and

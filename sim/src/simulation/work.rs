@@ -10,7 +10,7 @@ use millstream::{Config, JobControl};
 use super::output::Output;
 use super::{Configure, Look, Oracle};
 use crate::disk::DiskView;
-use crate::harness::Work;
+use crate::harness::{STATE, Work};
 use crate::scenario::{Finding, panics};
 
 /// The rule of what a test asks of the output itself.
@@ -50,7 +50,8 @@ impl Work for OfUser<'_> {
 
     fn configure(&self, config: Config) -> Config {
         let config = if self.calm { config.checkpoint_timeout(PATIENCE) } else { config };
-        (self.configure)(config)
+        // Where else they were, nobody would look at them.
+        (self.configure)(config).checkpoints(STATE)
     }
 
     fn watch(&self, control: &JobControl) {
