@@ -5,7 +5,7 @@ use std::cell::{Cell, RefCell};
 use millstream::JobControl;
 
 use super::checkpoints::{self, Numbers};
-use super::{Knobs, Tolerance, Work, judge, marks, replays};
+use super::{Knobs, Tolerance, Work, budgets, judge, marks, replays};
 use crate::scenario::{Finding, LIVENESS, Options, restart_until_done};
 use crate::world::World;
 
@@ -19,6 +19,7 @@ pub(crate) fn endure(
     let mut knobs = Knobs::new(world, options, work.most_cores());
     let mut places = world.streams().stream("places");
     let replays = RefCell::new(world.streams().stream("replays"));
+    let references = RefCell::new(world.streams().stream("reference states"));
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
@@ -29,6 +30,7 @@ pub(crate) fn endure(
         if calm {
             work.calm();
         }
+        work.begins(calm);
         if let Some(depth) = work.ring_depth() {
             config = config.ring_depth(depth);
         }
@@ -61,7 +63,10 @@ pub(crate) fn endure(
         if tolerance == Tolerance::Faults {
             replays::check(&disk, work, &mut replays.borrow_mut())?;
         }
-        within_memory(&control, work.memory())?;
+        if work.has_reference_state() {
+            replays::check_state(&disk, work, tolerance, &mut references.borrow_mut())?;
+        }
+        budgets::check(&control, &disk, work)?;
         if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
             work.account(report)?;
         }
@@ -83,26 +88,5 @@ pub(crate) fn endure(
         Some(report) if report.already_finished => Ok(()),
         _ if tolerance == Tolerance::Stops => Ok(()),
         other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
-    }
-}
-
-/// The segments of a store whose limit is as small as the scenarios draw it, in bytes.
-const SEGMENT: u64 = 16 << 10;
-
-/// Whether no core has taken a tenth more than its memory, and one segment. A step looks at its memory after as many
-/// records as usually fill a segment; where some values are several times as long as the usual one, and two of those fit
-/// a segment, such a piece takes more, and a segment is a thirtieth of these limits.
-fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
-    let Some(memory) = memory else { return Ok(()) };
-    let shards = control.metrics().shards();
-    match shards
-        .iter()
-        .map(|shard| shard.most_state_bytes.get())
-        .find(|most| *most > memory + memory / 10 + SEGMENT)
-    {
-        None => Ok(()),
-        Some(most) => {
-            Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
-        }
     }
 }

@@ -7,7 +7,9 @@ use super::JUDGED;
 use super::env::{absolute, quoted};
 use super::work::ASKED;
 use crate::explore::Crashes;
+use crate::harness::budgets::{FILES, MEMORY};
 use crate::harness::expected::COMMITTED;
+use crate::harness::replays::{REPLAYED, STATE_OF_INPUT, TAINTED};
 use crate::harness::{INJECTED, USER};
 use crate::scenario::{Finding, LIVENESS, NO_PANIC};
 use crate::tape_file::TapeFile;
@@ -133,6 +135,20 @@ impl Found {
                 "A source, a sink or the engine gave up though nothing was wrong that its error tells of."
             }
             JUDGED => "Nothing is said about the job yet: the test is to be changed first.",
+            REPLAYED => {
+                "From one checkpoint to a later one, over the same records, the job did not do once more what it had done. It \
+                 depends on something outside of its state (a field, a static, a file, the clock, the order of a hash map), which \
+                 a restart changes. If it may, say so by `sim.without_replays()`."
+            }
+            STATE_OF_INPUT => {
+                "The job's state is not what its input comes to, though its output may be: it depends on something else (a \
+                 field, the clock, the order of a hash map), which a restart or another number of cores changes. If it may, say \
+                 so by `sim.without_replays()`."
+            }
+            TAINTED => "What a disk has damaged was taken for what it had held.",
+            MEMORY | FILES => {
+                "The job took more than the test allows it: see `sim.memory_per_core` and `sim.open_files`."
+            }
             ASKED => "The test's own assertion failed, while the output agrees with the reference.",
             NO_PANIC => {
                 "The test itself panicked, or a function of the job where the reference called it, or a feed is of another \

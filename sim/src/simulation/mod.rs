@@ -55,6 +55,7 @@ mod output;
 mod run;
 mod seek;
 mod settings;
+mod troubles;
 mod work;
 
 use std::cell::RefCell;
@@ -78,10 +79,18 @@ pub use found::Found;
 pub use output::{SimOutput, SimSink};
 
 use feed::Given;
-use output::{Compare, Output, Read, Watched};
+use output::{Compare, Output, Read, Rows, Watched};
+use troubles::Troubles;
 
 /// The rule of tests that ask for what cannot be judged: no finding about the job.
 pub(crate) const JUDGED: &str = "the test can be judged";
+
+/// What a process may take.
+#[derive(Clone, Copy, Default)]
+struct Budgets {
+    memory: Option<u64>,
+    files: Option<usize>,
+}
 
 type Configure = Box<dyn Fn(Config) -> Config>;
 type Oracle = Box<dyn Fn(&Look<'_>)>;
@@ -97,6 +106,10 @@ pub struct Simulation<'a> {
     always: Vec<Oracle>,
     at_end: Vec<Oracle>,
     configure: Configure,
+    troubles: Troubles,
+    budgets: Budgets,
+    /// Replays show nothing.
+    unreplayed: bool,
     /// The only legal end may be a loud stop.
     beyond: bool,
     /// Nothing goes wrong.
@@ -139,6 +152,7 @@ fn refuse_test(seen: impl Into<String>) -> ! {
 
 impl<'a> Simulation<'a> {
     fn new(world: &'a mut World, options: &'a Options) -> Simulation<'a> {
+        let troubles = Troubles::new(world.streams());
         Simulation {
             world,
             options,
@@ -147,6 +161,9 @@ impl<'a> Simulation<'a> {
             always: Vec::new(),
             at_end: Vec::new(),
             configure: Box::new(|config| config),
+            troubles,
+            budgets: Budgets::default(),
+            unreplayed: false,
             beyond: false,
             calm: false,
             begun: false,
@@ -161,7 +178,7 @@ impl<'a> Simulation<'a> {
         T: Clone + Send + Sync + 'static,
         D: FnOnce(&mut Random) -> Vec<T>,
     {
-        let feed = SimFeed::new(source, self.world.streams(), draw);
+        let feed = SimFeed::new(source, self.world.streams(), self.troubles.clone(), draw);
         self.given.push(Box::new(feed.clone()));
         feed
     }
@@ -198,8 +215,8 @@ impl<'a> Simulation<'a> {
     {
         let longest = laid::outside(&mut self.random(&format!("sink {sink}")));
         let compare = Compare::default();
-        let made = SimSink::new(longest, compare.clone());
-        self.watch(sink, key, made.reading(), compare);
+        let made = SimSink::new(sink, longest, compare.clone(), self.troubles.clone());
+        self.watch(sink, key, (made.reading(), Some(made.rows())), compare);
         made
     }
 
@@ -277,18 +294,23 @@ impl<'a> Simulation<'a> {
         K: Debug,
     {
         let compare = Compare::default();
-        self.watch(sink, key, read.clone(), compare.clone());
+        self.watch(sink, key, (read.clone(), None), compare.clone());
         SimOutput::new(read, compare)
     }
 
-    fn watch<T, K>(&mut self, sink: &str, key: impl Fn(&T) -> K + 'static, read: Read<T>, compare: Compare)
-    where
+    fn watch<T, K>(
+        &mut self,
+        sink: &str,
+        key: impl Fn(&T) -> K + 'static,
+        (read, rows): (Read<T>, Option<Rows>),
+        compare: Compare,
+    ) where
         T: PartialEq + Debug + 'static,
         K: Debug,
     {
         let key: Rc<dyn Fn(&T) -> String> = Rc::new(move |record| format!("{:?}", key(record)));
         let expected = RefCell::new(None);
-        self.outputs.push(Box::new(Watched { sink: sink.to_owned(), key, read, compare, expected }));
+        self.outputs.push(Box::new(Watched { sink: sink.to_owned(), key, read, rows, compare, expected }));
     }
 
     /// Runs the job to its end, through whatever the seed has in store. It returns once all is as it should be, and

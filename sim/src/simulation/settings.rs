@@ -5,6 +5,7 @@ use millstream::Config;
 use super::{Look, Simulation, refuse_test};
 use crate::disk::DiskView;
 use crate::faults::FaultPlan;
+use crate::mishaps::Mishaps;
 use crate::random::Random;
 
 impl Simulation<'_> {
@@ -120,6 +121,72 @@ impl Simulation<'_> {
     /// ```
     pub fn without_checkpoints(&mut self) {
         self.world.endures(|endured| endured.unsaved = 1);
+    }
+
+    /// The memory that the state of a core may take: [`Config::memory_per_core`], and a finding where more was taken than a tenth
+    /// and a segment beyond it.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let found = Check::new().seeds(3).find("doc", |sim| {
+    ///     sim.memory_per_core(1 << 20);
+    ///     sim.open_files(100);
+    ///     let numbers = sim.feed("numbers", |random| (0..random.range(50, 300)).collect::<Vec<_>>());
+    ///     let sums = sim.sink("sums", |sum: &(u64, u64)| sum.0);
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         let numbers = job.source("numbers", numbers.clone()).map(|n| (n, n)).key_by(|n| n.0);
+    ///         numbers.reduce("sums so far", |sum, n| sum.1 += n.1).sink("sums", sums.clone());
+    ///         job
+    ///     });
+    /// });
+    /// assert!(found.is_none(), "{}", found.expect("just seen"));
+    /// ```
+    pub fn memory_per_core(&mut self, bytes: u64) {
+        self.budgets.memory = Some(bytes);
+    }
+
+    /// The most files that a process of the job may have open at once.
+    pub fn open_files(&mut self, most: usize) {
+        self.budgets.files = Some(most);
+    }
+
+    /// What the job's state is depends on more than its input: on the clock, on the order of hash maps, on answers from outside.
+    /// It is not compared with that of replays then. Otherwise it is, for a job of one feed with one split whose sinks are
+    /// all compared in the order of their keys.
+    ///
+    /// ```
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let test = |sim: &mut Simulation<'_>| {
+    ///     sim.without_replays();
+    ///     // … and the rest.
+    /// };
+    /// # let _ = Check::new().seeds(1).find("doc", test);
+    /// ```
+    pub fn without_replays(&mut self) {
+        self.unreplayed = true;
+    }
+
+    /// What a source or a sink of the test's own may do wrong: it asks [`may_fail`](Mishaps::may_fail) where it can fail, and up to
+    /// `most` times it does. The process fails with it, and another takes over. Nothing goes wrong once faults have ended.
+    ///
+    /// ```
+    /// use millstream::ErrorKind;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let test = |sim: &mut Simulation<'_>| {
+    ///     let mishaps = sim.mishaps("connection", 3);
+    ///     // In the sink's `commit`: the first time, and the next ones, as the seed draws it.
+    ///     let committed = mishaps.may_fail(ErrorKind::Sink, "the connection is lost");
+    ///     assert!(committed.is_ok(), "no job runs yet");
+    /// };
+    /// # let _ = Check::new().seeds(1).find("doc", test);
+    /// ```
+    pub fn mishaps(&mut self, concern: &str, most: u64) -> Mishaps {
+        self.troubles.of(&format!("test {concern}"), most)
     }
 
     /// Changes which faults are injected, from what the seed has drawn of those that every job survives: see

@@ -42,7 +42,7 @@ fn what_is_found_is_made_smaller_and_drawn_and_played_again_by_the_lines_that_ar
     let first = run(&[]).1;
     assert!(first.contains("SIM_SHRINK=60 SIM_TIMELINE=one-that-forgets-"), "{first}");
 
-    let (output, text) = run(&[("SIM_SHRINK", "20"), ("SIM_TIMELINE", &found)]);
+    let (output, text) = run(&[("SIM_SHRINK", "10"), ("SIM_TIMELINE", &found)]);
     assert!(!output.status.success() && text.contains("Made smaller, "), "{text}");
     let (pages, tapes) = (files(found.as_ref(), "html"), files(found.as_ref(), "tape"));
     let ([page], [tape]) = (&pages[..], &tapes[..]) else { panic!("{pages:?}, {tapes:?}") };

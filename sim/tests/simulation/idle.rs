@@ -1,6 +1,5 @@
 //! A test in which nothing happens shows nothing: it fails, and says what is to be changed.
 
-use millstream::prelude::*;
 use millstream::time::secs;
 use millstream_sim::prelude::*;
 

@@ -3,8 +3,10 @@
 
 mod closer;
 mod explored;
+mod failing;
 mod found;
 mod idle;
 mod jobs;
+mod oracles;
 mod passing;
 mod refused;
