@@ -3,6 +3,7 @@
 //! Exit code 0: nothing found (or every planted bug found); 1: a finding (or a planted bug missed); 2: usage.
 
 mod explore;
+mod hashes;
 mod planted;
 mod replay;
 mod swarm;
@@ -57,6 +58,8 @@ enum Command {
     },
     /// Show for each planted bug how many seeds it took to find it
     Planted(planted::Planting),
+    /// Print the trace hashes of a few seeds: equal in every process and every build of the same code
+    Hashes(hashes::Hashing),
     /// Name the scenarios
     List,
 }
@@ -107,6 +110,7 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
             named.and_then(|bug| explore::run(&scenarios, scenario.as_deref(), seed, explore(bug)))
         }
         Command::Planted(planted) => planted.run(&scenarios),
+        Command::Hashes(hashes) => hashes.run(&scenarios),
         Command::List => {
             for Scenario { name, about, planted, .. } in &scenarios {
                 println!("{name:<24} {about}{}", if *planted { " (planted)" } else { "" });
