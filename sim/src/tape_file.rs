@@ -53,8 +53,8 @@ impl TapeFile {
 
     /// The name of a file for a run, whatever its scenario is called.
     pub(crate) fn usual_name(scenario: &str, seed: u64, extension: &str) -> PathBuf {
-        let plain = |letter: char| if letter.is_alphanumeric() || letter == '_' { letter } else { '-' };
-        let name: String = scenario.chars().map(plain).collect();
+        let words = scenario.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+        let name = words.filter(|word| !word.is_empty()).collect::<Vec<_>>().join("-");
         PathBuf::from(format!("{name}-{seed}.{extension}"))
     }
 

@@ -84,7 +84,8 @@ impl<T> SimSink<T> {
         SimSink { collected: self.collected.failing(mishaps), ..self }
     }
 
-    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out. Which is
+    /// which is told by what `Debug` prints, and that they are equal by `PartialEq`: a record with a `NaN` in it equals none.
     pub fn unordered(self) -> SimSink<T> {
         self.compare.set(How::Unordered);
         self
@@ -181,7 +182,8 @@ impl<T> SimOutput<T> {
         SimOutput { read, compare }
     }
 
-    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out. Which is
+    /// which is told by what `Debug` prints, and that they are equal by `PartialEq`: a record with a `NaN` in it equals none.
     pub fn unordered(self) -> SimOutput<T> {
         self.compare.set(How::Unordered);
         self
