@@ -13,7 +13,7 @@ use super::output::Output;
 use super::work::OfUser;
 use super::{JUDGED, Simulation};
 use crate::harness::expected::COMMITTED;
-use crate::harness::{Tolerance, endure};
+use crate::harness::{STATE, Tolerance, endure};
 use crate::scenario::Finding;
 
 /// The longest time between two checkpoints, in nanoseconds, of a job whose input is there from the beginning: it is read in no
@@ -56,6 +56,11 @@ pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<boo
     Ok(work.was_done.get())
 }
 
+/// The settings of the test, by which its job is looked at.
+fn configured(sim: &Simulation<'_>) -> Config {
+    (sim.configure)(Config::new().cores(1)).checkpoints(STATE)
+}
+
 /// Whether what the test names is there, and all that the reference needs is named.
 fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
     let refused = |seen: String| Err(Finding::new(JUDGED, seen));
@@ -64,7 +69,7 @@ fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
             "the test compares nothing: name a sink of the job, or ask something by `sim.at_end`".to_owned(),
         );
     }
-    let described = match job.describe(&(sim.configure)(Config::new().cores(1))) {
+    let described = match job.describe(&configured(sim)) {
         Ok(described) => described.to_json(),
         Err(error) => return refused(error.to_string()),
     };
@@ -107,7 +112,7 @@ fn is_determined(sim: &Simulation<'_>, job: &Job) -> bool {
     if splits != 1 || !sim.given.iter().all(|given| given.is_feed()) {
         return false;
     }
-    let Ok(described) = job.describe(&(sim.configure)(Config::new().cores(1))) else { return false };
+    let Ok(described) = job.describe(&configured(sim)) else { return false };
     let described = described.to_json();
     let mut steps = described["steps"].as_object().into_iter().flatten();
     steps.all(|(name, step)| {

@@ -92,7 +92,7 @@ impl Simulation<'_> {
     ///         job
     ///     });
     /// });
-    /// assert!(found.is_none());
+    /// assert!(found.is_none(), "{}", found.expect("just seen"));
     /// ```
     pub fn config(&mut self, configure: impl Fn(Config) -> Config + 'static) {
         let earlier = std::mem::replace(&mut self.configure, Box::new(|config| config));
