@@ -184,10 +184,10 @@ impl Replay {
     ///     numbers.reduce("sum", |sum, n| *sum += n).sink("out", discard());
     ///     job
     /// };
-    /// let config = Config::new().cores(2).checkpoints(dir.path()).checkpoint_at_end_only();
+    /// let config = Config::new().cores(1).checkpoints(dir.path()).checkpoint_at_end_only();
     /// job().run(config.clone())?;
     ///
-    /// let report = job().replay(config, Replay::from_the_beginning(dir.path(), 1).cores(1).hash_state())?;
+    /// let report = job().replay(config, Replay::from_the_beginning(dir.path(), 1).hash_state())?;
     /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
     /// let kept = block_on(async { checkpoints.state_hash(&checkpoints.manifest(1).await?).await })?;
     /// assert_eq!((report.checkpoint, report.state), (0, Some(kept)));

@@ -199,10 +199,11 @@ fn a_replay_that_reads_a_record_too_many_is_found() {
 #[test]
 fn keys_that_are_restored_on_the_wrong_core_are_found_by_the_state() {
     let found = Check::new().seeds(1_000).bug("group_off_by_one").find("state alone", |sim| {
-        sim.config(|config| config.retained_checkpoints(1));
         let feed = sim.feed("events", events);
         let out = sim.sink("out", |event: &Event| event.0);
         sim.run(|| passed_on_plainly(feed.clone(), out.clone()));
     });
-    assert_eq!(found.expect("they are lost").finding().rule, "a checkpoint holds what the input comes to");
+    let found = found.expect("they are lost");
+    let rules = ["a checkpoint holds what the input comes to", "a replay comes to what the run has come to"];
+    assert!(rules.contains(&found.finding().rule.as_str()), "{found}");
 }
