@@ -191,7 +191,7 @@ impl fmt::Display for Found {
             let (page, line) = (quoted(&page.display().to_string()), self.seed_line());
             write!(
                 f,
-                "To see it as a page, without what it does not take to fail:\n\n  SIM_SHRINK=60 SIM_TIMELINE={page} {line}\n"
+                "\nTo see it as a page, without what it does not take to fail:\n\n  SIM_SHRINK=60 SIM_TIMELINE={page} {line}\n"
             )?;
         }
         Ok(())
