@@ -118,7 +118,7 @@ impl Plan {
             remote: config.remote.clone(),
             savepoint: config.savepoint.clone(),
             replayed: match ends {
-                Ends::Replayed(ends) => Some(ends.checkpoint()),
+                Ends::Replayed(ends) => ends.restored(),
                 Ends::Own | Ends::Held(_) => None,
             },
             every: config.checkpoint_every,

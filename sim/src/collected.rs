@@ -2,6 +2,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Debug;
 use std::mem;
 use std::rc::Rc;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -145,6 +146,14 @@ impl<T: Clone> Collected<T> {
     }
 }
 
+impl<T: Debug> Collected<T> {
+    /// It can show its records, as a string of JSON each, to a replay.
+    pub(crate) fn debugged(mut self) -> Collected<T> {
+        self.show = Some(|record| json!(format!("{record:?}")).to_string());
+        self
+    }
+}
+
 impl<T: Serialize> Collected<T> {
     /// It can show its records as JSON, to a replay.
     ///
@@ -157,8 +166,11 @@ impl<T: Serialize> Collected<T> {
         self.show = Some(|record| serde_json::to_string(record).expect("records are plain data"));
         self
     }
+}
 
-    /// What belongs to the checkpoints behind one, up to another: committed, or to be committed when that is restored.
+impl<T> Collected<T> {
+    /// What belongs to the checkpoints behind one, up to another: committed, or to be committed when that is restored. As it is
+    /// [shown](Collected::shown); nothing if it is not.
     pub fn rows_between(&self, from: u64, to: u64) -> Vec<String> {
         let outside = self.outside();
         let within = |epoch: u64| from < epoch && epoch <= to;
@@ -166,8 +178,8 @@ impl<T: Serialize> Collected<T> {
             outside.committed.iter().filter(|(epoch, _)| within(*epoch)).map(|(_, record)| record);
         let prepared =
             outside.prepared.iter().filter(|((_, epoch, _), _)| within(*epoch)).flat_map(|(_, of)| of);
-        let show = |record| serde_json::to_string(record).expect("records are plain data");
-        committed.chain(prepared).map(show).collect()
+        let records = committed.chain(prepared);
+        self.show.map_or(Vec::new(), |show| records.map(show).collect())
     }
 }
 

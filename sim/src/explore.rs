@@ -43,6 +43,18 @@ pub enum Pairs {
 }
 
 /// What is to be explored of a scenario.
+///
+/// ```
+/// use millstream_sim::explore::Explore;
+/// use millstream_sim::scenario;
+///
+/// let all = scenario::all();
+/// let windows = all.iter().find(|scenario| scenario.name == "windows").expect("it is there");
+/// let seed = Explore::least_seed(windows, 100).expect("some have three checkpoints");
+/// let explore = Explore { seed, pairs: None, most: Some(20), threads: 2, bug: None };
+/// let explored = explore.run(windows, |_, _| {});
+/// assert!(explored.runs[0] > 10 && explored.findings.is_empty());
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Explore {
     /// The seed of the job.

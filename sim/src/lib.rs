@@ -13,7 +13,8 @@
 //!   [`postgres`]: a database server; [`broker`]: a transactional broker, with a source and a sink;
 //! - [`scenario`]: what is run in a world and how it is judged; [`swarm`]: many seeds of it; [`explore`](mod@explore): every
 //!   point at which it can be killed; [`timeline`]: a run as a page to look at;
-//! - [`tape`]: what was drawn in a run, to be played again with changes; [`shrink`]: the least of a failing run that fails;
+//! - [`tape`]: what was drawn in a run, to be played again with changes; [`tape_file`]: that in a file; [`shrink`]: the
+//!   least of a failing run that fails;
 //! - [`planted`]: the bugs that it must find; [`cli`]: the command line over all of it.
 
 pub mod broker;
@@ -36,6 +37,7 @@ pub mod shrink;
 pub mod simulation;
 pub mod swarm;
 pub mod tape;
+pub mod tape_file;
 pub mod timeline;
 pub mod trace;
 pub mod world;

@@ -31,7 +31,7 @@ struct State {
 }
 
 /// What every mishap says of itself.
-pub const MISHAP: &str = "a mishap";
+pub const MISHAP: &str = "a mishap (injected)";
 
 impl Mishaps {
     /// At most `most` of them, each in about `one_in` questions. They begin when they are [armed](Mishaps::arm).

@@ -188,6 +188,18 @@ const fn bug(name: &'static str, about: &'static str, scenario: &'static str) ->
     Bug { name, about, scenario }
 }
 
+/// The one of a name, if it can be switched on.
+///
+/// # Errors
+/// If there is none of that name, or the feature `planted` is off.
+pub(crate) fn named(name: &str) -> Result<&'static str, String> {
+    if !cfg!(feature = "planted") {
+        return Err("bugs are planted by `--features planted` only".to_owned());
+    }
+    let found = BUGS.iter().find(|bug| bug.name == name).map(|bug| bug.name);
+    found.ok_or_else(|| format!("no planted bug is called {name}"))
+}
+
 /// Switches one of them on for this thread.
 ///
 /// # Panics

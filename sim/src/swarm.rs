@@ -6,8 +6,20 @@ use std::time::{Duration, Instant};
 
 use crate::coverage::Coverage;
 use crate::scenario::{Options, Outcome, Scenario};
+use crate::world::Endured;
 
 /// Which seeds, and how.
+///
+/// ```
+/// use millstream_sim::scenario::{self, Options};
+/// use millstream_sim::swarm::Swarm;
+///
+/// let protocol = scenario::all().into_iter().find(|scenario| scenario.name == "protocol").expect("it is there");
+/// let swarm = Swarm { first: 0, seeds: 20, until: None, threads: 2, options: Options::default(), keep_going: true };
+/// let summary = swarm.run(&protocol, |done| assert!(done <= 20));
+/// assert_eq!((summary.seeds, summary.findings.len()), (20, 0));
+/// assert!(summary.endured.kills > 0);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct Swarm {
     /// The first seed.
@@ -37,6 +49,8 @@ pub struct Summary {
     pub work: u64,
     /// What the faults struck.
     pub coverage: Coverage,
+    /// What processes have been through.
+    pub endured: Endured,
     /// Outcomes with a finding, lowest seed first. Unless it kept going, the first is the lowest there is.
     pub findings: Vec<Outcome>,
 }
@@ -83,6 +97,7 @@ impl Summary {
         self.time += other.time;
         self.work += other.work;
         self.coverage.add(&other.coverage);
+        self.endured.add(other.endured);
         self.findings.extend(other.findings);
     }
 
@@ -92,6 +107,7 @@ impl Summary {
         self.time += outcome.time;
         self.work += outcome.work;
         self.coverage.add(&outcome.coverage);
+        self.endured.add(outcome.endured);
         if outcome.finding.is_some() {
             self.findings.push(outcome);
         }

@@ -48,7 +48,7 @@ impl Tape {
 }
 
 /// A name as one word: what is no plain character is written as its bytes, `%20`.
-fn escaped(name: &str) -> String {
+pub(crate) fn escaped(name: &str) -> String {
     let mut word = String::new();
     for byte in name.bytes() {
         match byte.is_ascii_graphic() && byte != b'%' {
@@ -59,7 +59,7 @@ fn escaped(name: &str) -> String {
     word
 }
 
-fn unescaped(word: &str) -> Result<String, String> {
+pub(crate) fn unescaped(word: &str) -> Result<String, String> {
     let wrong = || format!("`{word}` is not the name of a stream");
     let mut pieces = word.split('%');
     let mut bytes = pieces.next().unwrap_or_default().as_bytes().to_vec();

@@ -112,6 +112,8 @@ struct Settings {
     checkpoint: PathBuf,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     id: Option<u64>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    from_nothing: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     until: Vec<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -163,6 +165,38 @@ impl Replay {
     pub fn from_last(checkpoints: impl Into<PathBuf>) -> Replay {
         let settings = Settings { checkpoint: checkpoints.into(), ..Settings::default() };
         Replay { settings, writer: None, hash_state: false, disk: Rc::new(StdDisk) }
+    }
+
+    /// From the beginning of the input, with no state, up to where a checkpoint was taken: what that holds must be what this
+    /// comes to, whatever the job has been through until then. The input must still be there.
+    ///
+    /// ```
+    /// # use std::rc::Rc;
+    /// # use millstream::prelude::*;
+    /// # use millstream_storage::disk::{StdDisk, block_on};
+    /// use millstream::checkpoint::inspect::Checkpoints;
+    /// use millstream::replay::Replay;
+    /// # let dir = tempfile::tempdir()?;
+    ///
+    /// let job = || {
+    ///     let job = Job::new("doc");
+    ///     let numbers = job.source("numbers", generator(100, |n| n)).key_by(|n| n % 7);
+    ///     numbers.reduce("sum", |sum, n| *sum += n).sink("out", discard());
+    ///     job
+    /// };
+    /// let config = Config::new().cores(1).checkpoints(dir.path()).checkpoint_at_end_only();
+    /// job().run(config.clone())?;
+    ///
+    /// let report = job().replay(config, Replay::from_the_beginning(dir.path(), 1).hash_state())?;
+    /// let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path());
+    /// let kept = block_on(async { checkpoints.state_hash(&checkpoints.manifest(1).await?).await })?;
+    /// assert_eq!((report.checkpoint, report.state), (0, Some(kept)));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn from_the_beginning(checkpoints: impl Into<PathBuf>, until: u64) -> Replay {
+        let mut replay = Replay::from_last(checkpoints).until_checkpoint(until);
+        replay.settings.from_nothing = true;
+        replay
     }
 
     /// Ends where a split has come so far: `SOURCE:SPLIT@OFFSET`, or as much of it as tells it from others. The number is the
@@ -284,6 +318,7 @@ impl Replay {
 
 /// What takes the place of a job's sources and sinks in a replay.
 pub(crate) struct ReplayEnds {
+    /// What it begins with; 0 is nothing.
     checkpoint: u64,
     gate: Gate,
     rows: Rows,
@@ -298,8 +333,9 @@ impl ReplayEnds {
         ReplayEnds { checkpoint, rows: Rows::new(out, gate.clone()), gate, splits }
     }
 
-    pub(crate) fn checkpoint(&self) -> u64 {
-        self.checkpoint
+    /// The checkpoint that it begins with, unless that is with nothing.
+    pub(crate) fn restored(&self) -> Option<u64> {
+        (self.checkpoint > 0).then_some(self.checkpoint)
     }
 
     pub(crate) fn source<S: Clone>(&self, source: &S, name: &str, idles: bool) -> Gated<S> {

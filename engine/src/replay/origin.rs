@@ -17,8 +17,13 @@ use crate::restart::Restart;
 /// What a replay begins with.
 pub(super) struct Origin {
     pub(super) directory: PathBuf,
+    /// What is restored; or where the replay is to end, if it begins with nothing.
     pub(super) manifest: Manifest,
+    from_nothing: bool,
 }
+
+/// Where a replay that begins with nothing keeps what it makes: in memory, and where no checkpoint is.
+const BESIDE: &str = "replayed-from-the-beginning";
 
 impl Origin {
     pub(super) fn find(replay: &Replay) -> Result<Origin> {
@@ -27,11 +32,19 @@ impl Origin {
         let epochs = block_on(checkpoints.epochs())?;
         let refuse =
             |what: String| Err(Error::new(ErrorKind::Restore, format!("{}: {what}", directory.display())));
+        if replay.settings.from_nothing {
+            let id = replay.settings.until_checkpoint.unwrap_or_default();
+            if !epochs.contains(&id) {
+                return refuse(not_there(id, &epochs));
+            }
+            let manifest = block_on(checkpoints.manifest(id))?;
+            return Ok(Origin { directory, manifest, from_nothing: true });
+        }
         let Some(id) = replay.settings.id else {
             for &epoch in epochs.iter().rev() {
                 let manifest = block_on(checkpoints.manifest(epoch))?;
                 if !manifest.finished {
-                    return Ok(Origin { directory, manifest });
+                    return Ok(Origin { directory, manifest, from_nothing: false });
                 }
             }
             return refuse("holds no checkpoint to replay from".to_owned());
@@ -47,7 +60,17 @@ impl Origin {
                 "the job had ended with checkpoint {id}: nothing follows; earlier ones are {which}"
             ));
         }
-        Ok(Origin { directory, manifest })
+        Ok(Origin { directory, manifest, from_nothing: false })
+    }
+
+    /// The number of the checkpoint that it begins with; 0 is none.
+    pub(super) fn epoch(&self) -> u64 {
+        if self.from_nothing { 0 } else { self.manifest.epoch }
+    }
+
+    /// Where the replayed job has its checkpoints.
+    pub(super) fn kept(&self) -> PathBuf {
+        if self.from_nothing { self.directory.join(BESIDE) } else { self.directory.clone() }
     }
 
     /// Where it is to end.
@@ -62,8 +85,8 @@ impl Origin {
         if !epochs.contains(&id) {
             return refuse(not_there(id, &epochs));
         }
-        if id <= self.manifest.epoch {
-            let from = self.manifest.epoch;
+        let from = self.epoch();
+        if id <= from {
             return refuse(format!("checkpoint {id}, where the replay is to end, is not later than {from}"));
         }
         until.extend(positions_of(&block_on(checkpoints.manifest(id))?));
@@ -73,7 +96,10 @@ impl Origin {
     /// The disk, with the files of the checkpoint held open: the job may remove them.
     pub(super) fn overlay(&self, replay: &Replay, own: Option<PathBuf>) -> Result<Rc<dyn Disk>> {
         let checkpoints = Checkpoints::at(replay.disk.clone(), &self.directory);
-        let overlay = Overlay::new(replay.disk.clone(), self.directory.clone(), own);
+        let overlay = Overlay::new(replay.disk.clone(), self.kept(), own);
+        if self.from_nothing {
+            return Ok(Rc::new(overlay));
+        }
         let names = self.manifest.files().into_iter().map(|name| checkpoints.data_path().join(name));
         for path in names.chain([checkpoints.manifest_path(self.manifest.epoch)]) {
             block_on(overlay.keep(path.clone())).map_err(|error| {
@@ -88,7 +114,7 @@ impl Origin {
     }
 
     pub(super) fn config(&self, config: Config, cores: usize) -> Config {
-        let mut config = config.cores(cores).checkpoints(&self.directory).checkpoint_at_end_only();
+        let mut config = config.cores(cores).checkpoints(self.kept()).checkpoint_at_end_only();
         config.savepoint = None;
         // What is here is replayed, and nothing is stored.
         config.remote = None;

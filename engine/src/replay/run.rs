@@ -44,7 +44,7 @@ pub(crate) fn run(job: &Job, config: Config, mut replay: Replay) -> Result<Repla
     };
     let disk = origin.overlay(&replay, output.as_ref().map(|output| output.path().to_owned()))?;
     let splits = replay.settings.until_checkpoint.map(|_| splits_of(&until));
-    let ends = ReplayEnds::new(origin.manifest.epoch, out, splits);
+    let ends = ReplayEnds::new(origin.epoch(), out, splits);
     let mut driver = start(job, config, &replay, &origin, (&ends, &disk))?;
     let (ended, failure) = match driver.run(&until) {
         Ok(ended) => (ended, None),
@@ -59,7 +59,7 @@ pub(crate) fn run(job: &Job, config: Config, mut replay: Replay) -> Result<Repla
     };
     ends.rows.flush()?;
     let state = match failure {
-        None => driver.state(&replay, &origin.directory, output.as_ref(), &disk)?,
+        None => driver.state(&replay, &origin.kept(), output.as_ref(), &disk)?,
         Some(_) => None,
     };
     let of = (origin.manifest.job.as_str(), driver.cores, replay.settings.seed);

@@ -96,7 +96,24 @@ impl Broker {
         self.outside().cluster.create(topic, 1, true);
     }
 
-    /// Adds a partition, with what is in it, some time from now, and returns the offset at which it ends then.
+    /// Adds a partition, with what is in it, some time from now, and returns the offset at which it ends then: behind the
+    /// control record that ends a transaction.
+    ///
+    /// ```
+    /// use millstream_sim::broker::{Broker, Fill, requests::Message};
+    /// use millstream_sim::random::Streams;
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new(Streams::new(1).stream("broker"), Duration::from_millis(3));
+    /// broker.create("rows", 1);
+    /// let fill = |value: &str, commit| Fill { messages: vec![Message { key: None, value: Some(value.into()) }], commit };
+    /// let fills = [fill("seen", None), fill("aborted", Some(false)), fill("committed", Some(true))];
+    /// assert_eq!(broker.add_partition("rows", &fills, Duration::from_secs(1)), 5);
+    ///
+    /// broker.settle();
+    /// let [_, added] = &broker.committed("rows")[..] else { panic!("there are two partitions") };
+    /// assert_eq!(added.len(), 2);
+    /// ```
     pub fn add_partition(&self, topic: &str, fills: &[Fill], after: Duration) -> u64 {
         let log = filled(fills);
         let end = log.offset(requests::End::Latest, requests::Isolation::Uncommitted);
@@ -105,6 +122,23 @@ impl Broker {
     }
 
     /// Retention removes what is below an offset.
+    ///
+    /// ```
+    /// use millstream_sim::broker::{Broker, Fill, requests::Message};
+    /// use millstream_sim::random::Streams;
+    /// use std::time::Duration;
+    ///
+    /// let broker = Broker::new(Streams::new(1).stream("broker"), Duration::from_millis(3));
+    /// broker.create("rows", 1);
+    /// let message = |value: &str| Message { key: None, value: Some(value.into()) };
+    /// let fill = Fill { messages: ["a", "b", "c"].map(message).to_vec(), commit: None };
+    /// broker.add_partition("rows", &[fill], Duration::ZERO);
+    /// broker.settle();
+    ///
+    /// broker.trim("rows", 1, 2);
+    /// assert_eq!(broker.committed("rows")[1].len(), 1);
+    /// assert_eq!(broker.end("rows", 1), Some(3));
+    /// ```
     pub fn trim(&self, topic: &str, partition: u32, offset: u64) {
         self.outside().cluster.trim(&TopicPartition::new(topic, partition), offset);
     }
@@ -114,7 +148,8 @@ impl Broker {
         self.outside().network.calm();
     }
 
-    /// Lets everything happen that is on its way.
+    /// Lets everything happen that is on its way: late requests, partitions that are to come, the ends of transactions. See
+    /// [`add_partition`](Broker::add_partition) for an example.
     pub fn settle(&self) {
         self.outside().cluster.settle();
     }

@@ -3,10 +3,10 @@
 //! Exit code 0: nothing found (or every planted bug found); 1: a finding (or a planted bug missed); 2: usage.
 
 mod explore;
+mod hashes;
 mod planted;
 mod replay;
 mod swarm;
-mod tape_file;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -17,7 +17,6 @@ use std::time::{Duration, Instant};
 use clap::{Args, Parser, Subcommand};
 
 use crate::explore::{Crashes, Explore, Pairs};
-use crate::planted::BUGS;
 use crate::scenario::{Options, Outcome, Scenario, panics};
 use crate::timeline;
 
@@ -59,6 +58,8 @@ enum Command {
     },
     /// Show for each planted bug how many seeds it took to find it
     Planted(planted::Planting),
+    /// Print the trace hashes of a few seeds: equal in every process and every build of the same code
+    Hashes(hashes::Hashing),
     /// Name the scenarios
     List,
 }
@@ -108,10 +109,11 @@ pub fn run(scenarios: Vec<Scenario>) -> ExitCode {
         Command::Shrink(shrink) => shrink.run(&scenarios),
         Command::Explore { scenario, seed, pairs, most, jobs, bug: named } => {
             let explore = |bug| Explore { seed: 0, pairs, most, threads: all_cores(jobs), bug };
-            let named = named.as_deref().map(bug).transpose();
+            let named = named.as_deref().map(crate::planted::named).transpose();
             named.and_then(|bug| explore::run(&scenarios, scenario.as_deref(), seed, explore(bug)))
         }
         Command::Planted(planted) => planted.run(&scenarios),
+        Command::Hashes(hashes) => hashes.run(&scenarios),
         Command::List => {
             for Scenario { name, about, planted, .. } in &scenarios {
                 println!("{name:<24} {about}{}", if *planted { " (planted)" } else { "" });
@@ -174,19 +176,10 @@ impl Which {
     }
 
     fn options(&self) -> Result<Options, String> {
-        let bug = self.bug.as_deref().map(bug).transpose()?;
+        let bug = self.bug.as_deref().map(crate::planted::named).transpose()?;
         let at_once = self.at_once;
         Ok(Options { cores: self.cores, crashes: self.crash, bug, at_once, ..Options::default() })
     }
-}
-
-/// The planted bug of a name.
-fn bug(name: &str) -> Result<&'static str, String> {
-    if !cfg!(feature = "planted") {
-        return Err("bugs are planted by `--features planted` only".to_owned());
-    }
-    let found = BUGS.iter().find(|bug| bug.name == name).map(|bug| bug.name);
-    found.ok_or_else(|| format!("no planted bug is called {name}"))
 }
 
 /// Says about once a second how far something is.

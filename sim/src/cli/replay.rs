@@ -6,10 +6,10 @@ use std::time::Duration;
 
 use clap::Args;
 
-use super::tape_file::TapeFile;
 use super::{Done, Progress, Which, all_cores, draw, find, print_finding, program};
 use crate::scenario::{Options, Outcome, Scenario};
 use crate::shrink::{Shrink, Shrunk};
+use crate::tape_file::TapeFile;
 
 #[derive(Args)]
 pub(super) struct Replaying {
@@ -56,7 +56,7 @@ impl Replaying {
             Some(path) => {
                 let file = TapeFile::read(path)?;
                 let scenario = find(scenarios, &file.scenario)?;
-                let outcome = scenario.play(file.seed, &file.tape, &log(file.options()));
+                let outcome = scenario.play(file.seed, &file.tape, &log(file.options()?));
                 (scenario.name, outcome, of_tape(path))
             }
             None => {
@@ -99,7 +99,7 @@ impl Shrinking {
             return Err("a run of `explore` is as small as it gets: its crashes are all that happens to it"
                 .to_owned());
         }
-        let path = self.output.unwrap_or_else(|| TapeFile::usual_place(scenario, self.seed));
+        let path = self.output.unwrap_or_else(|| TapeFile::usual_name(name, self.seed, "tape"));
         for path in [Some(&path), self.timeline.as_ref()].into_iter().flatten() {
             // Before the work, and not after it.
             File::options()
@@ -116,8 +116,7 @@ impl Shrinking {
         });
         let shrunk = shrunk.ok_or_else(|| format!("seed {seed} of {name} has no finding"))?;
         print_shrunk(&shrunk, progress.started.elapsed());
-        let (cores, bug) = (options.cores, options.bug);
-        TapeFile { scenario: name.to_owned(), seed, cores, bug, tape: shrunk.tape }.write(&path)?;
+        TapeFile::of(name, &shrunk).write(&path)?;
         print_finding(&shrunk.outcome, &of_tape(&path));
         draw(self.timeline.as_deref(), scenario.name, &shrunk.outcome, &of_tape(&path))?;
         Ok(false)

@@ -6,7 +6,7 @@ use millstream::JobControl;
 
 use super::checkpoints::{self, Numbers};
 use super::durable::Durable;
-use super::{Knobs, Tolerance, Work, full, judge, marks, replays};
+use super::{Knobs, Tolerance, Work, budgets, full, judge, marks, replays};
 use crate::scenario::{Finding, LIVENESS, Options, restart_until_done};
 use crate::world::World;
 
@@ -20,10 +20,12 @@ pub(crate) fn endure(
     let mut knobs = Knobs::new(world, options, work.most_cores());
     let mut places = world.streams().stream("places");
     let replays = RefCell::new(world.streams().stream("replays"));
+    let references = RefCell::new(world.streams().stream("reference states"));
     let chaos = world.streams().stream("chaos").range(1, 6) as u32;
     let (disk, started, control) = (world.disk(), Cell::new(0), RefCell::new(None));
     let (checkpoints, numbers, marker) = (Cell::new(0), Numbers::default(), world.marker());
     let (durable, tolerated) = (Durable::watch(world.disk()), Cell::new(0));
+    let restores = Cell::new(0);
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
@@ -31,6 +33,7 @@ pub(crate) fn endure(
         if calm {
             work.calm();
         }
+        work.begins(calm);
         if let Some(depth) = work.ring_depth() {
             config = config.ring_depth(depth);
         }
@@ -59,6 +62,7 @@ pub(crate) fn endure(
             full::check(outcome.as_ref(), &control, tolerated.get())?;
         }
         let report = judge(outcome, calm, tolerance)?;
+        restores.set(restores.get() + u64::from(report.is_none() && checkpoints.get() > 0));
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
         }
@@ -66,7 +70,10 @@ pub(crate) fn endure(
         if tolerance == Tolerance::Faults {
             replays::check(&disk, work, &mut replays.borrow_mut())?;
         }
-        within_memory(&control, work.memory())?;
+        if work.has_reference_state() {
+            replays::check_state(&disk, work, tolerance, &mut references.borrow_mut())?;
+        }
+        budgets::check(&control, &disk, work)?;
         if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
             work.account(report)?;
         }
@@ -74,6 +81,7 @@ pub(crate) fn endure(
     };
     let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
     world.count_checkpoints(checkpoints.get());
+    world.endures(|endured| endured.restores += restores.get());
     match done {
         Err(finding) if tolerance == Tolerance::Stops && finding.rule == LIVENESS => return Ok(()),
         done => done?,
@@ -87,26 +95,5 @@ pub(crate) fn endure(
         Some(report) if report.already_finished => Ok(()),
         _ if tolerance == Tolerance::Stops => Ok(()),
         other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
-    }
-}
-
-/// The segments of a store whose limit is as small as the scenarios draw it, in bytes.
-const SEGMENT: u64 = 16 << 10;
-
-/// Whether no core has taken a tenth more than its memory, and one segment. A step looks at its memory after as many
-/// records as usually fill a segment; where some values are several times as long as the usual one, and two of those fit
-/// a segment, such a piece takes more, and a segment is a thirtieth of these limits.
-fn within_memory(control: &JobControl, memory: Option<u64>) -> Result<(), Finding> {
-    let Some(memory) = memory else { return Ok(()) };
-    let shards = control.metrics().shards();
-    match shards
-        .iter()
-        .map(|shard| shard.most_state_bytes.get())
-        .find(|most| *most > memory + memory / 10 + SEGMENT)
-    {
-        None => Ok(()),
-        Some(most) => {
-            Err(Finding::new("state stays within its memory", format!("{most} of {memory} bytes were taken")))
-        }
     }
 }

@@ -1,6 +1,7 @@
 //! A job is killed and restarted under faults until it is done, and what it put out is compared to the reference
 //! interpreter's answer after every process.
 
+pub(crate) mod budgets;
 pub(crate) mod checkpoints;
 pub(crate) mod durable;
 mod endure;

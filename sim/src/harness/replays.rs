@@ -1,5 +1,6 @@
 //! Replays: what one shows, from a checkpoint that is kept up to a later one, is what the run has put out between the two, and
-//! what it comes to is the later one's state.
+//! what it comes to is the later one's state. And from the beginning of the input, with no state, it comes to the state of
+//! every checkpoint: on whatever cores that was taken, restored and taken again.
 
 use std::io::{self, Write};
 use std::rc::Rc;
@@ -7,12 +8,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use millstream::Config;
 use millstream::checkpoint::inspect::Checkpoints;
+use millstream::checkpoint::manifest::Manifest;
 use millstream::replay::Replay;
-use millstream_storage::disk::block_on;
+use millstream_storage::disk::{Disk, block_on};
 use serde_json::Value as Json;
 
 use super::checkpoints::manifests;
-use super::{STATE, Work};
+use super::{STATE, Tolerance, Work};
 use crate::disk::{DiskView, ReadOnly};
 use crate::random::Random;
 use crate::scenario::Finding;
@@ -25,6 +27,8 @@ pub(crate) enum Replayed {
     State,
     /// What it has put out between the checkpoints, too: sinks, and rows as JSON.
     Rows(Vec<(&'static str, String)>),
+    /// The same of some of its sinks.
+    RowsOf(Vec<String>, Vec<(String, String)>),
 }
 
 /// Where the rows of a replay go.
@@ -42,6 +46,66 @@ impl Write for Shown {
     }
 }
 
+/// The rule of replays between two checkpoints.
+pub(crate) const REPLAYED: &str = "a replay comes to what the run has come to";
+
+/// The rule of the state of one.
+pub(crate) const STATE_OF_INPUT: &str = "a checkpoint holds what the input comes to";
+
+/// The same where what is stored may be damaged.
+pub(crate) const TAINTED: &str = "nothing that is damaged becomes a value";
+
+/// Whether records that a barrier has overtaken are in a checkpoint: then its state is not that of a job at rest.
+fn overtook(manifest: &Manifest) -> bool {
+    manifest.steps.values().flat_map(|step| &step.parts).any(|part| part.overtaken.is_some())
+}
+
+/// Whether one of the checkpoints that are kept holds what its input comes to from the beginning, with no state and nothing that
+/// goes wrong, on a number of cores that is drawn. Where media rot, what cannot be read has been told from what can: then
+/// what can be read must be right.
+pub(crate) fn check_state(
+    disk: &DiskView,
+    work: &dyn Work,
+    tolerance: Tolerance,
+    random: &mut Random,
+) -> Result<(), Finding> {
+    let rots = tolerance == Tolerance::Stops;
+    let read_only: Rc<dyn Disk> = Rc::new(ReadOnly::new(disk));
+    let checkpoints = Checkpoints::at(read_only.clone(), STATE);
+    let epochs = block_on(checkpoints.epochs()).unwrap_or_default();
+    let (pick, cores) = (random.next(), random.range(1, work.most_cores() as u64) as usize);
+    let Some(&epoch) = epochs.get(pick as usize % epochs.len().max(1)) else { return Ok(()) };
+    let finding = |seen: String| {
+        let rule = if rots { TAINTED } else { STATE_OF_INPUT };
+        Finding::new(rule, format!("checkpoint {epoch}: {seen}"))
+    };
+    let kept = block_on(async {
+        let manifest = checkpoints.manifest(epoch).await?;
+        let state = if overtook(&manifest) { None } else { Some(checkpoints.state_hash(&manifest).await?) };
+        Ok::<_, millstream::Error>(state)
+    });
+    let kept = match kept {
+        Ok(Some(kept)) => kept,
+        Ok(None) => return Ok(()),
+        Err(_) if rots => return Ok(()),
+        Err(error) => return Err(finding(error.to_string())),
+    };
+    let replay = Replay::from_the_beginning(STATE, epoch).cores(cores).hash_state();
+    let report =
+        work.job().replay(work.configure(Config::new()), replay.writer(io::sink()).disk(read_only.clone()));
+    let report = report.map_err(|error| finding(format!("from the beginning: {error}")))?;
+    if let Some(failure) = report.failure {
+        return Err(finding(format!("from the beginning: {failure}")));
+    }
+    if report.state != Some(kept) {
+        let of = report.state.unwrap_or_default();
+        return Err(finding(format!(
+            "its state is {kept:x}, and that of a run from the beginning, on {cores} cores and without faults, is {of:x}"
+        )));
+    }
+    Ok(())
+}
+
 /// Replays between two of the checkpoints that are kept, if there are two.
 pub(crate) fn check(disk: &DiskView, work: &dyn Work, random: &mut Random) -> Result<(), Finding> {
     let mut kept = manifests(disk, STATE)?;
@@ -55,9 +119,11 @@ pub(crate) fn check(disk: &DiskView, work: &dyn Work, random: &mut Random) -> Re
     if matches!(expected, Replayed::Not) || from.finished {
         return Ok(());
     }
-    let name = "a replay comes to what the run has come to";
+    if overtook(to) {
+        return Ok(());
+    }
     let between = format!("from checkpoint {} to {}", from.epoch, to.epoch);
-    let finding = |seen: String| Finding::new(name, format!("{between}: {seen}"));
+    let finding = |seen: String| Finding::new(REPLAYED, format!("{between}: {seen}"));
     let (shown, read_only) = (Shown::default(), Rc::new(ReadOnly::new(disk)));
     let seed = if random.coin() { 0 } else { random.next() };
     let mut replay = Replay::from(STATE, from.epoch).until_checkpoint(to.epoch).hash_state().seed(seed);
@@ -70,16 +136,24 @@ pub(crate) fn check(disk: &DiskView, work: &dyn Work, random: &mut Random) -> Re
     if let Some(failure) = report.failure {
         return Err(finding(failure));
     }
-    if let Replayed::Rows(mut rows) = expected {
+    let rows = match expected {
+        Replayed::Rows(rows) => {
+            Some((None, rows.into_iter().map(|(sink, row)| (sink.to_owned(), row)).collect::<Vec<_>>()))
+        }
+        Replayed::RowsOf(sinks, rows) => Some((Some(sinks), rows)),
+        Replayed::Not | Replayed::State => None,
+    };
+    if let Some((sinks, mut rows)) = rows {
         let lines = shown.0.lock().unwrap_or_else(PoisonError::into_inner);
         let line = |line: &str| -> (String, String) {
             let mut line: Json = serde_json::from_str(line).expect("it is a line of JSON");
             (line["sink"].take().as_str().unwrap_or_default().to_owned(), line["row"].take().to_string())
         };
         let mut shown: Vec<_> = std::str::from_utf8(&lines).expect("it is text").lines().map(line).collect();
-        let same_form = |(sink, row): (&'static str, String)| {
+        shown.retain(|(sink, _)| sinks.as_ref().is_none_or(|sinks| sinks.contains(sink)));
+        let same_form = |(sink, row): (String, String)| {
             let row: Json = serde_json::from_str(&row).expect("it is JSON");
-            (sink.to_owned(), row.to_string())
+            (sink, row.to_string())
         };
         let mut rows: Vec<_> = rows.drain(..).map(same_form).collect();
         shown.sort();

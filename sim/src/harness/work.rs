@@ -48,6 +48,19 @@ pub(crate) trait Work {
         Replayed::Not
     }
 
+    /// Whether the state of a checkpoint follows from the input before it alone, so that it can be made once more.
+    fn has_reference_state(&self) -> bool {
+        false
+    }
+
+    /// The most files that a process may have open at once, if that is limited.
+    fn open_files(&self) -> Option<usize> {
+        None
+    }
+
+    /// A process begins. Nothing may go wrong outside if it is `calm`.
+    fn begins(&self, _calm: bool) {}
+
     /// A process is over, whatever came of it.
     fn watch(&self, _control: &JobControl) {}
 

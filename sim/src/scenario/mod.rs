@@ -18,7 +18,7 @@ use crate::faults::FaultPlan;
 use crate::random::Streams;
 use crate::tape::{Deck, Recorder, Tape};
 use crate::trace::Event;
-use crate::world::{RunEnd, World, WorldConfig};
+use crate::world::{Endured, RunEnd, World, WorldConfig};
 
 pub use panics::keep_panics_quiet;
 
@@ -111,6 +111,8 @@ pub struct Outcome {
     pub checkpoints: u64,
     /// What the faults struck.
     pub coverage: Coverage,
+    /// What its processes have been through.
+    pub endured: Endured,
     /// What happened, if it was to be kept.
     pub events: Vec<Event>,
     /// What the caller had decided.
@@ -205,6 +207,7 @@ impl Scenario {
             lives: world.lives().to_vec(),
             checkpoints: world.checkpoints(),
             coverage: world.disk().coverage(),
+            endured: world.endured(),
             events: world.events(),
             options: *options,
             finding,

@@ -1,28 +1,34 @@
-//! Many seeds of a user's test, or each point of one, up to the first finding.
+//! What a user's test is run by: which seeds, and what becomes of a finding.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::str::FromStr;
+use std::path::PathBuf;
+use std::time::Duration;
 
-use super::{JUDGED, Simulation, Stopped, found::Found};
-use crate::explore::{Crashes, Explore};
-use crate::harness::survivable;
-use crate::scenario::{Finding, Options, Outcome, Scenario, panics};
-use crate::swarm::Swarm;
+use super::found::Found;
+use super::{Simulation, env};
+use crate::explore::Crashes;
+use crate::scenario::{Scenario, panics};
+use crate::tape_file::TapeFile;
 
 /// Seeds, if nothing else is said.
 const SEEDS: u64 = 100;
 
-/// How many seeds are looked at for the job whose points are explored.
-const LOOKED_AT: u64 = 60;
-
 /// Runs a test of a job in a hundred worlds, each drawn by a seed, on all cores, and stops at the first finding. See
 /// [the module](super) for an example, and `sim/TESTING.md` for all of it.
 ///
-/// The environment may say otherwise: `SIM_SEEDS=1000` for more of them, `SIM_FIRST=5000` for others, `SIM_THREADS=1` for
-/// fewer cores; and `SIM_SEED=1234` for one alone, with everything that happens in it printed.
+/// The environment may say otherwise:
+///
+/// | | |
+/// |---|---|
+/// | `SIM_SEEDS=1000` | so many seeds |
+/// | `SIM_FIRST=5000` | from this one on |
+/// | `SIM_THREADS=1` | on fewer cores |
+/// | `SIM_SEED=1234`, `SIM_SEED=revenue:1234` | one seed alone, with everything that happens in it printed; of the check of that name alone, and others are left out |
+/// | `SIM_SHRINK=60` | what is found is made smaller for so many seconds at most, and kept on a tape |
+/// | `SIM_TIMELINE=run.html` | what is found is drawn, after it was made smaller: a page for a browser. A path that ends with `/` is a directory for such pages |
+/// | `SIM_TAPE=revenue-1234.tape` | the run on a tape, and no other |
 ///
 /// # Panics
-/// With what was found, what it means, and the line that runs that seed again.
+/// With what was found, what it means, and the lines that run that seed again, and that shrink it.
 pub fn check(name: &'static str, test: impl Fn(&mut Simulation<'_>) + Send + Sync + 'static) {
     report(from_env().find(name, test));
 }
@@ -30,6 +36,29 @@ pub fn check(name: &'static str, test: impl Fn(&mut Simulation<'_>) + Send + Syn
 /// Kills a test's job at each of its points in turn, by a signal and by a loss of power: that of the shortest seed with three
 /// checkpoints, while nothing else goes wrong. A few thousand runs for a small job; `SIM_MOST=500` is for about so many of
 /// them, evenly spread.
+///
+/// ```
+/// use millstream::prelude::*;
+/// use millstream_sim::prelude::*;
+///
+/// fn sums_are_exact(sim: &mut Simulation<'_>) {
+///     let numbers = sim.feed("numbers", |random| (0..random.range(100, 200)).collect::<Vec<_>>());
+///     let sums = sim.sink("sums", |sum: &(u64, u64)| sum.0);
+///     sim.run(|| {
+///         let job = Job::new("doc");
+///         let numbers = job.source("numbers", numbers.clone()).map(|n| (n % 10, n)).key_by(|n| n.0);
+///         numbers.reduce("sums so far", |sum, n| sum.1 += n.1).sink("sums", sums.clone());
+///         job
+///     });
+/// }
+///
+/// // In a `#[test]`:
+/// # if false {
+/// explore("sums", sums_are_exact);
+/// # }
+/// # let found = Check::new().most(20).explore("sums", sums_are_exact);
+/// # assert!(found.is_none(), "{}", found.expect("just seen"));
+/// ```
 ///
 /// # Panics
 /// With what was found, what it means, and the line that kills it there again.
@@ -70,17 +99,24 @@ fn report(found: Option<Found>) {
 /// });
 /// let found = found.expect("some process is killed in mid-stream");
 /// assert_eq!(found.finding().rule, "what is committed is what the reference puts out");
-/// assert!(found.to_string().contains(&format!("SIM_SEED={} ", found.seed())));
+/// assert!(found.to_string().contains(&format!("SIM_SEED=doc:{} ", found.seed())));
 /// ```
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Check {
-    seeds: u64,
-    first: u64,
-    only: Option<u64>,
-    crashes: Option<Crashes>,
-    threads: usize,
-    most: Option<usize>,
-    bug: Option<&'static str>,
+    pub(super) seeds: u64,
+    pub(super) first: u64,
+    pub(super) only: Option<u64>,
+    /// The only check that is run.
+    pub(super) meant: Option<String>,
+    pub(super) crashes: Option<Crashes>,
+    pub(super) tape: Option<(PathBuf, TapeFile)>,
+    pub(super) threads: usize,
+    pub(super) most: Option<usize>,
+    pub(super) bug: Option<&'static str>,
+    /// How long what is found is made smaller.
+    pub(super) shrink: Option<Duration>,
+    /// Where it is drawn.
+    pub(super) timeline: Option<PathBuf>,
 }
 
 impl Default for Check {
@@ -92,25 +128,27 @@ impl Default for Check {
 impl Check {
     /// A hundred seeds from 0, on all cores.
     pub fn new() -> Check {
-        let threads = std::thread::available_parallelism().map_or(1, usize::from);
-        Check { seeds: SEEDS, first: 0, only: None, crashes: None, threads, most: None, bug: None }
+        Check {
+            seeds: SEEDS,
+            first: 0,
+            only: None,
+            meant: None,
+            crashes: None,
+            tape: None,
+            threads: std::thread::available_parallelism().map_or(1, usize::from),
+            most: None,
+            bug: None,
+            shrink: None,
+            timeline: None,
+        }
     }
 
     /// What the environment says: see [`check`] and [`explore`].
     ///
     /// # Errors
-    /// If one of its variables cannot be understood.
+    /// If one of its variables cannot be understood, or its tape cannot be read.
     pub fn from_env() -> Result<Check, String> {
-        let plain = Check::new();
-        Ok(Check {
-            seeds: variable("SIM_SEEDS", "a number of seeds, such as 1000")?.unwrap_or(plain.seeds),
-            first: variable("SIM_FIRST", "a seed, such as 5000")?.unwrap_or(plain.first),
-            only: variable("SIM_SEED", "a seed, such as 1234")?,
-            crashes: variable("SIM_CRASH", "where processes are killed, such as point:120:power")?,
-            threads: variable("SIM_THREADS", "a number of threads, such as 2")?.unwrap_or(plain.threads),
-            most: variable("SIM_MOST", "a number of runs, such as 500")?,
-            bug: plain.bug,
-        })
+        env::read()
     }
 
     /// So many seeds.
@@ -144,6 +182,48 @@ impl Check {
         Check { bug: Some(bug), ..self }
     }
 
+    /// What is found is made smaller, for so long at most: all is taken away that it does not take to break the rule. What is
+    /// left is kept on a tape, in the directory of the [page](Check::timeline) or the one where the program runs; the finding
+    /// tells where.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let check = Check::new().shrink(Duration::from_secs(60)).timeline("found/");
+    /// # let _ = check;
+    /// ```
+    pub fn shrink(self, longest: Duration) -> Check {
+        Check { shrink: Some(longest), ..self }
+    }
+
+    /// What is found is drawn there, after it was [made smaller](Check::shrink), if it was to be: a page for a browser. A path
+    /// that ends with `/` is a directory, in which it is called after the check and the seed.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let dir = tempfile::tempdir()?;
+    /// let page = dir.path().join("run.html");
+    /// let found = Check::new().timeline(&page).find("doc", |sim| {
+    ///     let numbers = sim.feed("numbers", |_| vec![1, 2, 3]);
+    ///     let out = sim.sink("out", |n: &u64| *n);
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         job.source("numbers", numbers.clone()).sink("out", out.clone());
+    ///         job
+    ///     });
+    ///     assert_eq!(out.committed().len(), 4, "one is missing");
+    /// });
+    /// assert!(found.is_some());
+    /// assert!(std::fs::read_to_string(page)?.contains("one is missing"));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    pub fn timeline(self, page: impl Into<PathBuf>) -> Check {
+        Check { timeline: Some(page.into()), ..self }
+    }
+
     /// The finding in the least seed that has one, if there is one.
     pub fn find(
         &self,
@@ -152,13 +232,34 @@ impl Check {
     ) -> Option<Found> {
         panics::keep_those_of_runs();
         let scenario = Scenario::of_job(name, test);
-        match self.only {
-            Some(seed) => self.replay(&scenario, seed),
-            None => self.swarm(&scenario),
+        if self.leaves_out(name) {
+            return None;
         }
+        let found = match (&self.tape, self.only) {
+            (Some((path, tape)), _) => self.play(&scenario, path, tape),
+            (None, Some(seed)) => self.replay(&scenario, seed),
+            (None, None) => self.swarm(&scenario),
+        };
+        found.map(|found| self.look_closer(&scenario, found))
     }
 
     /// The finding at the first point with one, of those at which the job of the shortest seed can be killed.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let found = Check::new().most(20).explore("doc", |sim| {
+    ///     let numbers = sim.feed("numbers", |random| (0..random.range(100, 200)).collect::<Vec<_>>());
+    ///     let out = sim.sink("out", |n: &u64| *n);
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         job.source("numbers", numbers.clone()).sink("out", out.clone());
+    ///         job
+    ///     });
+    /// });
+    /// assert!(found.is_none());
+    /// ```
     pub fn explore(
         &self,
         name: &'static str,
@@ -166,131 +267,21 @@ impl Check {
     ) -> Option<Found> {
         panics::keep_those_of_runs();
         let scenario = Scenario::of_job(name, test);
-        if let (Some(seed), Some(_)) = (self.only, self.crashes) {
-            return self.replay(&scenario, seed);
-        }
-        let Some(seed) = self.only.or_else(|| Explore::least_seed(&scenario, LOOKED_AT)) else {
-            return self.without_checkpoints(&scenario);
-        };
-        let explore = Explore { seed, pairs: None, most: self.most, threads: self.threads, bug: self.bug };
-        let explored = explore.run(&scenario, |_, _| {});
-        let runs = explored.runs[0];
-        let Some((crashes, finding)) = explored.findings.into_iter().next() else {
-            println!("{name}: killed at {runs} points of seed {seed}; nothing was found");
+        if self.leaves_out(name) {
             return None;
-        };
-        let again = self.run(&scenario, seed, Some(crashes), false);
-        let same = again.finding.as_ref() == Some(&finding);
-        Some(Found::new(name, seed, Some(crashes), finding, format!("after {runs} runs"), same))
-    }
-
-    fn run(&self, scenario: &Scenario, seed: u64, crashes: Option<Crashes>, keep_log: bool) -> Outcome {
-        scenario.run(seed, &Options { keep_log, crashes, bug: self.bug, ..Options::default() })
-    }
-
-    fn swarm(&self, scenario: &Scenario) -> Option<Found> {
-        let options = Options { bug: self.bug, crashes: self.crashes, ..Options::default() };
-        let swarm = Swarm {
-            first: self.first,
-            seeds: self.seeds,
-            until: None,
-            threads: self.threads,
-            options,
-            keep_going: false,
-        };
-        let summary = swarm.run(scenario, |_| {});
-        let Some(outcome) = summary.findings.into_iter().next() else {
-            println!("{}: {} seeds from {}; nothing was found", scenario.name, summary.seeds, self.first);
-            return None;
-        };
-        let again = self.run(scenario, outcome.seed, self.crashes, false);
-        let same = again.hash == outcome.hash && again.finding == outcome.finding;
-        let searched = format!("after {} of {} seeds", summary.seeds, self.seeds);
-        let finding = outcome.finding?;
-        Some(Found::new(scenario.name, outcome.seed, self.crashes, finding, searched, same))
-    }
-
-    /// One run, told as it goes.
-    fn replay(&self, scenario: &Scenario, seed: u64) -> Option<Found> {
-        let outcome = self.run(scenario, seed, self.crashes, true);
-        outcome.events.iter().for_each(|event| println!("{event}"));
-        let (name, millis) = (scenario.name, outcome.time.as_secs_f64() * 1e3);
-        println!(
-            "{name}: seed {seed}, {} points, {millis:.3} ms, trace hash {:016x}",
-            outcome.points, outcome.hash
-        );
-        let finding = outcome.finding?;
-        let again = self.run(scenario, seed, self.crashes, false);
-        let same = again.hash == outcome.hash && again.finding.as_ref() == Some(&finding);
-        Some(Found::new(name, seed, self.crashes, finding, "in a replay".to_owned(), same))
-    }
-
-    /// What there is to say of a job that is too short, or that does not even work while nothing happens to it.
-    fn without_checkpoints(&self, scenario: &Scenario) -> Option<Found> {
-        let calm = (0..LOOKED_AT).map(|seed| self.run(scenario, seed, Some(Crashes::default()), false));
-        let mut broken = calm.filter_map(|outcome| Some((outcome.seed, outcome.finding?)));
-        let (seed, finding) = broken.next().unwrap_or_else(|| {
-            let seen = format!(
-                "no seed below {LOOKED_AT} has a job of three checkpoints: let the feeds have more records or pause for \
-                 longer, or let the job take checkpoints more often"
-            );
-            (0, Finding::new(JUDGED, seen))
-        });
-        let crashes = Some(Crashes::default());
-        Some(Found::new(scenario.name, seed, crashes, finding, "before any was killed".to_owned(), true))
-    }
-}
-
-/// A variable of the environment, if it is set.
-fn variable<T: FromStr>(name: &str, what: &str) -> Result<Option<T>, String> {
-    let Ok(text) = std::env::var(name) else { return Ok(None) };
-    let parsed =
-        text.parse().map_err(|_| format!("{name}={text}: it must be {what}; correct it, or unset it"));
-    parsed.map(Some)
-}
-
-impl Scenario {
-    /// A user's test as a scenario: for whatever runs scenarios.
-    ///
-    /// ```
-    /// use millstream::prelude::*;
-    /// use millstream_sim::prelude::*;
-    /// use millstream_sim::scenario::{Options, Scenario};
-    ///
-    /// let scenario = Scenario::of_job("doc", |sim| {
-    ///     let numbers = sim.feed("numbers", |random| (0..random.range(1, 99)).collect::<Vec<_>>());
-    ///     let out = sim.sink("out", |_: &u64| ());
-    ///     sim.run(|| {
-    ///         let job = Job::new("doc");
-    ///         job.source("numbers", numbers.clone()).sink("out", out.clone());
-    ///         job
-    ///     });
-    /// });
-    /// assert_eq!(scenario.run(7, &Options::default()).finding, None);
-    /// ```
-    pub fn of_job(
-        name: &'static str,
-        test: impl Fn(&mut Simulation<'_>) + Send + Sync + 'static,
-    ) -> Scenario {
-        let body = move |world: &mut crate::world::World, options: &Options| {
-            let mut sim = Simulation::new(world, options);
-            match catch_unwind(AssertUnwindSafe(|| test(&mut sim))) {
-                Ok(()) if sim.ran => Ok(()),
-                Ok(()) => Err(Finding::new(JUDGED, "the test runs no job: let it call `sim.run`")),
-                Err(payload) if payload.is::<Stopped>() => Ok(()),
-                Err(payload) => match payload.downcast::<Finding>() {
-                    Ok(finding) => Err(*finding),
-                    Err(payload) => std::panic::resume_unwind(payload),
-                },
-            }
-        };
-        Scenario {
-            name,
-            about: "a job of a user's",
-            planted: false,
-            is_job: true,
-            config: survivable,
-            body: Box::new(body),
         }
+        let found = match (&self.tape, self.only, self.crashes) {
+            (Some((path, tape)), ..) => self.play(&scenario, path, tape),
+            (None, Some(seed), Some(_)) => self.replay(&scenario, seed),
+            (None, only, _) => self.every_point(&scenario, only),
+        };
+        found.map(|found| self.look_closer(&scenario, found))
+    }
+
+    /// Whether another check alone is to be run.
+    fn leaves_out(&self, name: &str) -> bool {
+        let Some(meant) = self.meant.as_deref().filter(|meant| *meant != name) else { return false };
+        println!("{name}: left out, since `{meant}` alone is to be run");
+        true
     }
 }

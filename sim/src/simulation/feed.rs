@@ -13,8 +13,10 @@ use serde::Serialize;
 
 use super::disorder::Disorder;
 use super::laid;
+use super::troubles::Troubles;
 use crate::disk::DiskView;
 use crate::feed::Feed;
+use crate::mishaps::Mishaps;
 use crate::random::{Chance, Random, Streams};
 use crate::scenario::Finding;
 use crate::trace::digest;
@@ -53,6 +55,9 @@ struct State<T> {
     split_of: Box<dyn Fn(&T) -> u64 + Send>,
     disorder: Vec<Disorder<T>>,
     longest_pause: Duration,
+    troubles: Troubles,
+    /// What goes wrong with it.
+    failing: Option<Mishaps>,
     place: Option<Place<T>>,
     /// What all of it comes to, once a job is to run.
     made: Option<Made<T>>,
@@ -93,7 +98,12 @@ impl<T> SimFeed<T> {
 }
 
 impl<T: Clone + Send + Sync + 'static> SimFeed<T> {
-    pub(super) fn new(name: &str, streams: Streams, draw: impl FnOnce(&mut Random) -> Vec<T>) -> SimFeed<T> {
+    pub(super) fn new(
+        name: &str,
+        streams: Streams,
+        troubles: Troubles,
+        draw: impl FnOnce(&mut Random) -> Vec<T>,
+    ) -> SimFeed<T> {
         let mut state = State {
             name: name.to_owned(),
             streams,
@@ -102,6 +112,8 @@ impl<T: Clone + Send + Sync + 'static> SimFeed<T> {
             split_of: Box::new(|_| 0),
             disorder: Vec::new(),
             longest_pause: PAUSE,
+            troubles,
+            failing: None,
             place: None,
             made: None,
         };
@@ -146,6 +158,29 @@ impl<T: Clone + Send + Sync + 'static> SimFeed<T> {
         self.with(|state| state.longest_pause = longest)
     }
 
+    /// Up to `most` times it cannot be read, and the process that reads it fails: as a source does whose connection is lost.
+    /// That is survived as a kill is; a job with a [strategy](millstream::Config::restart) starts again in its process. Not for a
+    /// feed that lies on the disk, which has faults of its own.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let found = Check::new().seeds(10).find("doc", |sim| {
+    ///     let numbers = sim.feed("numbers", |random| (0..random.range(50, 300)).collect::<Vec<_>>());
+    ///     let (numbers, out) = (numbers.failing(3), sim.sink("out", |n: &u64| *n).failing(3));
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         job.source("numbers", numbers.clone()).sink("out", out.clone());
+    ///         job
+    ///     });
+    /// });
+    /// assert!(found.is_none(), "{}", found.expect("just seen"));
+    /// ```
+    pub fn failing(self, most: u64) -> SimFeed<T> {
+        self.with(|state| state.failing = Some(state.troubles.of(&format!("feed {}", state.name), most)))
+    }
+
     /// The records, split by split, as they come.
     pub fn records(&self) -> Vec<Vec<T>> {
         self.made(|made| made.splits.to_vec())
@@ -177,6 +212,10 @@ fn make<T: Clone>(state: &mut State<T>) -> Made<T> {
     let feed = match longest.is_zero() {
         true => Feed::new(splits.clone()),
         false => Feed::new(splits.clone()).pausing(one_in, longest),
+    };
+    let feed = match state.failing.clone() {
+        Some(mishaps) => feed.failing(mishaps),
+        None => feed,
     };
     Made { splits: Arc::new(splits), feed }
 }
@@ -228,6 +267,16 @@ pub(super) trait Given {
     /// How many splits it has.
     fn splits(&self) -> usize;
 
+    /// Whether it lies on the disk, where all of it can be read at once.
+    fn is_laid(&self) -> bool {
+        false
+    }
+
+    /// Whether it can be read as often as one likes, and nobody outside takes notice.
+    fn is_feed(&self) -> bool {
+        false
+    }
+
     /// Adds what is chosen of it to the reference's input.
     fn give(&self, inputs: Inputs, chosen: Chosen) -> Inputs;
 
@@ -268,6 +317,14 @@ impl<T: Clone + Send + Sync + 'static> Given for SimFeed<T> {
         self.made(|made| made.splits.len())
     }
 
+    fn is_laid(&self) -> bool {
+        self.state().place.is_some()
+    }
+
+    fn is_feed(&self) -> bool {
+        true
+    }
+
     fn give(&self, inputs: Inputs, chosen: Chosen) -> Inputs {
         let splits = self.made(|made| made.splits.clone());
         inputs.with(&self.name(), move || chosen.of(&splits))
@@ -277,6 +334,13 @@ impl<T: Clone + Send + Sync + 'static> Given for SimFeed<T> {
         let splits = self.made(|made| made.splits.clone());
         let state = self.state();
         let Some(Place { kind, path, encode }) = &state.place else { return Ok(()) };
+        if state.failing.is_some() {
+            let seen = format!(
+                "the feed `{}` lies on the disk, and fails by that alone: leave out `.failing`, or let it be the source itself",
+                state.name
+            );
+            return Err(Finding::new(super::JUDGED, seen));
+        }
         let encoded = splits.iter().map(|records| records.iter().map(encode).collect()).collect();
         laid::lay(*kind, path, encoded, &mut Self::stream(&state, "laid"), disk)
     }

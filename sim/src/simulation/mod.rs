@@ -43,13 +43,19 @@
 
 mod asked;
 mod check;
+mod closer;
 mod disorder;
+mod env;
 mod feed;
 mod found;
 mod given;
 mod laid;
+mod of_job;
 mod output;
 mod run;
+mod seek;
+mod settings;
+mod troubles;
 mod work;
 
 use std::cell::RefCell;
@@ -62,7 +68,6 @@ use millstream::job::Job;
 use serde::de::DeserializeOwned;
 
 use crate::disk::DiskView;
-use crate::faults::FaultPlan;
 use crate::random::Random;
 use crate::scenario::{Finding, Options};
 use crate::world::World;
@@ -74,10 +79,18 @@ pub use found::Found;
 pub use output::{SimOutput, SimSink};
 
 use feed::Given;
-use output::{Compare, Output, Read, Watched};
+use output::{Compare, Output, Read, Rows, Watched};
+use troubles::Troubles;
 
 /// The rule of tests that ask for what cannot be judged: no finding about the job.
 pub(crate) const JUDGED: &str = "the test can be judged";
+
+/// What a process may take.
+#[derive(Clone, Copy, Default)]
+struct Budgets {
+    memory: Option<u64>,
+    files: Option<usize>,
+}
 
 type Configure = Box<dyn Fn(Config) -> Config>;
 type Oracle = Box<dyn Fn(&Look<'_>)>;
@@ -93,6 +106,10 @@ pub struct Simulation<'a> {
     always: Vec<Oracle>,
     at_end: Vec<Oracle>,
     configure: Configure,
+    troubles: Troubles,
+    budgets: Budgets,
+    /// Replays show nothing.
+    unreplayed: bool,
     /// The only legal end may be a loud stop.
     beyond: bool,
     /// Nothing goes wrong.
@@ -135,6 +152,7 @@ fn refuse_test(seen: impl Into<String>) -> ! {
 
 impl<'a> Simulation<'a> {
     fn new(world: &'a mut World, options: &'a Options) -> Simulation<'a> {
+        let troubles = Troubles::new(world.streams());
         Simulation {
             world,
             options,
@@ -143,6 +161,9 @@ impl<'a> Simulation<'a> {
             always: Vec::new(),
             at_end: Vec::new(),
             configure: Box::new(|config| config),
+            troubles,
+            budgets: Budgets::default(),
+            unreplayed: false,
             beyond: false,
             calm: false,
             begun: false,
@@ -157,7 +178,7 @@ impl<'a> Simulation<'a> {
         T: Clone + Send + Sync + 'static,
         D: FnOnce(&mut Random) -> Vec<T>,
     {
-        let feed = SimFeed::new(source, self.world.streams(), draw);
+        let feed = SimFeed::new(source, self.world.streams(), self.troubles.clone(), draw);
         self.given.push(Box::new(feed.clone()));
         feed
     }
@@ -194,8 +215,8 @@ impl<'a> Simulation<'a> {
     {
         let longest = laid::outside(&mut self.random(&format!("sink {sink}")));
         let compare = Compare::default();
-        let made = SimSink::new(longest, compare.clone());
-        self.watch(sink, key, made.reading(), compare);
+        let made = SimSink::new(sink, longest, compare.clone(), self.troubles.clone());
+        self.watch(sink, key, (made.reading(), Some(made.rows())), compare);
         made
     }
 
@@ -233,6 +254,27 @@ impl<'a> Simulation<'a> {
 
     /// The job's sink of this name is its own: `committed` reads what it has made visible, in its order. See
     /// [`sink`](Self::sink) for the key.
+    ///
+    /// ```
+    /// use millstream::prelude::*;
+    /// use millstream_sim::collected::Collected;
+    /// use millstream_sim::prelude::*;
+    ///
+    /// let found = Check::new().seeds(3).find("doc", |sim| {
+    ///     let numbers = sim.feed("numbers", |random| (0..random.range(50, 300)).collect::<Vec<_>>());
+    ///     // A system outside, which the job writes to by a sink of its own.
+    ///     let system = Collected::<u64>::new(millis(1));
+    ///     let outside = system.clone();
+    ///     let out = sim.output("out", |n: &u64| *n, move || outside.committed());
+    ///     sim.run(|| {
+    ///         let job = Job::new("doc");
+    ///         job.source("numbers", numbers.clone()).sink("out", system.clone());
+    ///         job
+    ///     });
+    ///     assert!(out.committed().len() >= 50);
+    /// });
+    /// assert!(found.is_none(), "{}", found.expect("just seen"));
+    /// ```
     pub fn output<T, K>(
         &mut self,
         sink: &str,
@@ -252,80 +294,23 @@ impl<'a> Simulation<'a> {
         K: Debug,
     {
         let compare = Compare::default();
-        self.watch(sink, key, read.clone(), compare.clone());
+        self.watch(sink, key, (read.clone(), None), compare.clone());
         SimOutput::new(read, compare)
     }
 
-    fn watch<T, K>(&mut self, sink: &str, key: impl Fn(&T) -> K + 'static, read: Read<T>, compare: Compare)
-    where
+    fn watch<T, K>(
+        &mut self,
+        sink: &str,
+        key: impl Fn(&T) -> K + 'static,
+        (read, rows): (Read<T>, Option<Rows>),
+        compare: Compare,
+    ) where
         T: PartialEq + Debug + 'static,
         K: Debug,
     {
         let key: Rc<dyn Fn(&T) -> String> = Rc::new(move |record| format!("{:?}", key(record)));
         let expected = RefCell::new(None);
-        self.outputs.push(Box::new(Watched { sink: sink.to_owned(), key, read, compare, expected }));
-    }
-
-    /// Asked after every process, when what it has committed was found right: an assertion that fails is a finding. The
-    /// test holds on to clones of its sinks.
-    pub fn always(&mut self, oracle: impl Fn(&Look<'_>) + 'static) {
-        self.always.push(Box::new(oracle));
-    }
-
-    /// As [`always`](Self::always), once the job has come to its end.
-    pub fn at_end(&mut self, oracle: impl Fn(&Look<'_>) + 'static) {
-        self.at_end.push(Box::new(oracle));
-    }
-
-    /// The simulated disk, to lay input there that no feed makes. In directories that are called `input`, since
-    /// media that rot spare these.
-    pub fn disk(&mut self) -> DiskView {
-        self.begun = true;
-        self.world.disk()
-    }
-
-    /// A stream of random numbers for a concern of the test's own; two concerns of different names draw independently.
-    pub fn random(&self, concern: &str) -> Random {
-        self.world.streams().stream(&format!("test {concern}"))
-    }
-
-    /// Settings of the job. They come after those that the seed draws anew for each process: the number of cores, batches,
-    /// the depth of rings, the pace and number of checkpoints; what is set here is not drawn.
-    pub fn config(&mut self, configure: impl Fn(Config) -> Config + 'static) {
-        let earlier = std::mem::replace(&mut self.configure, Box::new(|config| config));
-        self.configure = Box::new(move |config| configure(earlier(config)));
-    }
-
-    /// Changes which faults are injected, from what the seed has drawn of those that every job survives: see
-    /// [`faults`](crate::faults) for each, and what it promises. To be called first of all.
-    ///
-    /// ```
-    /// use millstream_sim::prelude::*;
-    ///
-    /// let crashes_alone = |plan: &mut FaultPlan| {
-    ///     *plan = FaultPlan { crash: plan.crash, power_loss: plan.power_loss, ..FaultPlan::none() };
-    /// };
-    /// # let _ = Check::new().seeds(1).find("doc", move |sim| sim.faults(crashes_alone));
-    /// ```
-    ///
-    /// With faults that are [beyond tolerance](FaultPlan::is_beyond_tolerance), the job may stop for good, loudly; what it has
-    /// committed must still be right.
-    pub fn faults(&mut self, change: impl FnOnce(&mut FaultPlan)) {
-        if self.begun {
-            refuse_test(
-                "the faults are chosen before anything is laid on the disk: call `sim.faults` first of all",
-            );
-        }
-        // Where every point is tried, nothing else goes wrong.
-        if self.options.crashes.is_none() {
-            let (beyond, calm) = (&mut self.beyond, &mut self.calm);
-            self.world.replan(|plan| {
-                change(plan);
-                *beyond = plan.is_beyond_tolerance();
-                *calm = *plan
-                    == FaultPlan { cruelty: plan.cruelty, power_loss: plan.power_loss, ..FaultPlan::none() };
-            });
-        }
+        self.outputs.push(Box::new(Watched { sink: sink.to_owned(), key, read, rows, compare, expected }));
     }
 
     /// Runs the job to its end, through whatever the seed has in store. It returns once all is as it should be, and

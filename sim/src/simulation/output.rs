@@ -13,6 +13,7 @@ use millstream::reference::Inputs;
 use millstream::sink::{Prepared, Sink, SinkContext, Writer};
 
 use super::refuse;
+use super::troubles::Troubles;
 use crate::collected::Collected;
 use crate::harness::expected::Expected;
 use crate::scenario::Finding;
@@ -62,16 +63,29 @@ impl Compare {
 /// assert!(found.is_none());
 /// ```
 pub struct SimSink<T> {
+    name: String,
     collected: Collected<T>,
     compare: Compare,
+    troubles: Troubles,
 }
 
 impl<T> SimSink<T> {
-    pub(super) fn new(longest: Duration, compare: Compare) -> SimSink<T> {
-        SimSink { collected: Collected::new(longest), compare }
+    pub(super) fn new(sink: &str, longest: Duration, compare: Compare, troubles: Troubles) -> SimSink<T>
+    where
+        T: Debug,
+    {
+        SimSink { name: sink.to_owned(), collected: Collected::new(longest).debugged(), compare, troubles }
     }
 
-    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    /// Up to `most` of its requests fail, before they have taken effect or after, and the process with them: as those of a
+    /// database do whose connection is lost. See [`SimFeed::failing`](super::SimFeed::failing) for an example.
+    pub fn failing(self, most: u64) -> SimSink<T> {
+        let mishaps = self.troubles.of(&format!("sink {}", self.name), most);
+        SimSink { collected: self.collected.failing(mishaps), ..self }
+    }
+
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out. Which is
+    /// which is told by what `Debug` prints, and that they are equal by `PartialEq`: a record with a `NaN` in it equals none.
     pub fn unordered(self) -> SimSink<T> {
         self.compare.set(How::Unordered);
         self
@@ -90,6 +104,15 @@ impl<T: Clone + 'static> SimSink<T> {
         self.collected.committed()
     }
 
+    /// What belongs to the checkpoints behind one, up to another.
+    pub(super) fn rows(&self) -> Rows
+    where
+        T: Send,
+    {
+        let collected = self.collected.clone();
+        Rc::new(move |from, to| collected.rows_between(from, to))
+    }
+
     /// How what is committed is read.
     pub(super) fn reading(&self) -> Read<T> {
         let collected = self.collected.clone();
@@ -102,7 +125,8 @@ impl<T: Clone + 'static> SimSink<T> {
 
 impl<T> Clone for SimSink<T> {
     fn clone(&self) -> SimSink<T> {
-        SimSink { collected: self.collected.clone(), compare: self.compare.clone() }
+        let (name, collected) = (self.name.clone(), self.collected.clone());
+        SimSink { name, collected, compare: self.compare.clone(), troubles: self.troubles.clone() }
     }
 }
 
@@ -113,6 +137,10 @@ impl<T: Send + 'static> Sink<T> for SimSink<T> {
 
     fn recover(self, cx: SinkContext, prepared: Vec<Prepared>) -> LocalFuture<Result<()>> {
         self.collected.recover(cx, prepared)
+    }
+
+    fn show(&self, record: &T, json: &mut Vec<u8>) -> Result<bool> {
+        self.collected.show(record, json)
     }
 
     fn open(self, cx: SinkContext) -> LocalFuture<Result<Box<dyn Writer<T>>>> {
@@ -154,7 +182,8 @@ impl<T> SimOutput<T> {
         SimOutput { read, compare }
     }
 
-    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out.
+    /// The order of its records is open, also of those of a key: each must come as often as the reference puts it out. Which is
+    /// which is told by what `Debug` prints, and that they are equal by `PartialEq`: a record with a `NaN` in it equals none.
     pub fn unordered(self) -> SimOutput<T> {
         self.compare.set(How::Unordered);
         self
@@ -181,6 +210,9 @@ impl<T> Clone for SimOutput<T> {
 /// Reads what is committed; of a job that is done, nothing may be pending.
 pub(super) type Read<T> = Rc<dyn Fn(bool) -> std::result::Result<Vec<T>, Finding>>;
 
+/// Tells what belongs to the checkpoints behind one, up to another, as JSON.
+pub(super) type Rows = Rc<dyn Fn(u64, u64) -> Vec<String>>;
+
 /// The output of a job's sink, whatever its type.
 pub(super) trait Output {
     /// The name of the sink.
@@ -188,6 +220,12 @@ pub(super) trait Output {
 
     /// Whether it is compared with the reference's.
     fn is_compared(&self) -> bool;
+
+    /// Whether the order of a key's records is compared, too.
+    fn is_in_order(&self) -> bool;
+
+    /// What belongs to the checkpoints behind one, up to another, if it can tell.
+    fn rows(&self, from: u64, to: u64) -> Option<Vec<String>>;
 
     /// Has the reference say what is to come.
     fn expect(&self, job: &Job, inputs: &Inputs);
@@ -204,6 +242,7 @@ pub(super) struct Watched<T> {
     pub(super) sink: String,
     pub(super) key: Rc<dyn Fn(&T) -> String>,
     pub(super) read: Read<T>,
+    pub(super) rows: Option<Rows>,
     pub(super) compare: Compare,
     pub(super) expected: RefCell<Option<Expected<T>>>,
 }
@@ -228,6 +267,14 @@ impl<T: PartialEq + Debug + 'static> Output for Watched<T> {
 
     fn is_compared(&self) -> bool {
         self.compare.how() != How::Not
+    }
+
+    fn is_in_order(&self) -> bool {
+        self.compare.how() == How::PerKey
+    }
+
+    fn rows(&self, from: u64, to: u64) -> Option<Vec<String>> {
+        self.rows.as_ref().map(|rows| rows(from, to))
     }
 
     fn expect(&self, job: &Job, inputs: &Inputs) {

@@ -1,18 +1,24 @@
 //! From what a test has said to the verdict on a seed.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use millstream::Config;
 use millstream::job::Job;
 use millstream::reference::Inputs;
+use serde_json::Value as Json;
 
 use super::feed::{Chosen, Given};
 use super::output::Output;
 use super::work::OfUser;
 use super::{JUDGED, Simulation};
 use crate::harness::expected::COMMITTED;
-use crate::harness::{Tolerance, endure};
+use crate::harness::{STATE, Tolerance, endure};
 use crate::scenario::Finding;
+
+/// The longest time between two checkpoints, in nanoseconds, of a job whose input is there from the beginning: it is read in no
+/// time, and by the usual pace the job would be done before its first checkpoint.
+const BRISK: u64 = 500_000;
 
 /// Whether the job got to its end: with faults beyond tolerance it may stop before.
 pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<bool, Finding> {
@@ -27,8 +33,15 @@ pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<boo
         compared.iter().for_each(|output| output.expect(&plain, &inputs));
         settled(&sim.given, &compared, &plain)?;
     }
+    let mut random = sim.random("pace of checkpoints");
+    let brisk = Duration::from_nanos(random.magnitude(BRISK));
+    let replayed = !sim.unreplayed && is_determined(sim, &plain);
     let work = OfUser {
         job,
+        brisk: sim.given.iter().any(|given| given.is_laid()).then_some(brisk),
+        replayed,
+        budgets: sim.budgets,
+        troubles: (sim.options.crashes.is_none()).then_some(&sim.troubles),
         outputs: &sim.outputs,
         always: &sim.always,
         at_end: &sim.at_end,
@@ -43,6 +56,11 @@ pub(super) fn run(sim: &mut Simulation<'_>, job: &dyn Fn() -> Job) -> Result<boo
     Ok(work.was_done.get())
 }
 
+/// The settings of the test, by which its job is looked at.
+fn configured(sim: &Simulation<'_>) -> Config {
+    (sim.configure)(Config::new().cores(1)).checkpoints(STATE)
+}
+
 /// Whether what the test names is there, and all that the reference needs is named.
 fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
     let refused = |seen: String| Err(Finding::new(JUDGED, seen));
@@ -51,7 +69,7 @@ fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
             "the test compares nothing: name a sink of the job, or ask something by `sim.at_end`".to_owned(),
         );
     }
-    let described = match job.describe(&(sim.configure)(Config::new().cores(1))) {
+    let described = match job.describe(&configured(sim)) {
         Ok(described) => described.to_json(),
         Err(error) => return refused(error.to_string()),
     };
@@ -81,6 +99,30 @@ fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
         )),
         _ => Ok(()),
     }
+}
+
+/// The kinds of steps whose state follows from their input.
+const DETERMINED: [&str; 6] = ["source", "sink", "window", "session", "triggered window", "process"];
+
+/// Whether the job's state follows from its input alone: that comes in one order, nothing that counts depends on the clock or on
+/// answers from outside, and what is put out is compared in its order.
+fn is_determined(sim: &Simulation<'_>, job: &Job) -> bool {
+    let splits: usize = sim.given.iter().map(|given| given.splits()).sum();
+    let in_order = |name: &str| sim.outputs.iter().any(|of| of.name() == name && of.is_in_order());
+    if splits != 1 || !sim.given.iter().all(|given| given.is_feed()) {
+        return false;
+    }
+    let Ok(described) = job.describe(&configured(sim)) else { return false };
+    let described = described.to_json();
+    let mut steps = described["steps"].as_object().into_iter().flatten();
+    steps.all(|(name, step)| {
+        let schema = &step["schema"];
+        let expires = |state: &Json| state["expires"].as_bool().unwrap_or(false);
+        let kind = schema["kind"].as_str().unwrap_or_default();
+        DETERMINED.contains(&kind)
+            && (kind != "sink" || in_order(name))
+            && !schema["states"].as_object().is_some_and(|states| states.values().any(expires))
+    })
 }
 
 fn choose(given: &[Box<dyn Given>], chosen: Chosen) -> Inputs {

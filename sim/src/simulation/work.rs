@@ -8,9 +8,11 @@ use millstream::job::Job;
 use millstream::{Config, JobControl};
 
 use super::output::Output;
-use super::{Configure, Look, Oracle};
+use super::troubles::Troubles;
+use super::{Budgets, Configure, Look, Oracle};
 use crate::disk::DiskView;
-use crate::harness::Work;
+use crate::harness::replays::Replayed;
+use crate::harness::{STATE, Work};
 use crate::scenario::{Finding, panics};
 
 /// The rule of what a test asks of the output itself.
@@ -26,6 +28,13 @@ pub(super) struct OfUser<'a> {
     pub(super) always: &'a [Oracle],
     pub(super) at_end: &'a [Oracle],
     pub(super) configure: &'a Configure,
+    /// How often checkpoints are taken, if that is to be oftener than usual.
+    pub(super) brisk: Option<Duration>,
+    /// Its state, and what it has put out between two checkpoints, come again in a replay.
+    pub(super) replayed: bool,
+    pub(super) budgets: Budgets,
+    /// What goes wrong outside, unless nothing is to.
+    pub(super) troubles: Option<&'a Troubles>,
     /// Nothing goes wrong: no checkpoint that takes its time is to end a process, either.
     pub(super) calm: bool,
     /// Records that were late, in the process that had most.
@@ -50,10 +59,45 @@ impl Work for OfUser<'_> {
 
     fn configure(&self, config: Config) -> Config {
         let config = if self.calm { config.checkpoint_timeout(PATIENCE) } else { config };
-        (self.configure)(config)
+        let config = match self.brisk {
+            Some(pace) => config.checkpoint_every(pace),
+            None => config,
+        };
+        // Where else they were, nobody would look at them.
+        (self.configure)(config).checkpoints(STATE)
+    }
+
+    fn memory(&self) -> Option<u64> {
+        self.budgets.memory
+    }
+
+    fn open_files(&self) -> Option<usize> {
+        self.budgets.files
+    }
+
+    fn replayed(&self, from: u64, to: u64) -> Replayed {
+        if !self.replayed {
+            return Replayed::Not;
+        }
+        let told = self.outputs.iter().filter_map(|of| Some((of.name().to_owned(), of.rows(from, to)?)));
+        let told: Vec<(String, Vec<String>)> = told.collect();
+        let sinks = told.iter().map(|(sink, _)| sink.clone()).collect();
+        let rows =
+            told.into_iter().flat_map(|(sink, rows)| rows.into_iter().map(move |row| (sink.clone(), row)));
+        Replayed::RowsOf(sinks, rows.collect())
+    }
+
+    fn has_reference_state(&self) -> bool {
+        self.replayed
+    }
+
+    fn begins(&self, calm: bool) {
+        self.troubles.iter().for_each(|troubles| troubles.arm(!calm));
     }
 
     fn watch(&self, control: &JobControl) {
+        // Nor while it is replayed.
+        self.troubles.iter().for_each(|troubles| troubles.arm(false));
         let late = control.metrics().sum(|shard| &shard.late);
         self.late.set(self.late.get().max(late));
     }

@@ -9,10 +9,10 @@ use crate::trace::{Event, What};
 /// About so many bytes of text are shown.
 const MOST: usize = 600_000;
 
-/// The log as it is shown, escaped.
-pub(super) fn text(events: &[Event]) -> String {
+/// The log as it is shown, escaped. `again` prints all of it.
+pub(super) fn text(events: &[Event], again: &str) -> String {
     let whole = lines(events, false);
-    let lines = if size(&whole) <= MOST { whole } else { shortened(lines(events, true)) };
+    let lines = if size(&whole) <= MOST { whole } else { shortened(lines(events, true), again) };
     lines.iter().fold(String::new(), |mut text, line| {
         text.push_str(&escape(line));
         text.push('\n');
@@ -89,7 +89,7 @@ fn line(at: u64, event: &Event) -> String {
 }
 
 /// As many lines from the beginning and the end as fit, more of the end: that is where something was found.
-fn shortened(lines: Vec<String>) -> Vec<String> {
+fn shortened(lines: Vec<String>, again: &str) -> Vec<String> {
     if size(&lines) <= MOST {
         return lines;
     }
@@ -108,7 +108,7 @@ fn shortened(lines: Vec<String>) -> Vec<String> {
     let left_out = lines.len() - first - last;
     let mut kept = lines[..first].to_vec();
     kept.push(format!(
-        "{:>19}  …         {} lines are left out: `millstream-sim replay` prints them",
+        "{:>19}  …         {} lines are left out; to print them: {again}",
         "",
         count(left_out as u64)
     ));

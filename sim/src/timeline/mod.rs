@@ -84,7 +84,7 @@ pub fn page(scenario: &str, outcome: &Outcome, again: &str) -> String {
          <p class=\"filter\" hidden=\"hidden\"><input type=\"search\" aria-label=\"Show lines with\" placeholder=\"Show lines \
          with …\"/> <span></span></p><pre>{}</pre></details>\n<script>\n{SCRIPT}</script>\n</body></html>\n",
         head::coverage(outcome),
-        log::text(&outcome.events),
+        log::text(&outcome.events, again),
     );
     page
 }

@@ -4,6 +4,7 @@
 //! end or its crash; the next one finds the disk as that left it.
 
 mod clock;
+mod endured;
 mod host;
 pub(crate) mod kernel;
 mod marker;
@@ -28,6 +29,7 @@ use crate::faults::FaultPlan;
 use crate::random::{Random, Streams};
 use crate::trace::{Event, Trace, What};
 
+pub use self::endured::Endured;
 pub use self::marker::Marker;
 pub use self::tasks::TaskId;
 
@@ -162,6 +164,7 @@ pub struct World {
     script: Option<VecDeque<Option<Crash>>>,
     /// Completed checkpoints of jobs.
     checkpoints: u64,
+    endured: Endured,
 }
 
 impl World {
@@ -199,6 +202,7 @@ impl World {
             lives: Vec::new(),
             script: None,
             checkpoints: 0,
+            endured: Endured::default(),
         }
     }
 
@@ -216,7 +220,7 @@ impl World {
     pub fn replan(&mut self, change: impl FnOnce(&mut FaultPlan)) {
         change(&mut self.config.plan);
         let anew = World::of(self.streams.clone(), self.config.clone());
-        *self = World { script: self.script.take(), ..anew };
+        *self = World { script: self.script.take(), endured: self.endured, ..anew };
     }
 
     /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
@@ -318,6 +322,7 @@ impl World {
         let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
         run.start(mains, again);
         let end = run.until_end();
+        self.endured.kills += u64::from(matches!(end, RunEnd::Crashed(_)));
         let life = run.life();
         run.tear_down(&end, &mut self.faults);
         self.points += life[0];
@@ -393,6 +398,16 @@ impl World {
     /// The checkpoints that jobs have completed.
     pub fn checkpoints(&self) -> u64 {
         self.checkpoints
+    }
+
+    /// What processes have endured so far.
+    pub fn endured(&self) -> Endured {
+        self.endured
+    }
+
+    /// Changes what is told of that.
+    pub(crate) fn endures(&mut self, change: impl FnOnce(&mut Endured)) {
+        change(&mut self.endured);
     }
 
     /// The hash of everything that happened so far: equal for equal runs.

@@ -3,8 +3,11 @@
 mod explore;
 mod slow_sink;
 
+use std::path::PathBuf;
+
 use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::swarm::Swarm;
+use millstream_sim::tape_file::TapeFile;
 
 fn scenario(name: &str) -> Scenario {
     scenario::all().into_iter().find(|scenario| scenario.name == name).expect("a scenario of that name")
@@ -58,6 +61,41 @@ fn what_was_found_once_stays_fixed() {
         let at_once = Options { at_once: true, ..Options::default() };
         let outcome = scenario(name).run(seed.parse().expect("a number"), &at_once);
         assert_eq!(outcome.finding, None, "{line}");
+    }
+}
+
+/// The tapes of planted bugs: what is left of a run that shows one.
+fn tapes() -> Vec<(PathBuf, TapeFile)> {
+    let corpus = concat!(env!("CARGO_MANIFEST_DIR"), "/corpus");
+    let entries = std::fs::read_dir(corpus).expect("the corpus is there");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("it can be read").path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|extension| extension == "tape"));
+    paths.sort();
+    let read =
+        |path: PathBuf| (path.clone(), TapeFile::read(&path).unwrap_or_else(|wrong| panic!("{wrong}")));
+    paths.into_iter().map(read).collect()
+}
+
+#[test]
+fn a_tape_holds_without_its_bug() {
+    let tapes = tapes();
+    assert!(tapes.len() >= 2);
+    for (path, tape) in tapes {
+        let options = Options { cores: tape.cores, ..Options::default() };
+        let outcome = scenario(&tape.scenario).play(tape.seed, &tape.tape, &options);
+        assert_eq!(outcome.finding, None, "{}", path.display());
+    }
+}
+
+#[cfg(feature = "planted")]
+#[test]
+fn a_tape_fails_with_its_bug_by_its_rule() {
+    for (path, tape) in tapes() {
+        let options = tape.options().unwrap_or_else(|wrong| panic!("{wrong}"));
+        let outcome = scenario(&tape.scenario).play(tape.seed, &tape.tape, &options);
+        let rule = outcome.finding.map(|finding| finding.rule);
+        let how = "shrink it anew if the order of steps has changed: see sim/corpus/README.md";
+        assert!(rule.is_some() && rule == tape.rule, "{}: {rule:?}; {how}", path.display());
     }
 }
 

@@ -15,7 +15,10 @@ fn the_point_at_which_a_bad_one_does_not_is_told() {
     let found = Check::new().most(60).explore("forgetful", test_of_forgetful).expect("it forgets");
     let crashes = found.crashes().expect("it was killed somewhere");
     let line = found.replay_line();
-    assert!(line.starts_with(&format!("SIM_SEED={} SIM_CRASH={crashes} cargo test", found.seed())), "{line}");
+    assert!(
+        line.starts_with(&format!("SIM_SEED=forgetful:{} SIM_CRASH={crashes} cargo test", found.seed())),
+        "{line}"
+    );
 }
 
 #[test]

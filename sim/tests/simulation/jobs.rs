@@ -51,8 +51,9 @@ pub fn forgetful(events: impl Source<Event>, out: impl Sink<(u64, u64)>) -> Job 
     job
 }
 
-/// The test of it.
+/// The test of it: of what a crash shows alone, and not of what any replay does.
 pub fn test_of_forgetful(sim: &mut Simulation<'_>) {
+    sim.without_replays();
     let feed = sim.feed("events", events);
     let out = sim.sink("numbers", |row: &(u64, u64)| row.0);
     sim.run(|| forgetful(feed.clone(), out.clone()));

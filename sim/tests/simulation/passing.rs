@@ -80,6 +80,7 @@ fn files_and_what_the_test_lays_itself_pass() {
 #[test]
 fn without_faults_what_only_crashes_show_is_not_found() {
     let found = Check::new().seeds(30).find("calm", |sim| {
+        // `test_of_forgetful` asks for no replays, which show it without a crash.
         sim.faults(|plan| *plan = FaultPlan::none());
         test_of_forgetful(sim);
     });

@@ -42,6 +42,16 @@ fn the_reference_must_know_what_sources_read() {
 }
 
 #[test]
+fn what_lies_on_the_disk_fails_by_that_alone() {
+    let told = refused(|sim| {
+        sim.feed("events", events).in_files("input/events").failing(2);
+        let out = sim.sink("sums", |sum: &Event| sum.0);
+        sim.run(|| sums(files(["input/events"]), out.clone()));
+    });
+    assert!(told.contains("the feed `events` lies on the disk"), "{told}");
+}
+
+#[test]
 fn a_test_runs_one_job() {
     let told = refused(|sim| _ = sim.feed("events", events));
     assert!(told.contains("the test runs no job"), "{told}");

@@ -139,6 +139,10 @@ impl Work for Keyed {
         self.expected.check(self.told.committed(), done)
     }
 
+    fn has_reference_state(&self) -> bool {
+        true
+    }
+
     fn replayed(&self, from: u64, to: u64) -> Replayed {
         Replayed::Rows(self.told.rows_between(from, to).into_iter().map(|row| ("told", row)).collect())
     }

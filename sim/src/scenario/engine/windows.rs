@@ -127,6 +127,10 @@ impl Work for Windows {
         self.expected_late.check(self.late.committed(), done)
     }
 
+    fn has_reference_state(&self) -> bool {
+        true
+    }
+
     fn replayed(&self, from: u64, to: u64) -> Replayed {
         let rows = self.rows.rows_between(from, to).into_iter().map(|row| ("rows", row));
         let late = self.late.rows_between(from, to).into_iter().map(|row| ("late", row));
