@@ -28,8 +28,8 @@ impl Site {
     pub const ALL: [Site; 7] =
         [Site::Input, Site::Lease, Site::Manifest, Site::Delta, Site::Pending, Site::Output, Site::Other];
 
-    /// The site of a path: the first of these words that its file name, or failing that its nearest directory,
-    /// contains.
+    /// The site of a path: what is in a directory `input` is input; otherwise the first of these words that its file name, or
+    /// failing that its nearest directory, contains.
     pub fn of(path: &Path) -> Site {
         const WORDS: [(&str, Site); 10] = [
             ("manifest", Site::Manifest),
@@ -43,6 +43,9 @@ impl Site {
             ("checkpoint", Site::Delta),
             ("state", Site::Delta),
         ];
+        if path.parent().is_some_and(|dir| dir.iter().any(|part| part == "input")) {
+            return Site::Input;
+        }
         path.iter()
             .rev()
             .filter_map(|part| part.to_str())
@@ -85,11 +88,15 @@ pub enum Fault {
     LatentSector,
     /// A write went elsewhere.
     Misdirected,
+    /// An operation was in flight when its process froze.
+    Frozen,
+    /// An operation of a process took effect that had been frozen, and has woken beside its successor.
+    Zombie,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 17] = [
         Fault::CrashDone,
         Fault::CrashUndone,
         Fault::TornWrite,
@@ -105,6 +112,8 @@ impl Fault {
         Fault::BitRot,
         Fault::LatentSector,
         Fault::Misdirected,
+        Fault::Frozen,
+        Fault::Zombie,
     ];
 }
 
@@ -114,6 +123,7 @@ impl Fault {
         use Fault::{BitRot, LatentSector, Misdirected, NoSpace};
         match self {
             Fault::CrashDone | Fault::CrashUndone | Fault::TooManyFiles | Fault::Slow | Fault::Stuck => true,
+            Fault::Frozen | Fault::Zombie => true,
             // Whoever has put it there has synced it; a lock has no bytes to sync.
             Fault::LostName => site != Site::Input,
             Fault::SyncError => site != Site::Lease,

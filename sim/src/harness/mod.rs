@@ -9,6 +9,7 @@ mod knobs;
 pub(crate) mod marks;
 pub(crate) mod replays;
 mod work;
+pub(crate) mod zombies;
 
 use crate::faults::FaultPlan;
 use crate::random::{Chance, Streams};
@@ -33,5 +34,6 @@ pub(crate) fn survivable(streams: &Streams) -> WorldConfig {
     if random.below(4) > 0 {
         plan.crash = Chance::ALWAYS;
     }
+    plan.freeze = zombies::seldom(streams);
     WorldConfig { plan, max_points: MAX_POINTS, ..WorldConfig::default() }
 }

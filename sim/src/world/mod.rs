@@ -4,15 +4,19 @@
 //! end or its crash; the next one finds the disk as that left it.
 
 mod clock;
+mod ending;
+mod frozen;
 mod host;
 pub(crate) mod kernel;
 mod marker;
+mod processes;
 mod run;
 mod schedule;
 mod tasks;
 
 use std::collections::VecDeque;
 use std::fmt;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -28,7 +32,9 @@ use crate::faults::FaultPlan;
 use crate::random::{Random, Streams};
 use crate::trace::{Event, Trace, What};
 
+pub use self::frozen::Freeze;
 pub use self::marker::Marker;
+pub use self::processes::FreezeKind;
 pub use self::tasks::TaskId;
 
 /// What a world is like, besides its seed.
@@ -76,6 +82,18 @@ pub enum When {
     DiskOperation(u64),
 }
 
+impl When {
+    /// Early points as often as late ones, up to somewhat beyond a life of so many points and disk operations.
+    fn draw(random: &mut Random, [points, operations]: [u64; 2]) -> When {
+        match random.below(4) {
+            0 => When::Point(random.magnitude(2 * points)),
+            1 => When::Point(random.range(1, points)),
+            2 => When::DiskOperation(random.magnitude(2 * operations)),
+            _ => When::DiskOperation(random.range(1, operations)),
+        }
+    }
+}
+
 /// How a process ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum RunEnd {
@@ -83,6 +101,8 @@ pub enum RunEnd {
     Finished,
     /// It was killed.
     Crashed(CrashKind),
+    /// It stands still, and may wake while another runs.
+    Frozen(FreezeKind),
     /// Nothing is ready, nothing is due, and yet a main future has not ended.
     Deadlock(Waiting),
     /// It took more points or virtual time than a world allows: no progress.
@@ -116,6 +136,7 @@ impl fmt::Display for RunEnd {
         match self {
             RunEnd::Finished => write!(f, "finished"),
             RunEnd::Crashed(kind) => write!(f, "killed ({kind:?})"),
+            RunEnd::Frozen(kind) => write!(f, "frozen ({kind:?})"),
             RunEnd::Deadlock(waiting) => write!(f, "deadlock; {waiting}"),
             RunEnd::OutOfTime(waiting) => write!(f, "no progress; {waiting}"),
         }
@@ -145,6 +166,10 @@ pub struct World {
     faults: Random,
     frozen: bool,
     crash: Option<Crash>,
+    freeze: Option<Freeze>,
+    /// When the next processes wake that are frozen: point, process.
+    wakes: Vec<(u64, u64)>,
+    zombies: Random,
     processes: u64,
     points: u64,
     /// What the scenario counts.
@@ -167,7 +192,7 @@ impl World {
 
     /// The world of these streams.
     pub(crate) fn of(streams: Streams, config: WorldConfig) -> World {
-        let faults = streams.stream("faults");
+        let (faults, world_zombies) = (streams.stream("faults"), streams.stream("zombies"));
         let state = State::new(
             Clock::new(config.plan.clock_jump, streams.stream("clock")),
             Schedule::new(config.plan.stall, streams.stream("schedule")),
@@ -182,6 +207,9 @@ impl World {
             faults,
             frozen: false,
             crash: None,
+            freeze: None,
+            wakes: Vec::new(),
+            zombies: world_zombies,
             processes: 0,
             points: 0,
             work: 0,
@@ -209,8 +237,8 @@ impl World {
         *self = World { script: self.script.take(), ..anew };
     }
 
-    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
-    /// own.
+    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults` and `zombies`
+    /// are its own.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
     }
@@ -241,14 +269,7 @@ impl World {
         if !self.frozen && self.faults.chance(self.config.plan.crash) {
             let power = self.faults.chance(self.config.plan.power_loss);
             let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
-            let [points, operations] = self.longest;
-            let when = match self.faults.below(4) {
-                0 => When::Point(self.faults.magnitude(2 * points)),
-                1 => When::Point(self.faults.range(1, points)),
-                2 => When::DiskOperation(self.faults.magnitude(2 * operations)),
-                _ => When::DiskOperation(self.faults.range(1, operations)),
-            };
-            self.crash = Some(Crash { when, kind });
+            self.crash = Some(Crash { when: When::draw(&mut self.faults, self.longest), kind });
         }
         self.crash
     }
@@ -284,11 +305,12 @@ impl World {
     fn process(&mut self, mains: Vec<CoreMain>, again: bool) -> RunEnd {
         self.processes += 1;
         let process = self.processes;
-        let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
+        let mut run = Run::new(&self.kernel, &self.config, process, &mut self.zombies);
+        run.fate(self.crash.take(), self.freeze.take(), mem::take(&mut self.wakes));
         run.start(mains, again);
         let end = run.until_end();
         let life = run.life();
-        run.tear_down(&end, &mut self.faults);
+        self.close(process, &end, life[0]);
         self.points += life[0];
         self.lives.push(life);
         self.longest = [self.longest[0].max(life[0]), self.longest[1].max(life[1])];
@@ -298,7 +320,7 @@ impl World {
     /// From now on nothing goes wrong, and nobody is killed: what is alive must now come to its end.
     pub fn freeze(&mut self) {
         self.frozen = true;
-        self.crash = None;
+        (self.crash, self.freeze) = (None, None);
         let mut state = self.kernel.state();
         state.disk.trouble.freeze();
         state.clock.freeze();
@@ -307,6 +329,7 @@ impl World {
 
     /// Cuts the power between two processes.
     pub fn cut_power(&mut self) {
+        self.bury_all();
         let mut state = self.kernel.state();
         let now = state.clock.now;
         let fates = state.disk.end_process(now, 0, Some(CrashKind::PowerLoss), &mut self.faults);

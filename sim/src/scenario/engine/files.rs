@@ -51,10 +51,10 @@ struct Later {
 }
 
 impl Later {
-    /// Keeps the last of `files` back, if `some` may be.
+    /// Keeps the last of `files` back, if `some` may be, and no process ends the job that started before they came.
     fn draw(world: &World, files: &mut Vec<(String, Vec<u8>)>, some: bool) -> Later {
         let mut random = world.streams().stream("later");
-        let kept = if some && files.len() > 1 && random.coin() {
+        let kept = if some && !world.may_freeze() && files.len() > 1 && random.coin() {
             random.range(1, files.len() as u64 - 1)
         } else {
             0
