@@ -34,6 +34,5 @@ pub(crate) fn survivable(streams: &Streams) -> WorldConfig {
     if random.below(4) > 0 {
         plan.crash = Chance::ALWAYS;
     }
-    plan.freeze = zombies::seldom(streams);
     WorldConfig { plan, max_points: MAX_POINTS, ..WorldConfig::default() }
 }

@@ -71,13 +71,15 @@ impl<T> Zombies<T> {
     }
 }
 
-/// How often processes stand still where the scenario is about something else: in one of eight seeds at all.
-pub(super) fn seldom(streams: &Streams) -> Chance {
+/// A world where in one of eight seeds processes stand still.
+pub(crate) fn seldom(streams: &Streams) -> WorldConfig {
     let mut random = streams.stream("plan of zombies");
-    match random.one_in(8) {
+    let config = survivable(streams);
+    let freeze = match random.one_in(8) {
         true => *random.pick(&[Chance::of(1, 4), Chance::of(1, 2), Chance::ALWAYS]),
         false => Chance::NEVER,
-    }
+    };
+    WorldConfig { plan: FaultPlan { freeze, ..config.plan }, ..config }
 }
 
 /// A world where most processes stand still.

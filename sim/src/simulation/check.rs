@@ -6,7 +6,6 @@ use std::str::FromStr;
 use super::{JUDGED, Simulation, Stopped, found::Found};
 use crate::explore::{Crashes, Explore};
 use crate::harness::survivable;
-use crate::random::Chance;
 use crate::scenario::{Finding, Options, Outcome, Scenario, panics};
 use crate::swarm::Swarm;
 
@@ -290,12 +289,7 @@ impl Scenario {
             about: "a job of a user's",
             planted: false,
             is_job: true,
-            config: |streams| {
-                let mut config = survivable(streams);
-                // Whose tests ask for it has processes beside each other.
-                config.plan.freeze = Chance::NEVER;
-                config
-            },
+            config: survivable,
             body: Box::new(body),
         }
     }

@@ -233,7 +233,8 @@ impl Life {
 
 pub(super) fn scenario() -> Scenario {
     let body = |world: &mut World, options: &Options| Life::new(world, options).run(world);
-    made("remote", "checkpoints in an object store, by machines that are lost or not", Box::new(body))
+    let about = "checkpoints in an object store, by machines that are lost or not";
+    Scenario { config: zombies::seldom, ..made("remote", about, Box::new(body)) }
 }
 
 /// Where most processes stand still: into every kind of sink outside that knows of runs that come after others.
