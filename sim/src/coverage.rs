@@ -110,11 +110,15 @@ pub enum Fault {
     LatentSector,
     /// A write went elsewhere.
     Misdirected,
+    /// An operation was in flight when its process froze.
+    Frozen,
+    /// An operation of a process took effect that had been frozen, and has woken beside its successor.
+    Zombie,
 }
 
 impl Fault {
     /// All of them.
-    pub const ALL: [Fault; 15] = [
+    pub const ALL: [Fault; 17] = [
         Fault::CrashDone,
         Fault::CrashUndone,
         Fault::TornWrite,
@@ -130,6 +134,8 @@ impl Fault {
         Fault::BitRot,
         Fault::LatentSector,
         Fault::Misdirected,
+        Fault::Frozen,
+        Fault::Zombie,
     ];
 }
 
@@ -139,6 +145,7 @@ impl Fault {
         use Fault::{BitRot, LatentSector, Misdirected, NoSpace};
         match self {
             Fault::CrashDone | Fault::CrashUndone | Fault::TooManyFiles | Fault::Slow | Fault::Stuck => true,
+            Fault::Frozen | Fault::Zombie => true,
             // Whoever has put it there has synced it; a lock has no bytes to sync.
             Fault::LostName => site != Site::Input,
             Fault::SyncError => site != Site::Lease,

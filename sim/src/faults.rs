@@ -14,6 +14,7 @@
 //! | slow disk | for a period, operations take up to 100 times longer | they complete |
 //! | stuck | one operation takes up to a minute | it completes |
 //! | stall | a core runs nothing for a period | it goes on afterwards |
+//! | freeze | no core of a process runs anything for up to ten minutes and as long as its successors take; what it asked of the disk is done meanwhile, or waits, too, with its clocks (a virtual machine) | it keeps its memory and its locks, and goes on when it wakes |
 //! | clock jump | the wall clock jumps by up to a day, either way | the monotonic clock and timers do not notice |
 //!
 //! Beyond tolerance (only a loud stop is legal): **bit rot** (a stored bit flips, for good), **latent sector error**
@@ -66,6 +67,8 @@ pub struct Aim {
     pub fault: Fault,
     /// Which of the operations that it can strike, from 1.
     pub nth: u64,
+    /// The only kind of file whose operations count; otherwise all do.
+    pub site: Option<Site>,
 }
 
 /// Which faults are injected, and how often.
@@ -89,6 +92,8 @@ pub struct FaultPlan {
     pub stuck: Chance,
     /// When some core stands still.
     pub stall: Option<Spells>,
+    /// That a process is frozen, per process, where a scenario has its successors start meanwhile.
+    pub freeze: Chance,
     /// When the wall clock jumps (the length is not used).
     pub clock_jump: Option<Spells>,
     /// Per read. Beyond tolerance.
@@ -116,6 +121,7 @@ impl FaultPlan {
             slow: None,
             stuck: Chance::NEVER,
             stall: None,
+            freeze: Chance::NEVER,
             clock_jump: None,
             bit_rot: Chance::NEVER,
             latent_sector: Chance::NEVER,

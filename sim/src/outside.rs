@@ -1,11 +1,27 @@
 //! What goes wrong outside the simulated machine, told to the log: in an object store, in a database, in the code of users.
 //! It happens while a task runs, and nobody there knows the world; a world has its thread for itself.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
 
 thread_local! {
     /// What was told and is not in the log yet; nothing if no log is kept.
     static TOLD: RefCell<Option<Vec<String>>> = const { RefCell::new(None) };
+}
+
+thread_local! {
+    /// Nanoseconds by which the clock of the process that runs in this thread is behind that of others.
+    static LAG: Cell<u64> = const { Cell::new(0) };
+}
+
+/// A task runs of a process whose clock is behind by so many nanoseconds.
+pub(crate) fn set_lag(nanos: u64) {
+    LAG.set(nanos);
+}
+
+/// Whoever is outside is asked at a time that is by this later than the clock of who asks shows.
+pub(crate) fn lag() -> Duration {
+    Duration::from_nanos(LAG.get())
 }
 
 /// A world begins in this thread, which keeps its log or does not.

@@ -48,6 +48,10 @@ pub enum What {
     Outside,
     /// What a job said of its own end: whether it failed. A mark.
     Outcome,
+    /// A process was frozen: its number, what stands still.
+    Freeze,
+    /// A frozen process woke: its number, nanoseconds that it was frozen.
+    Wake,
 }
 
 /// One entry of the log.

@@ -137,7 +137,7 @@ impl Broker {
     /// What is said to whoever waits for a group.
     fn look(&self, host: &dyn Host, waiting: Served) -> Served {
         let Outside { cluster, network } = &mut *self.outside();
-        network.tick(cluster, host.monotonic());
+        network.tick(cluster, host.monotonic() + outside::lag());
         cluster.look(waiting)
     }
 }
@@ -155,7 +155,7 @@ impl Port for Broker {
             let request = flying.request.take().expect("it is on its way");
             let mut served = {
                 let Outside { cluster, network } = &mut *broker.outside();
-                network.tick(cluster, host.monotonic());
+                network.tick(cluster, host.monotonic() + outside::lag());
                 network.arrive(cluster, &request)?
             };
             loop {

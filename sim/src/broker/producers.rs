@@ -53,7 +53,10 @@ impl Producers {
         let Some(ProducerEpoch { id, epoch }) = batch.producer else { return Ok(Verdict::Append) };
         let Some(state) = self.0.get(&id) else { return Ok(Verdict::Append) };
         if epoch < state.epoch {
-            return Err(ErrorCode::InvalidProducerEpoch);
+            return match planted!(broker_fencing_ignored) {
+                true => Ok(Verdict::Append),
+                false => Err(ErrorCode::InvalidProducerEpoch),
+            };
         }
         if planted!(broker_sequence_not_checked) {
             return Ok(Verdict::Append);

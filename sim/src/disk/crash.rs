@@ -1,5 +1,8 @@
 //! The end of a process, as the disk sees it: operations in flight, the page cache, locks and handles.
 
+use std::collections::BTreeMap;
+use std::mem;
+
 use super::model::Model;
 use super::op::{InFlight, Op};
 use crate::coverage::{Fault, Site};
@@ -15,7 +18,7 @@ pub enum CrashKind {
 }
 
 impl Model {
-    /// Ends a process: first every operation in flight finds its end, then a power loss takes what it takes.
+    /// Ends a process: first every operation of it in flight finds its end, then a power loss takes what it takes.
     /// Returns a digest of what happened.
     pub(crate) fn end_process(
         &mut self,
@@ -24,21 +27,26 @@ impl Model {
         crash: Option<CrashKind>,
         faults: &mut Random,
     ) -> u64 {
-        let mut flying: Vec<_> = std::mem::take(&mut self.flying).into_values().collect();
+        let (its, others): (BTreeMap<_, _>, BTreeMap<_, _>) =
+            mem::take(&mut self.flying).into_iter().partition(|(_, flying)| flying.process == process);
+        self.flying = others;
+        let mut flying: Vec<_> = its.into_values().collect();
         faults.shuffle(&mut flying);
-        let mut fates = 0_u64;
-        for InFlight { op, site, slot } in flying {
+        let (mut fates, mut over) = (0_u64, Vec::new());
+        for InFlight { op, site, slot, .. } in flying {
             let fate = faults.below(3);
             fates = fates.wrapping_mul(31).wrapping_add(fate);
-            self.settle(now, &op, site, fate, faults);
             if crash.is_some() {
                 self.count_fate(&op, site, fate);
             }
+            let is_finished = self.settle(now, (process, &op), site, fate, faults);
+            over.extend((!is_finished).then_some(op));
             // Tasks are dropped after the disk: what they drop then must find nothing of theirs.
             slot.borrow_mut().waker = None;
         }
+        over.iter().for_each(|op| self.landed(op));
         self.locks.release_process(process);
-        self.close_all();
+        self.close_all(process);
         if crash == Some(CrashKind::PowerLoss) && !self.forgiving {
             fates = fates.wrapping_mul(31).wrapping_add(self.lose_power(faults));
         }
@@ -46,17 +54,28 @@ impl Model {
         fates
     }
 
-    /// Ends one operation: 0 is undone, 1 done, 2 done in part if it is a write.
-    fn settle(&mut self, now: u64, op: &Op, site: Site, fate: u64, faults: &mut Random) {
+    /// Ends one operation: 0 is undone, 1 done, 2 done in part if it is a write. Whether it was finished as usual.
+    fn settle(
+        &mut self,
+        now: u64,
+        (process, op): (u64, &Op),
+        site: Site,
+        fate: u64,
+        faults: &mut Random,
+    ) -> bool {
         match (op, fate) {
             (_, 0) => {}
             (Op::Write { inode, offset, bytes, mode }, 2) if !mode.only_reads() => {
                 let done = faults.index(bytes.len() + 1);
                 self.write_part(*inode, *offset as usize, &bytes[..done]);
             }
-            // Its reply, also an error, is for nobody.
-            _ => drop(self.finish(now, op, site)),
+            _ => {
+                // Its reply, also an error, is for nobody.
+                drop(self.finish(now, process, op, site));
+                return true;
+            }
         }
+        false
     }
 
     /// Counts what a crash made of an operation. Where a process ends by itself nobody waits for what is in flight.

@@ -44,8 +44,8 @@ pub(crate) struct Model {
     pub(crate) random: Random,
     pub(crate) violations: Vec<String>,
     pub(crate) forgiving: bool,
-    /// Open handles of the process, and the most there ever were.
-    handles: usize,
+    /// Open handles, by process and file; and the most that a process ever had.
+    handles: BTreeMap<u64, BTreeMap<Inode, usize>>,
     pub(crate) most_handles: usize,
     next_inode: Inode,
     /// Names removed since files without a name were last forgotten.
@@ -63,7 +63,7 @@ impl Model {
             random,
             violations: Vec::new(),
             forgiving,
-            handles: 0,
+            handles: BTreeMap::new(),
             most_handles: 0,
             next_inode: 1,
             removed: 0,
@@ -108,14 +108,29 @@ impl Model {
     }
 
     /// What happens when an operation takes effect at `now`, in nanoseconds.
-    pub(crate) fn finish(&mut self, now: u64, op: &Op, site: Site) -> io::Result<Reply> {
+    pub(crate) fn finish(&mut self, now: u64, process: u64, op: &Op, site: Site) -> io::Result<Reply> {
         let reply = self.apply(now, op, site);
+        if let Ok(Reply::Opened(inode)) = reply {
+            self.opened(process, inode);
+        }
+        self.landed(op);
+        reply
+    }
+
+    /// An operation is over.
+    pub(super) fn landed(&mut self, op: &Op) {
         if let Op::Len { inode } | Op::Read { inode, .. } | Op::Write { inode, .. } | Op::Sync { inode, .. } =
             op
         {
             self.file(*inode).open -= 1;
         }
-        reply
+    }
+
+    fn opened(&mut self, process: u64, inode: Inode) {
+        self.file(inode).open += 1;
+        let its = self.handles.entry(process).or_default();
+        *its.entry(inode).or_default() += 1;
+        self.most_handles = self.most_handles.max(its.values().sum());
     }
 
     fn apply(&mut self, now: u64, op: &Op, site: Site) -> io::Result<Reply> {
@@ -152,9 +167,6 @@ impl Model {
                 self.create(path, Content::default())?
             }
         };
-        self.file(inode).open += 1;
-        self.handles += 1;
-        self.most_handles = self.most_handles.max(self.handles);
         Ok(Reply::Opened(inode))
     }
 
@@ -312,16 +324,20 @@ impl Model {
     }
 
     /// Closes a handle.
-    pub(crate) fn close(&mut self, inode: Inode) {
+    pub(crate) fn close(&mut self, process: u64, inode: Inode) {
+        let its = self.handles.get_mut(&process).expect("it has opened a file");
+        let of_file = its.get_mut(&inode).expect("it has opened this one");
+        *of_file -= 1;
+        if *of_file == 0 {
+            its.remove(&inode);
+        }
         self.file(inode).open -= 1;
-        self.handles -= 1;
     }
 
-    /// Closes all handles: their process has ended.
-    pub(crate) fn close_all(&mut self) {
-        self.handles = 0;
-        for file in self.files.values_mut() {
-            file.open = 0;
+    /// Closes all handles of a process: it has ended.
+    pub(crate) fn close_all(&mut self, process: u64) {
+        for (inode, handles) in self.handles.remove(&process).unwrap_or_default() {
+            self.file(inode).open -= handles;
         }
     }
 

@@ -102,6 +102,7 @@ pub(crate) struct Slot {
 
 /// An operation on its way.
 pub(crate) struct InFlight {
+    pub(crate) process: u64,
     pub(crate) op: Op,
     pub(crate) site: Site,
     pub(crate) slot: Rc<RefCell<Slot>>,

@@ -1,7 +1,7 @@
 //! The faults of a running disk: whether one strikes now, and how long operations take.
 
 use crate::coverage::{Coverage, Fault, Site};
-use crate::faults::{FaultPlan, Spell};
+use crate::faults::{Aim, FaultPlan, Spell};
 use crate::random::{Chance, Random};
 
 /// The longest that an operation is stuck, in nanoseconds.
@@ -71,7 +71,8 @@ impl Trouble {
 
     /// Whether this is the operation that a fault is aimed at.
     pub(crate) fn is_aimed(&mut self, fault: Fault, site: Site) -> bool {
-        let Some(aim) = self.plan.aim.filter(|aim| aim.fault == fault) else { return false };
+        let is_meant = |aim: &Aim| aim.fault == fault && aim.site.is_none_or(|only| only == site);
+        let Some(aim) = self.plan.aim.filter(is_meant) else { return false };
         self.seen += 1;
         let strikes = self.seen == aim.nth;
         self.strikes_in(fault, site, strikes)

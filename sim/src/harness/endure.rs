@@ -3,12 +3,14 @@
 use std::cell::{Cell, RefCell};
 
 use millstream::JobControl;
+use millstream::host::CoreMain;
 
 use super::checkpoints::{self, Numbers};
 use super::durable::Durable;
+use super::zombies::Zombies;
 use super::{Knobs, Tolerance, Work, budgets, full, judge, marks, replays};
-use crate::scenario::{Finding, LIVENESS, Options, restart_until_done};
-use crate::world::World;
+use crate::scenario::{Finding, LIVENESS, Options, PROGRESS};
+use crate::world::{RunEnd, World};
 
 /// Runs a job through chaos to its end, and once more after that.
 pub(crate) fn endure(
@@ -50,16 +52,20 @@ pub(crate) fn endure(
         control.replace(Some(of));
         mains
     };
-    let judge = || {
-        let control: JobControl = control.borrow().clone().expect("a process was started");
+    let judge = |control: JobControl, beside: bool| {
         let outcome = marks::of_job(&marker, &control);
+        // Whoever stands still holds its lease.
+        let refused = |error: &millstream::Error| beside && error.to_string().contains(LEASED);
+        let outcome = outcome.filter(|outcome| !outcome.as_ref().is_err_and(refused));
         let calm = started.get() > chaos;
         checkpoints.set(checkpoints.get() + control.metrics().job().checkpoints.get());
         work.watch(&control);
         numbers.check(&control)?;
         if tolerance == Tolerance::Faults {
             durable.check()?;
-            full::check(outcome.as_ref(), &control, tolerated.get())?;
+            if !beside {
+                full::check(outcome.as_ref(), &control, tolerated.get())?;
+            }
         }
         let report = judge(outcome, calm, tolerance)?;
         restores.set(restores.get() + u64::from(report.is_none() && checkpoints.get() > 0));
@@ -79,11 +85,13 @@ pub(crate) fn endure(
         }
         Ok(report)
     };
-    let done = restart_until_done(world, chaos, &mut mains, || Ok(judge()?.is_some()));
+    let last = || control.borrow().clone().expect("a process was started");
+    let done =
+        until_done(world, chaos, &mut mains, &last, &|control, beside| Ok(judge(control, beside)?.is_some()));
     world.count_checkpoints(checkpoints.get());
     world.endures(|endured| endured.restores += restores.get());
     match done {
-        Err(finding) if tolerance == Tolerance::Stops && finding.rule == LIVENESS => return Ok(()),
+        Err(finding) if tolerance != Tolerance::Faults && finding.rule == LIVENESS => return Ok(()),
         done => done?,
     }
     // What is called done stays done.
@@ -91,9 +99,58 @@ pub(crate) fn endure(
     work.calm();
     world.cut_power();
     world.run(mains());
-    match judge()? {
+    match judge(last(), false)? {
         Some(report) if report.already_finished => Ok(()),
-        _ if tolerance == Tolerance::Stops => Ok(()),
+        _ if tolerance != Tolerance::Faults => Ok(()),
         other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
     }
+}
+
+/// What a job says whose directory is another's.
+const LEASED: &str = "another process runs this job";
+
+/// Runs processes one after another until the job is `done`: `chaos` of them under faults and crashes, and beside those that
+/// stand still; then as many as needed (up to 8) without.
+fn until_done(
+    world: &mut World,
+    chaos: u32,
+    mains: &mut dyn FnMut() -> Vec<CoreMain>,
+    last: &dyn Fn() -> JobControl,
+    done: &dyn Fn(JobControl, bool) -> Result<bool, Finding>,
+) -> Result<(), Finding> {
+    const CALM: u32 = 8;
+    let mut zombies = Zombies::new(world);
+    for process in 0..chaos + CALM {
+        if process == chaos {
+            zombies.lay_to_rest(world)?;
+            for ended in zombies.ended(world) {
+                if done(ended.of, true)? {
+                    return Ok(());
+                }
+            }
+            world.freeze();
+        }
+        if process > 0 {
+            world.wait_for_restart();
+        }
+        world.draw_crash();
+        world.draw_freeze();
+        let beside = !world.alive().is_empty();
+        let end = world.run(mains());
+        if let RunEnd::Deadlock(_) | RunEnd::OutOfTime(_) = end {
+            return Err(Finding::new(PROGRESS, end.to_string()));
+        }
+        let mut is_done = false;
+        for ended in zombies.ended(world) {
+            is_done |= done(ended.of, true)?;
+        }
+        match end {
+            RunEnd::Frozen(_) => zombies.add(world.last_process(), beside, last()),
+            _ => is_done |= done(last(), beside)?,
+        }
+        if is_done {
+            return Ok(());
+        }
+    }
+    Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes")))
 }

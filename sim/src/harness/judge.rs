@@ -10,6 +10,9 @@ pub(crate) const USER: &str = "user code does not fail";
 /// The rule of a job's errors.
 pub(crate) const INJECTED: &str = "a job fails by an injected fault only";
 
+/// The rule of jobs whose files are damaged.
+const NAMED: &str = "who stops for damage says in which file";
+
 /// What of the outcomes is forgiven.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Tolerance {
@@ -17,6 +20,8 @@ pub(crate) enum Tolerance {
     Faults,
     /// Every loud stop.
     Stops,
+    /// Every loud stop that names a file.
+    Damage,
 }
 
 /// The report of a job that got to its end; nothing of one that was killed or was allowed to fail.
@@ -35,8 +40,14 @@ pub(crate) fn judge(
     match tolerance {
         _ if error.kind() == ErrorKind::User => Err(Finding::new(USER, text)),
         Tolerance::Faults if !excused => Err(Finding::new(INJECTED, text)),
+        Tolerance::Damage if !excused && !names_file(&text) => Err(Finding::new(NAMED, text)),
         _ => Ok(None),
     }
+}
+
+/// Whether an error names a file: in the directory of a job or of a topic, or in an object store.
+fn names_file(error: &str) -> bool {
+    ["state/", "/manifest", ".log", "chain/", "files/"].iter().any(|file| error.contains(file))
 }
 
 /// Whether an error tells of a fault that was injected, or of the time that it took.

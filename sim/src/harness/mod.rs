@@ -12,6 +12,7 @@ mod knobs;
 pub(crate) mod marks;
 pub(crate) mod replays;
 mod work;
+pub(crate) mod zombies;
 
 use crate::faults::FaultPlan;
 use crate::random::{Chance, Streams};

@@ -80,6 +80,8 @@ fn line(at: u64, event: &Event) -> String {
         What::Jump => write!(line, "the wall clock, by {} ms", a as i64),
         What::Issue => write!(line, "#{a} {}, takes {}", event.text, in_log(b)),
         What::Complete => write!(line, "#{a} {}", event.text),
+        What::Freeze => write!(line, "process {a}: {}", event.text),
+        What::Wake => write!(line, "process {a}, after {}", in_log(b)),
         What::Crash => write!(line, "{} after {b} points", event.text),
         What::End => write!(line, "process {a} after {b} points: {}", event.text),
         What::Aftermath if event.text.is_empty() => write!(line, "of process {a}: {b:x}"),

@@ -25,11 +25,13 @@ impl Host for SimHost {
     }
 
     fn monotonic(&self) -> Duration {
-        self.kernel.state().clock.monotonic()
+        let state = self.kernel.state();
+        state.clock.monotonic().saturating_sub(Duration::from_nanos(state.lag(self.process)))
     }
 
     fn wall_millis(&self) -> i64 {
-        self.kernel.state().clock.wall_millis()
+        let state = self.kernel.state();
+        state.clock.wall_millis() - (state.lag(self.process) / 1_000_000) as i64
     }
 
     fn disk(&self) -> Rc<dyn Disk> {

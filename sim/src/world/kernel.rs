@@ -12,8 +12,10 @@ use std::time::Duration;
 use millstream::host::{Class, LocalFuture};
 
 use super::clock::Clock;
+use super::processes::Live;
 use super::schedule::Schedule;
-use super::tasks::{Inbox, TaskId, TaskSet};
+use super::tasks::{Inbox, TaskId};
+use crate::coverage::Fault;
 use crate::disk::model::Model;
 use crate::disk::op::{InFlight, Op, Reply, Slot};
 use crate::random::Random;
@@ -31,23 +33,14 @@ pub(crate) struct State {
     pub(crate) schedule: Schedule,
     pub(crate) disk: Model,
     pub(crate) trace: Trace,
-    /// The process that runs now, or 0.
-    pub(crate) process: u64,
-    pub(crate) cores: Vec<Core>,
+    /// The processes that are there, in the order of their starts.
+    pub(crate) live: Vec<Live>,
     /// By time (nanoseconds), then by number.
     pub(crate) due: BinaryHeap<Reverse<(u64, u64, Due)>>,
-    pub(crate) timers: BTreeMap<u64, Waker>,
+    /// By number, with their processes.
+    pub(crate) timers: BTreeMap<u64, (u64, Waker)>,
     pub(crate) host_random: Random,
     next_number: u64,
-    next_task: u64,
-}
-
-/// A virtual core.
-#[derive(Default)]
-pub(crate) struct Core {
-    pub(crate) tasks: TaskSet,
-    /// Its main future has ended.
-    pub(crate) done: bool,
 }
 
 pub(crate) struct Kernel {
@@ -70,13 +63,11 @@ impl State {
             schedule,
             disk,
             trace,
-            process: 0,
-            cores: Vec::new(),
+            live: Vec::new(),
             due: BinaryHeap::new(),
             timers: BTreeMap::new(),
             host_random,
             next_number: 0,
-            next_task: 0,
         }
     }
 
@@ -110,37 +101,27 @@ impl State {
         self.next_number
     }
 
-    pub(crate) fn start_process(&mut self, process: u64, cores: usize, again: bool) {
-        self.process = process;
-        self.cores = (0..cores).map(|_| Core::default()).collect();
-        self.next_task = 0;
-        if !again {
-            self.clock.restart();
-        }
-        let now = self.clock.now;
-        self.schedule.restart(cores, now);
-        let how = if again { "the process before it goes on" } else { "" };
-        self.note(What::Start, [process, cores as u64], || how.to_owned());
-    }
-
     /// Puts a completion or a timer in its place.
-    fn schedule_at(&mut self, at: u64, due: Due) {
+    pub(crate) fn schedule_at(&mut self, at: u64, due: Due) {
         let (Due::Timer(number) | Due::Disk(number)) = due;
         self.due.push(Reverse((at, number, due)));
     }
 
     /// Lets a timer that is due go off. Returns whom to wake.
     pub(crate) fn fire_timer(&mut self, timer: u64) -> Option<Waker> {
-        let waker = self.timers.remove(&timer)?;
+        let (_, waker) = self.timers.remove(&timer)?;
         self.note(What::Timer, [timer, 0], String::new);
         Some(waker)
     }
 
     /// Lets a disk operation that is due take effect. Returns whom to wake, and what nobody waits for any more.
-    pub(crate) fn complete(&mut self, number: u64) -> (Option<Waker>, Option<Reply>) {
-        let InFlight { op, site, slot } = self.disk.flying.remove(&number).expect("completes once");
+    pub(crate) fn complete(&mut self, number: u64) -> (Option<Waker>, Option<(u64, Reply)>) {
+        let InFlight { process, op, site, slot } = self.disk.flying.remove(&number).expect("completes once");
         let now = self.clock.now;
-        let reply = self.disk.finish(now, &op, site);
+        let reply = self.disk.finish(now, process, &op, site);
+        if self.is_zombie(process) {
+            self.disk.trouble.hit(Fault::Zombie, site);
+        }
         let outcome = outcome(&reply);
         self.note(What::Complete, [number, outcome], || match &reply {
             Err(e) => format!("{op}: {e}"),
@@ -148,7 +129,7 @@ impl State {
         });
         self.mark_faults(|| op.to_string());
         if Rc::strong_count(&slot) == 1 {
-            return (None, reply.ok());
+            return (None, reply.ok().map(|reply| (process, reply)));
         }
         let mut slot = slot.borrow_mut();
         slot.reply = Some(reply);
@@ -182,26 +163,28 @@ impl Kernel {
     /// Starts a task, unless its process or the main future of its core has ended.
     pub(crate) fn spawn(&self, process: u64, core: usize, class: Option<Class>, task: LocalFuture<()>) {
         let mut state = self.state();
-        if state.process != process || state.cores[core].done {
+        let Some(live) = state.life(process).filter(|live| !live.cores[core].done) else {
             // Dropping the task may come back here.
             drop(state);
             drop(task);
             return;
-        }
-        let id = TaskId { process, core, number: state.next_task, class };
-        state.next_task += 1;
-        state.note(What::Spawn, [core as u64, id.number], || id.to_string());
-        state.cores[core].tasks.spawn(id, task, &self.inbox);
+        };
+        let slot = live.slots().start + core;
+        let id = TaskId { process, core, slot, number: live.next_task, class };
+        live.next_task += 1;
+        state.note(What::Spawn, [slot as u64, id.number], || id.to_string());
+        let live = state.life(process).expect("it was there above");
+        live.cores[core].tasks.spawn(id, task, &self.inbox);
     }
 
     /// Registers a timer, due `after` nanoseconds from now: never early, and late by some chance of the host.
     pub(crate) fn start_timer(&self, process: u64, after: u64, waker: Waker) -> u64 {
         let mut state = self.state();
         let number = state.number();
-        if state.process == process {
+        if state.is_live(process) {
             let late = state.host_random.below(100_000);
             let at = state.clock.now.saturating_add(after).saturating_add(late);
-            state.timers.insert(number, waker);
+            state.timers.insert(number, (process, waker));
             state.schedule_at(at, Due::Timer(number));
         }
         number
@@ -210,7 +193,7 @@ impl Kernel {
     /// Whether a timer is still to go off; takes the waker of the task that now waits.
     pub(crate) fn rewait_timer(&self, timer: u64, waker: &Waker) -> bool {
         match self.state().timers.get_mut(&timer) {
-            Some(waiting) => {
+            Some((_, waiting)) => {
                 waiting.clone_from(waker);
                 true
             }
@@ -232,7 +215,7 @@ impl Kernel {
     pub(crate) fn issue(&self, process: u64, mut op: Op) -> Rc<RefCell<Slot>> {
         let slot = Rc::<RefCell<Slot>>::default();
         let mut state = self.state();
-        if state.process != process {
+        if !state.is_live(process) {
             return slot;
         }
         let number = state.number();
@@ -244,7 +227,7 @@ impl Kernel {
         state.note(What::Issue, [number, latency], || op.to_string());
         state.trace.fold(op.digest());
         state.mark_faults(|| op.to_string());
-        state.disk.flying.insert(number, InFlight { op, site, slot: slot.clone() });
+        state.disk.flying.insert(number, InFlight { process, op, site, slot: slot.clone() });
         state.schedule_at(now + latency, Due::Disk(number));
         slot
     }
@@ -252,9 +235,9 @@ impl Kernel {
     /// Gives back what an answer brought, if its process still runs: closes, or releases.
     pub(crate) fn give_back(&self, process: u64, reply: &Reply) {
         let mut state = self.state();
-        if state.process == process {
+        if state.is_live(process) {
             match reply {
-                Reply::Opened(inode) => state.disk.close(*inode),
+                Reply::Opened(inode) => state.disk.close(process, *inode),
                 Reply::Locked(id) => state.disk.locks.release(*id),
                 _ => {}
             }

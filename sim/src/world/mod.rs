@@ -4,16 +4,20 @@
 //! end or its crash; the next one finds the disk as that left it.
 
 mod clock;
+mod ending;
 mod endured;
+mod fate;
+mod frozen;
 mod host;
 pub(crate) mod kernel;
 mod marker;
+mod processes;
 mod run;
 mod schedule;
 mod tasks;
 
 use std::collections::VecDeque;
-use std::fmt;
+use std::mem;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -30,7 +34,10 @@ use crate::random::{Random, Streams};
 use crate::trace::{Event, Trace, What};
 
 pub use self::endured::Endured;
+pub use self::fate::{Crash, RunEnd, Waiting, When};
+pub use self::frozen::Freeze;
 pub use self::marker::Marker;
+pub use self::processes::FreezeKind;
 pub use self::tasks::TaskId;
 
 /// What a world is like, besides its seed.
@@ -63,70 +70,6 @@ impl Default for WorldConfig {
     }
 }
 
-/// When a process is to be killed. A process that ends earlier is not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Crash {
-    /// At which point.
-    pub when: When,
-    /// How.
-    pub kind: CrashKind,
-}
-
-/// A point in the life of a process, counted from its start.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum When {
-    /// Before this many scheduling points (steps of tasks, timers and completions) have passed.
-    Point(u64),
-    /// Before this many disk operations have taken effect.
-    DiskOperation(u64),
-}
-
-/// How a process ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum RunEnd {
-    /// All main futures have ended.
-    Finished,
-    /// It was killed.
-    Crashed(CrashKind),
-    /// Nothing is ready, nothing is due, and yet a main future has not ended.
-    Deadlock(Waiting),
-    /// It took more points or virtual time than a world allows: no progress.
-    OutOfTime(Waiting),
-}
-
-/// What had not ended.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Waiting {
-    /// Unfinished tasks.
-    pub tasks: Vec<TaskId>,
-    /// Disk operations in flight.
-    pub operations: Vec<String>,
-    /// Timers that were set.
-    pub timers: usize,
-}
-
-impl fmt::Display for Waiting {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let tasks: Vec<_> = self.tasks.iter().map(TaskId::to_string).collect();
-        write!(f, "unfinished: {}", tasks.join(", "))?;
-        if !self.operations.is_empty() {
-            write!(f, "; on the disk: {}", self.operations.join(", "))?;
-        }
-        write!(f, "; {} timers", self.timers)
-    }
-}
-
-impl fmt::Display for RunEnd {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            RunEnd::Finished => write!(f, "finished"),
-            RunEnd::Crashed(kind) => write!(f, "killed ({kind:?})"),
-            RunEnd::Deadlock(waiting) => write!(f, "deadlock; {waiting}"),
-            RunEnd::OutOfTime(waiting) => write!(f, "no progress; {waiting}"),
-        }
-    }
-}
-
 /// A simulated machine.
 ///
 /// ```
@@ -150,8 +93,14 @@ pub struct World {
     faults: Random,
     /// Whoever starts the processes again.
     supervisor: Random,
+    /// The longest that it takes, in this world.
+    downtime: Duration,
     frozen: bool,
     crash: Option<Crash>,
+    freeze: Option<Freeze>,
+    /// When the next processes wake that are frozen: point, process.
+    wakes: Vec<(u64, u64)>,
+    zombies: Random,
     processes: u64,
     points: u64,
     /// What the scenario counts.
@@ -175,11 +124,10 @@ impl World {
 
     /// The world of these streams.
     pub(crate) fn of(streams: Streams, config: WorldConfig) -> World {
-        let (faults, mut supervisor) = (streams.stream("faults"), streams.stream("supervisor"));
-        let mut config = config;
-        if !config.downtime.is_zero() {
-            config.downtime = *supervisor.pick(&[Duration::ZERO, config.downtime / 60, config.downtime]);
-        }
+        let (faults, zombies) = (streams.stream("faults"), streams.stream("zombies"));
+        let mut supervisor = streams.stream("supervisor");
+        let longest = config.downtime;
+        let downtime = *supervisor.pick(&[Duration::ZERO, longest / 60, longest]);
         let state = State::new(
             Clock::new(config.plan.clock_jump, streams.stream("clock")),
             Schedule::new(config.plan.stall, streams.stream("schedule")),
@@ -193,8 +141,12 @@ impl World {
             config,
             faults,
             supervisor,
+            downtime,
             frozen: false,
             crash: None,
+            freeze: None,
+            wakes: Vec::new(),
+            zombies,
             processes: 0,
             points: 0,
             work: 0,
@@ -223,8 +175,8 @@ impl World {
         *self = World { script: self.script.take(), endured: self.endured, ..anew };
     }
 
-    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host` and `faults` are its
-    /// own.
+    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults` and `zombies`
+    /// are its own.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
     }
@@ -256,7 +208,7 @@ impl World {
     /// assert!(world.now() <= downtime);
     /// ```
     pub fn wait_for_restart(&mut self) {
-        let most = self.config.downtime.as_nanos() as u64;
+        let most = self.downtime.as_nanos() as u64;
         if most > 0 {
             let nanos = self.supervisor.magnitude(most);
             let mut state = self.kernel.state();
@@ -276,14 +228,7 @@ impl World {
         if !self.frozen && self.faults.chance(self.config.plan.crash) {
             let power = self.faults.chance(self.config.plan.power_loss);
             let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
-            let [points, operations] = self.longest;
-            let when = match self.faults.below(4) {
-                0 => When::Point(self.faults.magnitude(2 * points)),
-                1 => When::Point(self.faults.range(1, points)),
-                2 => When::DiskOperation(self.faults.magnitude(2 * operations)),
-                _ => When::DiskOperation(self.faults.range(1, operations)),
-            };
-            self.crash = Some(Crash { when, kind });
+            self.crash = Some(Crash { when: When::draw(&mut self.faults, self.longest), kind });
         }
         self.crash
     }
@@ -319,12 +264,13 @@ impl World {
     fn process(&mut self, mains: Vec<CoreMain>, again: bool) -> RunEnd {
         self.processes += 1;
         let process = self.processes;
-        let mut run = Run::new(&self.kernel, &self.config, process, self.crash.take());
+        let mut run = Run::new(&self.kernel, &self.config, process, &mut self.zombies);
+        run.fate(self.crash.take(), self.freeze.take(), mem::take(&mut self.wakes));
         run.start(mains, again);
         let end = run.until_end();
         self.endured.kills += u64::from(matches!(end, RunEnd::Crashed(_)));
         let life = run.life();
-        run.tear_down(&end, &mut self.faults);
+        self.close(process, &end, life[0]);
         self.points += life[0];
         self.lives.push(life);
         self.longest = [self.longest[0].max(life[0]), self.longest[1].max(life[1])];
@@ -334,7 +280,7 @@ impl World {
     /// From now on nothing goes wrong, and nobody is killed: what is alive must now come to its end.
     pub fn freeze(&mut self) {
         self.frozen = true;
-        self.crash = None;
+        (self.crash, self.freeze) = (None, None);
         let mut state = self.kernel.state();
         state.disk.trouble.freeze();
         state.clock.freeze();
@@ -343,6 +289,7 @@ impl World {
 
     /// Cuts the power between two processes.
     pub fn cut_power(&mut self) {
+        self.bury_all();
         let mut state = self.kernel.state();
         let now = state.clock.now;
         let fates = state.disk.end_process(now, 0, Some(CrashKind::PowerLoss), &mut self.faults);

@@ -6,24 +6,30 @@ use std::rc::Rc;
 use async_task::Runnable;
 use millstream::host::CoreMain;
 
+use super::ending::{drop_tasks, end_process};
 use super::host::SimHost;
 use super::kernel::{Due, Kernel};
 use super::tasks::TaskId;
-use super::{Crash, RunEnd, Waiting, When, WorldConfig};
-use crate::disk::CrashKind;
+use super::{Crash, Freeze, RunEnd, Waiting, When, WorldConfig};
+use crate::outside;
 use crate::random::Random;
 use crate::trace::What;
 
 pub(crate) struct Run<'w> {
     kernel: &'w Rc<Kernel>,
     config: &'w WorldConfig,
+    /// 0 if there is none but those that were frozen.
     process: u64,
     crash: Option<Crash>,
+    freeze: Option<Freeze>,
+    /// At which points processes wake.
+    wakes: Vec<(u64, u64)>,
+    /// What becomes of what woken processes leave.
+    zombies: &'w mut Random,
     /// Virtual nanoseconds at its start.
     born: u64,
     points: u64,
     operations: u64,
-    unfinished: usize,
     woken: Vec<Runnable<TaskId>>,
 }
 
@@ -31,7 +37,7 @@ pub(crate) struct Run<'w> {
 enum Turn {
     Went,
     Idle,
-    Killed(CrashKind),
+    Ended(RunEnd),
 }
 
 impl<'w> Run<'w> {
@@ -39,23 +45,41 @@ impl<'w> Run<'w> {
         kernel: &'w Rc<Kernel>,
         config: &'w WorldConfig,
         process: u64,
-        crash: Option<Crash>,
+        zombies: &'w mut Random,
     ) -> Self {
         let born = kernel.state().clock.now;
-        let woken = Vec::new();
-        Run { kernel, config, process, crash, born, points: 0, operations: 0, unfinished: 0, woken }
+        Run {
+            kernel,
+            config,
+            process,
+            crash: None,
+            freeze: None,
+            wakes: Vec::new(),
+            zombies,
+            born,
+            points: 0,
+            operations: 0,
+            woken: Vec::new(),
+        }
+    }
+
+    /// What is to happen to its process, and at which points which others wake.
+    pub(crate) fn fate(&mut self, crash: Option<Crash>, freeze: Option<Freeze>, wakes: Vec<(u64, u64)>) {
+        (self.crash, self.freeze, self.wakes) = (crash, freeze, wakes);
     }
 
     /// Starts the cores: of a process of its own, or, `again`, of one that goes on.
     pub(crate) fn start(&mut self, mains: Vec<CoreMain>, again: bool) {
-        self.unfinished = mains.len();
         self.kernel.state().start_process(self.process, mains.len(), again);
         for (core, main) in mains.into_iter().enumerate() {
             let kernel = self.kernel.clone();
-            let host = Rc::new(SimHost { kernel: kernel.clone(), process: self.process, core });
+            let process = self.process;
+            let host = Rc::new(SimHost { kernel: kernel.clone(), process, core });
             let whole = Box::pin(async move {
                 main(host).await;
-                kernel.state().cores[core].done = true;
+                if let Some(live) = kernel.state().life(process) {
+                    live.cores[core].done = true;
+                }
             });
             self.kernel.spawn(self.process, core, None, whole);
         }
@@ -68,7 +92,7 @@ impl<'w> Run<'w> {
 
     pub(crate) fn until_end(&mut self) -> RunEnd {
         loop {
-            if self.unfinished == 0 {
+            if self.is_over() {
                 return RunEnd::Finished;
             }
             let late =
@@ -80,11 +104,28 @@ impl<'w> Run<'w> {
             self.disturb();
             match self.turn() {
                 Turn::Went => {}
-                Turn::Killed(kind) => return RunEnd::Crashed(kind),
-                Turn::Idle if self.skip_time() => {}
+                Turn::Ended(end) => return end,
+                Turn::Idle if self.skip_time() || self.wake_next() => {}
                 Turn::Idle => return RunEnd::Deadlock(self.waiting()),
             }
         }
+    }
+
+    fn is_over(&self) -> bool {
+        let mut state = self.kernel.state();
+        match state.life(self.process) {
+            Some(live) => live.unfinished == 0,
+            None => state.live.is_empty(),
+        }
+    }
+
+    /// Wakes the process that is the next to wake, if there is one.
+    fn wake_next(&mut self) -> bool {
+        let next = self.wakes.pop();
+        if let Some((_, process)) = next {
+            self.kernel.state().wake_process(process);
+        }
+        next.is_some()
     }
 
     fn collect_woken(&mut self) {
@@ -97,8 +138,11 @@ impl<'w> Run<'w> {
         }
     }
 
-    /// What the world does by itself: stalls, clock jumps.
+    /// What the world does by itself: stalls, clock jumps, and frozen processes that wake.
     fn disturb(&mut self) {
+        while self.wakes.last().is_some_and(|(point, _)| *point <= self.points) {
+            self.wake_next();
+        }
         let mut state = self.kernel.state();
         let now = state.clock.now;
         if let Some((core, until)) = state.schedule.stall(now) {
@@ -114,13 +158,15 @@ impl<'w> Run<'w> {
         let mut state = self.kernel.state();
         let now = state.clock.now;
         let due = state.due.peek().filter(|Reverse((at, ..))| *at <= now).map(|Reverse((.., due))| *due);
-        if let Some(crash) = self.crash
-            && match crash.when {
-                When::Point(n) => self.points >= n,
-                When::DiskOperation(n) => self.operations + 1 >= n && matches!(due, Some(Due::Disk(_))),
-            }
-        {
-            return Turn::Killed(crash.kind);
+        let is_time = |when| match when {
+            When::Point(n) => self.points >= n,
+            When::DiskOperation(n) => self.operations + 1 >= n && matches!(due, Some(Due::Disk(_))),
+        };
+        if let Some(crash) = self.crash.filter(|crash| is_time(crash.when)) {
+            return Turn::Ended(RunEnd::Crashed(crash.kind));
+        }
+        if let Some(freeze) = self.freeze.filter(|freeze| is_time(freeze.when)) {
+            return Turn::Ended(RunEnd::Frozen(freeze.kind));
         }
         if due.is_some() {
             state.due.pop();
@@ -147,8 +193,8 @@ impl<'w> Run<'w> {
         if let Some(waker) = waker {
             waker.wake();
         }
-        if let Some(reply) = unseen {
-            self.kernel.give_back(self.process, &reply);
+        if let Some((process, reply)) = unseen {
+            self.kernel.give_back(process, &reply);
         }
     }
 
@@ -157,17 +203,35 @@ impl<'w> Run<'w> {
         let mut state = self.kernel.state();
         let Some(runnable) = state.schedule.next(now) else { return false };
         let id = *runnable.metadata();
-        state.note(What::Poll, [id.core as u64, id.number], String::new);
+        state.note(What::Poll, [id.slot as u64, id.number], String::new);
         state.clock.now += state.schedule.step;
+        outside::set_lag(state.lag(id.process));
         drop(state);
         self.points += 1;
         runnable.run();
         self.kernel.state().mark_outside();
-        if id.class.is_none() && self.kernel.state().cores[id.core].done {
-            self.unfinished -= 1;
-            self.drop_tasks(id.core);
+        if id.class.is_none() {
+            self.main_ran(&id);
         }
         true
+    }
+
+    /// A main future has run. If it has ended, so have all tasks of its core; and if it was the last of a process that had
+    /// been frozen, so has that.
+    fn main_ran(&mut self, id: &TaskId) {
+        let ended = {
+            let mut state = self.kernel.state();
+            let live = state.life(id.process).filter(|live| live.cores[id.core].done);
+            live.map(|live| {
+                live.unfinished -= 1;
+                (std::mem::take(&mut live.cores[id.core].tasks), live.unfinished == 0)
+            })
+        };
+        let Some((tasks, is_last)) = ended else { return };
+        drop_tasks(self.kernel, tasks, id.slot);
+        if is_last && id.process != self.process {
+            end_process(self.kernel, id.process, &RunEnd::Finished, self.points, self.zombies);
+        }
     }
 
     /// Nothing is ready: goes to when something is. False if nothing ever will be.
@@ -193,52 +257,9 @@ impl<'w> Run<'w> {
     fn waiting(&self) -> Waiting {
         let state = self.kernel.state();
         Waiting {
-            tasks: state.cores.iter().flat_map(|core| core.tasks.unfinished()).collect(),
+            tasks: state.unfinished(),
             operations: state.disk.flying.values().map(|flying| flying.op.to_string()).collect(),
             timers: state.timers.len(),
         }
-    }
-
-    /// Drops the tasks of a core, finished or not, wherever they wait.
-    fn drop_tasks(&mut self, core: usize) {
-        let tasks = {
-            let mut state = self.kernel.state();
-            state.cores[core].done = true;
-            std::mem::take(&mut state.cores[core].tasks)
-        };
-        // Each is scheduled once more, so that its future is dropped here.
-        drop(tasks);
-        loop {
-            self.collect_woken();
-            let ready = self.kernel.state().schedule.clear(core);
-            if ready.is_empty() {
-                return;
-            }
-            drop(ready);
-        }
-    }
-
-    /// The end, whatever it was: first the disk learns of it, so that destructors find nothing of theirs there.
-    pub(crate) fn tear_down(mut self, end: &RunEnd, faults: &mut Random) {
-        let crash = if let RunEnd::Crashed(kind) = end { Some(*kind) } else { None };
-        let cores = {
-            let mut state = self.kernel.state();
-            if let Some(kind) = crash {
-                state.note(What::Crash, [kind as u64, self.points], || format!("{kind:?}"));
-            }
-            state.process = 0;
-            state.due.clear();
-            let now = state.clock.now;
-            let fates = state.disk.end_process(now, self.process, crash, faults);
-            state.mark_faults(String::new);
-            state.note(What::Aftermath, [self.process, fates], String::new);
-            state.note(What::End, [self.process, self.points], || end.to_string());
-            state.cores.len()
-        };
-        for core in 0..cores {
-            self.drop_tasks(core);
-        }
-        let timers = std::mem::take(&mut self.kernel.state().timers);
-        drop(timers);
     }
 }

@@ -5,6 +5,7 @@
 //! is calm, the cores take turns, and their tasks go in order.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
 use async_task::Runnable;
 use millstream::host::Class;
@@ -20,6 +21,8 @@ struct Lane {
     in_order: bool,
     /// Nanoseconds; it runs nothing before.
     stalled_until: u64,
+    /// Its process is frozen.
+    frozen: bool,
 }
 
 pub(crate) struct Schedule {
@@ -51,8 +54,8 @@ impl Schedule {
         }
     }
 
-    /// A process with this many cores starts.
-    pub(crate) fn restart(&mut self, cores: usize, now: u64) {
+    /// A process with this many cores starts, behind those of others in as many places.
+    pub(crate) fn restart(&mut self, others: usize, cores: usize, now: u64) {
         let even = self.random.coin();
         let random = &mut self.random;
         let lane = |_| Lane {
@@ -60,14 +63,21 @@ impl Schedule {
             weight: if even { 1 } else { random.magnitude(64) },
             in_order: random.coin_or(true),
             stalled_until: now,
+            frozen: false,
         };
-        self.lanes = (0..cores).map(lane).collect();
-        self.last = 0;
+        self.lanes.truncate(others);
+        self.lanes.extend((0..cores).map(lane));
+        self.last = others;
+    }
+
+    /// Freezes cores, or wakes them. They keep what is ready on them.
+    pub(crate) fn set_frozen(&mut self, slots: Range<usize>, frozen: bool) {
+        self.lanes[slots].iter_mut().for_each(|lane| lane.frozen = frozen);
     }
 
     pub(crate) fn add(&mut self, runnable: Runnable<TaskId>) {
-        let core = runnable.metadata().core;
-        self.lanes[core].ready.push_back(runnable);
+        let slot = runnable.metadata().slot;
+        self.lanes[slot].ready.push_back(runnable);
     }
 
     /// The ready tasks of a core, taken out.
@@ -115,7 +125,7 @@ impl Schedule {
     }
 
     fn next_core(&mut self, now: u64) -> Option<usize> {
-        let can_run = |lane: &Lane| !lane.ready.is_empty() && lane.stalled_until <= now;
+        let can_run = |lane: &Lane| !lane.frozen && !lane.ready.is_empty() && lane.stalled_until <= now;
         let total: u64 = self.lanes.iter().filter(|lane| can_run(lane)).map(|lane| lane.weight).sum();
         if total == 0 {
             return None;
@@ -138,6 +148,7 @@ impl Schedule {
 
     /// When the first stalled core with ready tasks goes on, if no core can run now.
     pub(crate) fn next_resume(&self) -> Option<u64> {
-        self.lanes.iter().filter(|lane| !lane.ready.is_empty()).map(|lane| lane.stalled_until).min()
+        let can_resume = |lane: &&Lane| !lane.frozen && !lane.ready.is_empty();
+        self.lanes.iter().filter(can_resume).map(|lane| lane.stalled_until).min()
     }
 }

@@ -16,6 +16,8 @@ pub struct TaskId {
     pub process: u64,
     /// The core it runs on.
     pub core: usize,
+    /// The place of that core among those of all processes that are there.
+    pub(crate) slot: usize,
     /// Its number in the process, from 0; the main future of core n has number n.
     pub number: u64,
     /// `None` for a main future.

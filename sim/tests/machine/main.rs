@@ -3,4 +3,5 @@
 mod common;
 mod disk;
 mod every_point;
+mod frozen;
 mod world;

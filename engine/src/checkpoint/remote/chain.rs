@@ -229,7 +229,7 @@ impl Chain {
             let refusal = match objects.objects.put(&name, object.clone(), how).await {
                 Ok(Stored::Now) => break,
                 Ok(Stored::Before) => match objects.get(&name).await {
-                    Ok(Some(found)) if found == object => break,
+                    Ok(Some(found)) if found == object || planted!(link_of_another_taken) => break,
                     Ok(Some(_)) => return Fate::Lost,
                     Ok(None) => match objects.list(CHAIN, &name).await {
                         // It was there, and was removed since.

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::path::Path;
 
+use millstream::checkpoint::manifest::{Manifest, Part};
 use millstream::job::Job;
 use millstream::reference::Inputs;
 use millstream::sink::ndjson_dir;
@@ -41,7 +42,7 @@ pub(super) struct Files {
     later: Later,
 }
 
-/// Files that come when the first process is over, unless the job has ended by then.
+/// Files that come when the first process is over, unless the end of the others is in a checkpoint by then.
 struct Later {
     disk: DiskView,
     files: RefCell<Vec<(String, Vec<u8>)>>,
@@ -51,10 +52,10 @@ struct Later {
 }
 
 impl Later {
-    /// Keeps the last of `files` back, if `some` may be.
+    /// Keeps the last of `files` back, if `some` may be, and no process ends the job that started before they came.
     fn draw(world: &World, files: &mut Vec<(String, Vec<u8>)>, some: bool) -> Later {
         let mut random = world.streams().stream("later");
-        let kept = if some && files.len() > 1 && random.coin() {
+        let kept = if some && !world.may_freeze() && files.len() > 1 && random.coin() {
             random.range(1, files.len() as u64 - 1)
         } else {
             0
@@ -66,13 +67,22 @@ impl Later {
 
     /// A process starts.
     fn start(&self) {
-        let ended = || manifests(&self.disk, STATE).is_ok_and(|all| all.iter().any(|one| one.finished));
+        let ended = || manifests(&self.disk, STATE).is_ok_and(|all| all.iter().any(has_ended));
         if self.started.replace(true) && !ended() {
             for (path, bytes) in self.files.take() {
                 self.disk.install(path, bytes).expect("nothing is in the way");
             }
         }
     }
+}
+
+/// Whether a checkpoint has the end of all files: then windows have fired for it, and what comes later is late.
+fn has_ended(manifest: &Manifest) -> bool {
+    let all_ended = |part: &Part| {
+        let splits = part.meta["positions"].as_object().map_or(0, |positions| positions.len());
+        splits == part.meta["ended"].as_array().map_or(0, Vec::len)
+    };
+    manifest.finished || manifest.steps["events"].parts.iter().all(all_ended)
 }
 
 impl Files {

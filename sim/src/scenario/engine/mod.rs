@@ -9,6 +9,7 @@ mod broker;
 mod connected;
 mod cores;
 mod data;
+mod failover;
 mod files;
 mod formats;
 mod joins;
@@ -20,6 +21,7 @@ mod postgres;
 mod process;
 mod remote;
 mod rescale;
+mod rotten;
 mod savepoints;
 mod shelves;
 mod supervised;
@@ -36,7 +38,7 @@ mod windows_triggers;
 
 use super::{Body, Finding, Options, Scenario, restart_until_done};
 use crate::harness::{
-    Knobs, STATE, Tolerance, Work, checkpoints, endure, expected, judge, marks, replays, survivable,
+    Knobs, STATE, Tolerance, Work, checkpoints, endure, expected, judge, marks, replays, survivable, zombies,
 };
 use crate::world::World;
 
@@ -55,6 +57,20 @@ fn of<W: Work + 'static>(
         endure(world, options, &work, Tolerance::Faults)
     };
     scenario(name, about, Box::new(body))
+}
+
+/// Processes that stand still where there is one directory, and one disk: their successors are refused.
+fn frozen() -> Scenario {
+    let body = |world: &mut World, options: &Options| {
+        let work: Box<dyn Work> = match world.streams().stream("frozen").below(3) {
+            0 => Box::new(process::Keyed::new(world)),
+            1 => Box::new(files::Files::new(world)),
+            _ => Box::new(outputs::Outputs::new(world)),
+        };
+        endure(world, options, &*work, Tolerance::Faults)
+    };
+    let about = "processes that stand still and keep their leases";
+    Scenario { config: zombies::often, ..scenario("frozen", about, Box::new(body)) }
 }
 
 /// Every scenario with the engine.
@@ -121,8 +137,12 @@ pub fn scenarios() -> Vec<Scenario> {
             broker::Topics::new(world)
         }),
         remote::scenario(),
+        remote::scenario_of_zombies(),
+        failover::scenario(),
+        frozen(),
         async_map::scenario(),
         of("batch", "final results alone, of input far out of order", |world| batch::Batch::new(world)),
         beyond::scenario(),
+        rotten::scenario(),
     ]
 }

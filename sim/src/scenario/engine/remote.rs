@@ -1,13 +1,15 @@
 //! A job whose checkpoints are in an object store: on two machines, one after the other or both at once, each of which is
-//! lost with its disk now and then.
+//! lost with its disk now and then, or stands still and wakes when others have taken its place.
 
 use std::time::Duration;
 
 use millstream::host::CoreMain;
 use millstream::{Config, ErrorKind, JobControl};
 
+use super::broker::Topics;
 use super::postgres::Tables;
 use super::windows::Windows;
+use super::zombies::{self, Ended, Zombies};
 use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, marks, scenario as made, shelves};
 use crate::collected::SUPERSEDED;
 use crate::objects::Shelf;
@@ -15,12 +17,15 @@ use crate::random::Random;
 use crate::scenario::{LIVENESS, PROGRESS};
 use crate::world::{RunEnd, World};
 
-const MACHINES: [&str; 2] = ["machine-0", "machine-1"];
-
-struct Life {
+pub(super) struct Life {
     work: Box<dyn Work>,
-    /// Its output is in files beside the checkpoints until it is in a database.
-    into_tables: bool,
+    /// Its sinks know of runs that come after them, and say so in their own words.
+    sinks_fence: bool,
+    tolerance: Tolerance,
+    /// The directories of the machines that are there. One that stands still has another in its place.
+    machines: [String; 2],
+    next_machine: u32,
+    zombies: Zombies<Start>,
     knobs: Knobs,
     shelf: Shelf,
     random: Random,
@@ -30,6 +35,7 @@ struct Life {
 
 /// A start of the job on a machine.
 struct Start {
+    machine: usize,
     control: JobControl,
     mains: Vec<CoreMain>,
 }
@@ -40,11 +46,25 @@ impl Life {
         let into_tables = random.one_in(4);
         let work: Box<dyn Work> =
             if into_tables { Box::new(Tables::new(world)) } else { Box::new(Windows::new(world)) };
+        Life::of(world, options, random, work, into_tables)
+    }
+
+    fn of(
+        world: &World,
+        options: &Options,
+        mut random: Random,
+        work: Box<dyn Work>,
+        sinks_fence: bool,
+    ) -> Life {
         let longest = Duration::from_micros(random.magnitude(10_000));
         Life {
             knobs: Knobs::new(world, options, 3),
             work,
-            into_tables,
+            sinks_fence,
+            tolerance: Tolerance::Faults,
+            machines: [0, 1].map(|machine| format!("machine-{machine}")),
+            next_machine: 2,
+            zombies: Zombies::new(world),
             shelf: Shelf::new(world.streams().stream("objects"), longest),
             chaos: random.range(1, 8) as u32,
             calm: false,
@@ -52,18 +72,48 @@ impl Life {
         }
     }
 
-    fn run(mut self, world: &mut World) -> Result<(), Finding> {
+    /// Where the media lie, too: a loud stop is no finding.
+    pub(super) fn stopping(world: &World, options: &Options) -> Life {
+        Life { tolerance: Tolerance::Damage, ..Life::new(world, options) }
+    }
+
+    pub(super) fn run(mut self, world: &mut World) -> Result<(), Finding> {
         const CALM: u32 = 8;
         for process in 0..self.chaos + CALM {
             if process == self.chaos {
+                if self.lay_to_rest(world)? {
+                    return self.stays_done(world);
+                }
                 self.calm_down(world);
             }
             world.draw_crash();
+            world.draw_freeze();
             if self.process(world)? {
+                self.lay_to_rest(world)?;
                 return self.stays_done(world);
             }
         }
-        Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes")))
+        match self.tolerance {
+            Tolerance::Faults => Err(Finding::new(LIVENESS, format!("not after {CALM} calm processes"))),
+            _ => Ok(()),
+        }
+    }
+
+    /// Lets those that stand still wake and come to their ends, or die. Whether one has come to the end of the job.
+    fn lay_to_rest(&mut self, world: &mut World) -> Result<bool, Finding> {
+        self.zombies.lay_to_rest(world)?;
+        let done = self.judge_zombies(world)?;
+        self.check(world, done)?;
+        Ok(done)
+    }
+
+    /// Whether one of those that stood still, and are gone, had come to the end of the job.
+    fn judge_zombies(&mut self, world: &mut World) -> Result<bool, Finding> {
+        let mut done = false;
+        for Ended { of: start, succeeded } in self.zombies.ended(world) {
+            done |= self.ended(world, &start, succeeded)?;
+        }
+        Ok(done)
     }
 
     /// From now on nothing goes wrong.
@@ -76,7 +126,7 @@ impl Life {
 
     /// Whether the job has come to its end.
     fn process(&mut self, world: &mut World) -> Result<bool, Finding> {
-        for machine in MACHINES {
+        for machine in &self.machines {
             if self.random.one_in(5) {
                 world.disk().wipe(machine);
             }
@@ -88,21 +138,32 @@ impl Life {
             starts.push(self.start(1 - first, after));
         }
         let mains = starts.iter_mut().flat_map(|start| std::mem::take(&mut start.mains)).collect();
+        let beside = !world.alive().is_empty();
+        self.zombies.succeeded();
         let end = world.run(mains);
         if let RunEnd::Deadlock(_) | RunEnd::OutOfTime(_) = end {
             return Err(Finding::new(PROGRESS, end.to_string()));
         }
-        let mut done = false;
-        for start in &starts {
+        let mut done = self.judge_zombies(world)?;
+        let with_another = beside || starts.len() > 1;
+        for start in starts {
             world.count_checkpoints(start.control.metrics().job().checkpoints.get());
-            done |= self.ended(world, start, starts.len() > 1)?;
+            done |= self.ended(world, &start, with_another)?;
+            if let RunEnd::Frozen(_) = end {
+                self.machines[start.machine] = format!("machine-{}", self.next_machine);
+                self.next_machine += 1;
+                self.zombies.add(world.last_process(), with_another, start);
+            }
         }
         self.check(world, done)?;
         Ok(done)
     }
 
     fn configure(&mut self, machine: usize) -> Config {
-        let config = self.knobs.draw(self.calm).checkpoints(format!("{}/state", MACHINES[machine]));
+        let config = self
+            .work
+            .configure(self.knobs.draw(self.calm))
+            .checkpoints(format!("{}/state", self.machines[machine]));
         // The fewer are retained, the sooner the place of a link that is late is free again.
         let config = if self.random.coin() { config.retained_checkpoints(1) } else { config };
         if self.calm {
@@ -124,7 +185,7 @@ impl Life {
             })
         };
         let mains = if after.is_zero() { mains } else { mains.into_iter().map(later).collect() };
-        Start { control, mains }
+        Start { machine, control, mains }
     }
 
     /// Whether a start has come to the end of the job; if it has failed, it was by what was done to it.
@@ -132,7 +193,7 @@ impl Life {
         let outcome = marks::of_job(&world.marker(), &start.control);
         if let Some(Err(error)) = &outcome {
             let is_superseded = error.to_string().contains(SUPERSEDED)
-                || self.into_tables
+                || self.sinks_fence
                     && matches!(error.kind(), ErrorKind::Sink | ErrorKind::Restore)
                     && with_another;
             if error.kind() == ErrorKind::Fenced || is_superseded {
@@ -140,11 +201,13 @@ impl Life {
                 return if with_another { Ok(false) } else { Err(Finding::new(rule, error.to_string())) };
             }
         }
-        Ok(judge(outcome, self.calm, Tolerance::Faults)?.is_some())
+        Ok(judge(outcome, self.calm, self.tolerance)?.is_some())
     }
 
     fn check(&self, world: &World, done: bool) -> Result<(), Finding> {
-        shelves::check(&self.shelf)?;
+        if self.tolerance == Tolerance::Faults {
+            shelves::check(&self.shelf)?;
+        }
         self.work.check(&world.disk(), done)
     }
 
@@ -154,14 +217,15 @@ impl Life {
         world.cut_power();
         let machine = self.random.index(2);
         if self.random.coin() {
-            world.disk().wipe(MACHINES[machine]);
+            world.disk().wipe(&self.machines[machine]);
         }
         let mut start = self.start(machine, Duration::ZERO);
         world.run(std::mem::take(&mut start.mains));
         let outcome = marks::of_job(&world.marker(), &start.control);
         self.check(world, true)?;
-        match judge(outcome, true, Tolerance::Faults)? {
+        match judge(outcome, true, self.tolerance)? {
             Some(report) if report.already_finished => Ok(()),
+            _ if self.tolerance != Tolerance::Faults => Ok(()),
             other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
         }
     }
@@ -169,5 +233,22 @@ impl Life {
 
 pub(super) fn scenario() -> Scenario {
     let body = |world: &mut World, options: &Options| Life::new(world, options).run(world);
-    made("remote", "checkpoints in an object store, by machines that are lost or not", Box::new(body))
+    let about = "checkpoints in an object store, by machines that are lost or not";
+    Scenario { config: zombies::seldom, ..made("remote", about, Box::new(body)) }
+}
+
+/// Where most processes stand still: into every kind of sink outside that knows of runs that come after others.
+pub(super) fn scenario_of_zombies() -> Scenario {
+    let body = |world: &mut World, options: &Options| {
+        let mut random = world.streams().stream("machines");
+        let (work, sinks_fence): (Box<dyn Work>, bool) = match random.below(3) {
+            0 => (Box::new(Windows::new(world)), false),
+            1 => (Box::new(Tables::new(world)), true),
+            _ => (Box::new(Topics::new(world)), true),
+        };
+        Life::of(world, options, random, work, sinks_fence).run(world)
+    };
+    let about =
+        "machines that stand still and wake beside those in their place, with checkpoints in an object store";
+    Scenario { config: zombies::often, ..made("zombies", about, Box::new(body)) }
 }

@@ -211,7 +211,7 @@ impl Ordeal {
             again = true;
             match end {
                 RunEnd::Finished => {}
-                RunEnd::Crashed(_) => return Ok(Process::Killed),
+                RunEnd::Crashed(_) | RunEnd::Frozen(_) => return Ok(Process::Killed),
                 stuck => return Err(Finding::new(PROGRESS, stuck.to_string())),
             }
             self.check(world, false)?;

@@ -64,7 +64,7 @@ impl Drill {
     pub fn run(&self, strike: Strike) -> Drilled {
         let mut plan = FaultPlan { cruelty: self.cruelty, ..FaultPlan::none() };
         if let Strike::Fault(fault, nth) = strike {
-            plan.aim = Some(Aim { fault, nth });
+            plan.aim = Some(Aim { fault, nth, site: None });
         }
         let rotten = plan.is_beyond_tolerance();
         let mut world = World::new(self.seed, WorldConfig { plan, ..WorldConfig::default() });
