@@ -145,7 +145,8 @@ impl Fault {
         use Fault::{BitRot, LatentSector, Misdirected, NoSpace};
         match self {
             Fault::CrashDone | Fault::CrashUndone | Fault::TooManyFiles | Fault::Slow | Fault::Stuck => true,
-            Fault::Frozen | Fault::Zombie => true,
+            // Jobs that stand still keep their files where they are known.
+            Fault::Frozen | Fault::Zombie => site != Site::Other,
             // Whoever has put it there has synced it; a lock has no bytes to sync.
             Fault::LostName => site != Site::Input,
             Fault::SyncError => site != Site::Lease,

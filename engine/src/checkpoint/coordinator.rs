@@ -147,6 +147,7 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
         last_files: BTreeSet::new(),
         saving: None,
     };
+    coordinator.seed.metrics.job().history.begin();
     let ending = coordinator.run().await;
     shared.supervision.note_stopped(coordinator.host.monotonic());
     shared.end(ending);

@@ -158,6 +158,11 @@ impl History {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A run begins: what an earlier one had under way was cut off.
+    pub(crate) fn begin(&self) {
+        self.attempts().under_way = None;
+    }
+
     /// What is known of the one under way.
     pub(crate) fn note(&self, stats: &CheckpointStats) {
         self.attempts().under_way = Some(stats.clone());
@@ -179,5 +184,31 @@ impl History {
 
     pub(crate) fn under_way(&self) -> Option<CheckpointStats> {
         self.attempts().under_way.clone()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_was_cut_off_is_not_under_way_in_the_next_run() {
+        let history = History::default();
+        history.note(&CheckpointStats {
+            epoch: 7,
+            aborted: None,
+            purpose: CheckpointPurpose::Recovery,
+            triggered: 0,
+            began: Duration::ZERO,
+            pause: None,
+            duration: Duration::ZERO,
+            commit: Duration::ZERO,
+            upload: Duration::ZERO,
+            uploaded_bytes: 0,
+            steps: Vec::new(),
+        });
+        assert_eq!(history.under_way().map(|stats| stats.epoch), Some(7));
+        history.begin();
+        assert_eq!((history.under_way(), history.read()), (None, Vec::new()));
     }
 }

@@ -69,7 +69,7 @@ pub(crate) fn check_state(
     tolerance: Tolerance,
     random: &mut Random,
 ) -> Result<(), Finding> {
-    let rots = tolerance == Tolerance::Stops;
+    let rots = tolerance != Tolerance::Faults;
     let read_only: Rc<dyn Disk> = Rc::new(ReadOnly::new(disk));
     let checkpoints = Checkpoints::at(read_only.clone(), STATE);
     let epochs = block_on(checkpoints.epochs()).unwrap_or_default();

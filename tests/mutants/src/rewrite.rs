@@ -122,7 +122,6 @@ fn on(id: usize) -> String {
 /// added that a run comes by.
 pub const SWITCH: &str = r#"
 #[doc(hidden)]
-#[allow(missing_docs, missing_debug_implementations, clippy::all)]
 pub mod mutants_here {
     use std::io::Write;
     use std::sync::LazyLock;

@@ -62,9 +62,10 @@ fn of<W: Work + 'static>(
 /// Processes that stand still where there is one directory, and one disk: their successors are refused.
 fn frozen() -> Scenario {
     let body = |world: &mut World, options: &Options| {
-        let work: Box<dyn Work> = match world.streams().stream("frozen").below(3) {
+        let work: Box<dyn Work> = match world.streams().stream("frozen").below(4) {
             0 => Box::new(process::Keyed::new(world)),
             1 => Box::new(files::Files::new(world)),
+            2 => Box::new(topics::Topics::new(world)),
             _ => Box::new(outputs::Outputs::new(world)),
         };
         endure(world, options, &*work, Tolerance::Faults)
