@@ -27,13 +27,15 @@ pub(crate) fn lag() -> Duration {
 /// A world begins in this thread, which keeps its log or does not.
 pub(crate) fn listen(keeps_log: bool) {
     TOLD.set(keeps_log.then(Vec::new));
+    LAG.set(0);
 }
 
 /// Does something that is no part of what this thread's world tells: in a world of its own.
 pub(crate) fn aside<T>(of: impl FnOnce() -> T) -> T {
-    let told = TOLD.take();
+    let (told, lag) = (TOLD.take(), LAG.get());
     let made = of();
     TOLD.set(told);
+    LAG.set(lag);
     made
 }
 

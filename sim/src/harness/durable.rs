@@ -1,5 +1,6 @@
 //! Whether what is committed is durable: looked at in the moment at which a sink is told to commit, so that a missing sync is
-//! found without the crash that would punish it.
+//! found without the crash that would punish it. It is the simulated system outside ([`Collected`](crate::collected)) that
+//! tells: most jobs have one. For jobs into files, topics, databases and brokers only crashes tell.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
@@ -60,9 +61,10 @@ pub(crate) fn commits(generation: u64, epoch: u64) {
 fn look(disk: &DiskView, epoch: u64) -> Result<(), Finding> {
     let mut missing = vec!["there is no manifest of it".to_owned()];
     for manifest in manifests(disk, STATE)?.into_iter().filter(|manifest| manifest.epoch >= epoch) {
-        let parts = manifest.steps.values().flat_map(|step| &step.parts);
-        let files = parts.filter_map(|part| part.store.as_ref()).flat_map(|store| &store.files);
-        let paths = files.map(|file| format!("{STATE}/data/{}", file.name));
+        let parts = || manifest.steps.values().flat_map(|step| &step.parts);
+        let files = parts().filter_map(|part| part.store.as_ref()).flat_map(|store| &store.files);
+        let overtaken = parts().filter_map(|part| part.overtaken.as_ref()).map(|overtaken| &overtaken.file);
+        let paths = files.map(|file| &file.name).chain(overtaken).map(|file| format!("{STATE}/data/{file}"));
         let own = format!("{STATE}/manifest-{:010}", manifest.epoch);
         let lost = paths.chain([own]).find(|path| !disk.is_durable(path).unwrap_or(false));
         match lost {

@@ -31,7 +31,7 @@ pub(crate) fn endure(
     let mut mains = || {
         let calm = started.replace(started.get() + 1) >= chaos;
         let mut config = knobs.draw(calm);
-        tolerated.set(knobs.tolerated());
+        tolerated.set(work.tolerated().unwrap_or(knobs.tolerated()));
         if calm {
             work.calm();
         }
@@ -123,10 +123,12 @@ fn until_done(
     for process in 0..chaos + CALM {
         if process == chaos {
             zombies.lay_to_rest(world)?;
+            let mut is_done = false;
             for ended in zombies.ended(world) {
-                if done(ended.of, true)? {
-                    return Ok(());
-                }
+                is_done |= done(ended.of, true)?;
+            }
+            if is_done {
+                return Ok(());
             }
             world.freeze();
         }

@@ -25,6 +25,11 @@ pub(crate) trait Work {
         config
     }
 
+    /// How many checkpoints in a row may fail, if that is not what was drawn.
+    fn tolerated(&self) -> Option<u32> {
+        None
+    }
+
     /// Batches that a ring holds, if that is not to be drawn.
     fn ring_depth(&self) -> Option<usize> {
         None

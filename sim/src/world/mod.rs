@@ -175,8 +175,8 @@ impl World {
         *self = World { script: self.script.take(), endured: self.endured, ..anew };
     }
 
-    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults` and `zombies`
-    /// are its own.
+    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults`, `supervisor` and
+    /// `zombies` are its own.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
     }
