@@ -13,6 +13,12 @@ pub struct Mutant {
     pub genre: String,
     pub replacement: String,
     pub span: Span,
+    pub function: Option<Function>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+pub struct Function {
+    pub return_type: String,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]

@@ -55,9 +55,9 @@ fn main() -> std::io::Result<()> {
     let planted =
         plant::plant(&options.tree, &mutants, &["millstream", "millstream-storage"], &options.output)?;
     let units = units::build(&options.tree, options.seeds)?;
-    let baseline = run::baseline(&units, &options.output, options.jobs)?;
+    let (baseline, failing) = run::baseline(&units, &options.output, options.jobs)?;
     let until = options.minutes.map(|minutes| Duration::from_secs(60 * minutes));
     let ids: Vec<usize> = planted.there.iter().copied().take(options.most).collect();
     run::mutants(&mutants, &ids, &baseline, &options.output, options.jobs, until)?;
-    report::print(&mutants, &planted, &options.output)
+    report::print(&mutants, &planted, &failing, &options.output)
 }

@@ -8,16 +8,17 @@ use std::process::{Command, Stdio};
 use serde::Deserialize;
 
 use crate::list::Mutant;
-use crate::rewrite::{Regions, SWITCH, rewrite};
+use crate::rewrite::{Region, Regions, SWITCH, rewrite};
 use crate::sites::{Site, sites};
 
 /// What is in the copy.
 pub struct Planted {
     /// The mutants that can be switched on.
     pub there: BTreeSet<usize>,
-    /// How many the compiler refused: most would be refused one by one, too.
+    /// How many the compiler refused.
     pub refused: usize,
-    /// How many are of a kind that is not switched: fields left out of a struct, and operators beside a `let`.
+    /// How many are of a kind that cannot be switched, though most build by themselves: operators beside a `let` and in
+    /// constants, values of types that are not named, fields left out of a struct.
     pub left_out: usize,
 }
 
@@ -34,8 +35,8 @@ pub fn plant(tree: &Path, mutants: &[Mutant], packages: &[&str], output: &Path) 
     let mut files = read(tree, mutants)?;
     let mut there: BTreeSet<usize> =
         files.iter().flat_map(|file| &file.sites).flat_map(|site| &site.mutants).map(|(id, _)| *id).collect();
-    let left_out = mutants.len() - there.len();
-    let all = there.len();
+    let mut left_out = mutants.len() - there.len();
+    let mut all = there.len();
     let list = output.join("refused.txt");
     let known = std::fs::read_to_string(&list).unwrap_or_default();
     let mut known: BTreeSet<&str> = known.lines().collect();
@@ -44,7 +45,8 @@ pub fn plant(tree: &Path, mutants: &[Mutant], packages: &[&str], output: &Path) 
         for file in &mut files {
             write(file, &there)?;
         }
-        let refused = refused(tree, &files, packages, &there)?;
+        let Refused { mutants: refused, in_constants } = refused(tree, &files, packages, &there)?;
+        (left_out, all) = (left_out + in_constants, all - in_constants);
         eprintln!("{} mutants planted, {} of them refused by the compiler", there.len(), refused.len());
         if refused.is_empty() {
             return Ok(Planted { refused: all - there.len(), there, left_out });
@@ -121,8 +123,14 @@ struct Line {
 }
 
 #[derive(Deserialize)]
+struct Code {
+    code: String,
+}
+
+#[derive(Deserialize)]
 struct Message {
     level: String,
+    code: Option<Code>,
     rendered: Option<String>,
     #[serde(default)]
     spans: Vec<At>,
@@ -138,18 +146,24 @@ struct At {
     is_primary: bool,
 }
 
+/// Mutants in which the compiler finds an error.
+#[derive(Default)]
+struct Refused {
+    mutants: BTreeSet<usize>,
+    /// So many of them only because a switch is no constant.
+    in_constants: usize,
+}
+
+/// No function that is not constant may be called in a constant.
+const NOT_CONSTANT: &str = "E0015";
+
 /// Of the mutants those in which the compiler finds an error.
-fn refused(
-    tree: &Path,
-    files: &[File],
-    packages: &[&str],
-    there: &BTreeSet<usize>,
-) -> io::Result<BTreeSet<usize>> {
+fn refused(tree: &Path, files: &[File], packages: &[&str], there: &BTreeSet<usize>) -> io::Result<Refused> {
     let mut command = Command::new("cargo");
     command.args(["check", "--message-format=json", "--keep-going"]).current_dir(tree);
     command.args(packages.iter().flat_map(|package| ["-p", package]));
     let output = command.stderr(Stdio::null()).output()?;
-    let mut refused = BTreeSet::new();
+    let mut refused = Refused::default();
     let mut unknown = None;
     for line in output.stdout.split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
         let Ok(Line { message: Some(message) }) = serde_json::from_slice(line) else { continue };
@@ -158,10 +172,16 @@ fn refused(
         }
         match blamed(tree, files, &message, there) {
             blamed if blamed.is_empty() => unknown = unknown.or(message.rendered),
-            blamed => refused.extend(blamed),
+            blamed => {
+                let is_constant = message.code.as_ref().is_some_and(|code| code.code == NOT_CONSTANT);
+                for id in blamed {
+                    let is_new = refused.mutants.insert(id);
+                    refused.in_constants += usize::from(is_new && is_constant);
+                }
+            }
         }
     }
-    if refused.is_empty() && !output.status.success() {
+    if refused.mutants.is_empty() && !output.status.success() {
         let why = unknown.unwrap_or_else(|| "it says no more".into());
         return Err(io::Error::other(format!("no mutant is to blame that the copy does not build: {why}")));
     }
@@ -170,26 +190,24 @@ fn refused(
 
 /// The mutants of the smallest region around where an error is, or around what it says besides.
 fn blamed(tree: &Path, files: &[File], message: &Message, there: &BTreeSet<usize>) -> Vec<usize> {
+    let is_there = |region: &Region| region.mutants.iter().any(|id| there.contains(id));
     let others = message.children.iter().flat_map(|child| &child.spans);
     let mut spans: Vec<&At> = message.spans.iter().chain(others).collect();
     spans.sort_by_key(|span| !span.is_primary);
     for span in spans {
         let Some(file) = files.iter().find(|file| file.path == tree.join(&span.file_name)) else { continue };
-        let around = file.regions.iter().filter(|(at, ids)| {
-            at.start <= span.byte_start && span.byte_end <= at.end && ids.iter().any(|id| there.contains(id))
+        let around = file.regions.iter().filter(|region| {
+            region.at.start <= span.byte_start && span.byte_end <= region.at.end && is_there(region)
         });
-        if let Some((_, ids)) = around.min_by_key(|(at, _)| at.len()) {
-            return ids.clone();
+        if let Some(region) = around.min_by_key(|region| region.at.len()) {
+            return region.mutants.clone();
         }
     }
     // A match to which a guard leaves something uncovered is told of before the guard.
     let behind = message.spans.iter().filter_map(|span| {
         let file = files.iter().find(|file| file.path == tree.join(&span.file_name))?;
-        let behind = file
-            .regions
-            .iter()
-            .filter(|(at, ids)| at.start >= span.byte_end && ids.iter().any(|id| there.contains(id)));
-        behind.min_by_key(|(at, _)| at.start)
+        let guards = file.regions.iter().filter(|region| region.is_guard && is_there(region));
+        guards.filter(|region| region.at.start >= span.byte_end).min_by_key(|region| region.at.start)
     });
-    behind.map(|(_, ids)| ids.clone()).next().unwrap_or_default()
+    behind.map(|region| region.mutants.clone()).next().unwrap_or_default()
 }

@@ -26,9 +26,12 @@ impl Row {
         } += 1;
     }
 
+    fn all(&self) -> usize {
+        self.killed + self.timed_out + self.survived + self.not_met
+    }
+
     fn print(&self, name: &str) {
-        let dead = self.killed + self.timed_out;
-        let all = dead + self.survived + self.not_met;
+        let (dead, all) = (self.killed + self.timed_out, self.all());
         let share = 100.0 * dead as f64 / all.max(1) as f64;
         println!(
             "| {name} | {all} | {} | {} | {} | {} | {share:.1} % |",
@@ -37,8 +40,8 @@ impl Row {
     }
 }
 
-/// Prints the table, and the survivors.
-pub fn print(mutants: &[Mutant], planted: &Planted, output: &Path) -> io::Result<()> {
+/// Prints the table, and the survivors; and which units fail without a mutant, and so could not notice one.
+pub fn print(mutants: &[Mutant], planted: &Planted, failing: &[String], output: &Path) -> io::Result<()> {
     let verdicts = verdicts(output)?;
     let of = |mutant: &&Mutant| verdicts.get(&mutant.name);
     let mut rows: BTreeMap<String, Row> = BTreeMap::new();
@@ -48,12 +51,13 @@ pub fn print(mutants: &[Mutant], planted: &Planted, output: &Path) -> io::Result
         all.add(verdict.fate);
     }
     println!(
-        "{} mutants; {} do not build, {} are not switched; run: {}\n",
+        "{} mutants; {} do not build, {} cannot be switched; run: {}",
         mutants.len(),
         planted.refused,
         planted.left_out,
-        verdicts.len()
+        rows.values().map(Row::all).sum::<usize>()
     );
+    println!("left out, as they fail without a mutant: {}\n", failing.join(", "));
     println!(
         "| module | mutants | killed | timed out | survived | not met | noticed |\n|---|---|---|---|---|---|---|"
     );

@@ -5,8 +5,16 @@ use std::ops::Range;
 
 use crate::sites::{Site, What};
 
-/// Where in the new text the mutants of a site are, from the outermost in.
-pub type Regions = Vec<(Range<usize>, Vec<usize>)>;
+/// Where in the new text mutants are, from the outermost in.
+pub type Regions = Vec<Region>;
+
+/// A part of the new text in which an error is to be blamed on mutants.
+pub struct Region {
+    pub at: Range<usize>,
+    pub mutants: Vec<usize>,
+    /// It is the guard of an arm, which the match around it may need to be without.
+    pub is_guard: bool,
+}
 
 /// The text in which each mutant is switched on by its number; and where what is.
 pub fn rewrite(text: &str, sites: &[Site]) -> (String, Regions) {
@@ -52,14 +60,19 @@ impl Writer<'_> {
     fn site(&mut self, site: &Site, within: &[&Site]) {
         let begin = self.out.len();
         let place = self.regions.len();
-        self.regions.push((0..0, site.mutants.iter().map(|(id, _)| *id).collect()));
+        let is_guard = matches!(site.what, What::Guard | What::Arm { .. });
+        let mutants = site.mutants.iter().map(|(id, _)| *id).collect();
+        self.regions.push(Region { at: 0..0, mutants, is_guard });
         let text = self.text;
         match &site.what {
             What::Body => {
                 for (id, value) in &site.mutants {
                     self.branch(*id, |out| write!(out, "if {} {{ return {value}; }} ", on(*id)));
                 }
+                // What follows is as it was.
+                self.regions[place].at = begin..self.out.len();
                 self.range(site.at.clone(), within);
+                return;
             }
             What::Binary { left, right } => {
                 self.out.push('(');
@@ -97,7 +110,7 @@ impl Writer<'_> {
                 self.branch(id, |out| write!(out, " if !{}", on(id)));
             }
         }
-        self.regions[place].0 = begin..self.out.len();
+        self.regions[place].at = begin..self.out.len();
     }
 
     /// What there is without a mutant.
@@ -110,7 +123,7 @@ impl Writer<'_> {
     fn branch(&mut self, id: usize, write: impl FnOnce(&mut String) -> std::fmt::Result) {
         let begin = self.out.len();
         write(&mut self.out).expect("a string takes all");
-        self.regions.push((begin..self.out.len(), vec![id]));
+        self.regions.push(Region { at: begin..self.out.len(), mutants: vec![id], is_guard: false });
     }
 }
 
@@ -147,3 +160,51 @@ pub mod mutants_here {
     }
 }
 "#;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::list::{Mutant, Place, Span};
+    use crate::sites::sites;
+
+    /// A mutant of what `text` has at the first `of` behind `behind`.
+    fn mutant(text: &str, behind: &str, of: &str, genre: &str, replacement: &str) -> Mutant {
+        let from = text.find(behind).expect("it is there") + behind.len();
+        let at = from + text[from..].find(of).expect("it is there");
+        let place = |at: usize| {
+            let line = text[..at].matches('\n').count() + 1;
+            Place { line, column: at - text[..at].rfind('\n').map_or(0, |at| at + 1) + 1 }
+        };
+        let span = Span { start: place(at), end: place(at + of.len()) };
+        let (genre, replacement) = (genre.to_owned(), replacement.to_owned());
+        Mutant { name: String::new(), file: String::new(), genre, replacement, span, function: None }
+    }
+
+    #[test]
+    fn mutants_within_mutants_are_switched_each_by_itself() {
+        let text = "fn f(a: u32, b: u32) -> bool {\n    !(a + b == 2)\n}\n\
+                    fn g(a: u32) -> u32 {\n    match a {\n        0 if a < 1 => 7,\n        _ => 8,\n    }\n}\n";
+        let all = [
+            mutant(text, "bool {\n    ", "!(a + b == 2)", "FnValue", "true"),
+            mutant(text, "bool {\n    ", "!", "UnaryOperator", ""),
+            mutant(text, "a ", "+", "BinaryOperator", "-"),
+            mutant(text, "a ", "+", "BinaryOperator", "*"),
+            mutant(text, "b ", "==", "BinaryOperator", "!="),
+            mutant(text, "0 if ", "a < 1", "MatchArmGuard", "true"),
+            mutant(text, "match a {\n        ", "0 if a < 1 => 7,", "MatchArm", ""),
+            mutant(text, "if a ", "<", "BinaryOperator", ">"),
+        ];
+        let numbered: Vec<(usize, Mutant)> = all.into_iter().enumerate().collect();
+        let (new, regions) = rewrite(text, &sites(text, &numbered).expect("it is Rust"));
+        syn::parse_file(&new).expect("it still is");
+        for id in 0..numbered.len() {
+            assert!(new.contains(&on(id)), "mutant {id} is not in {new}");
+            assert!(
+                regions
+                    .iter()
+                    .any(|region| region.mutants == [id] && new[region.at.clone()].contains(&on(id)))
+            );
+        }
+        assert_eq!(new.matches("a - b").count(), 1, "a mutant is there once: {new}");
+    }
+}

@@ -50,12 +50,14 @@ enum Ended {
     TimedOut,
 }
 
-/// The address space that a test may have: a mutant may ask for all there is.
-const KIB: u64 = 12 << 20;
+/// The address space that a test may have, in KiB, and how long its files may be, in blocks of 512 bytes: a mutant may ask for
+/// all there is.
+const MEMORY: u64 = 12 << 20;
+const FILES: u64 = 4 << 20;
 
-/// Runs each unit without a mutant, the quickest first in what comes back.
-pub fn baseline(units: &[Unit], output: &Path, jobs: usize) -> io::Result<Vec<Baseline>> {
-    let found = Mutex::new(Vec::new());
+/// Runs each unit without a mutant, the quickest first in what comes back. Those that fail are left out, and named.
+pub fn baseline(units: &[Unit], output: &Path, jobs: usize) -> io::Result<(Vec<Baseline>, Vec<String>)> {
+    let (found, left_out) = (Mutex::new(Vec::new()), Mutex::new(Vec::new()));
     each(
         units,
         jobs,
@@ -69,6 +71,7 @@ pub fn baseline(units: &[Unit], output: &Path, jobs: usize) -> io::Result<Vec<Ba
             let took = began.elapsed();
             if !matches!(ended, Ended::Well) {
                 eprintln!("{}: fails without a mutant, and is left out", unit.name);
+                left_out.lock().unwrap().push(unit.name.clone());
                 return Ok(());
             }
             let met: BTreeSet<usize> = fs::read_to_string(&met)
@@ -84,7 +87,7 @@ pub fn baseline(units: &[Unit], output: &Path, jobs: usize) -> io::Result<Vec<Ba
     )?;
     let mut found = found.into_inner().unwrap();
     found.sort_by_key(|unit| unit.took);
-    Ok(found)
+    Ok((found, left_out.into_inner().unwrap()))
 }
 
 /// Runs with each mutant the units that come by it, until one notices. What is known already is not asked again.
@@ -109,7 +112,10 @@ pub fn mutants(
             if minutes.is_some_and(|minutes| began.elapsed() > minutes) {
                 return Ok(());
             }
-            let (fate, by) = fate(id, units, place)?;
+            let Some((fate, by)) = fate(id, units, place)? else {
+                eprintln!("a unit fails without a mutant, too: {}", all[id].name);
+                return Ok(());
+            };
             let verdict = Verdict { mutant: all[id].name.clone(), fate, by };
             let mut done = done.lock().unwrap();
             *done += 1;
@@ -131,26 +137,36 @@ fn results(output: &Path) -> PathBuf {
     output.join("results.jsonl")
 }
 
-fn fate(id: usize, units: &[Baseline], place: &Path) -> io::Result<(Fate, Option<String>)> {
+/// Nothing, if a unit has failed that fails without the mutant, too.
+fn fate(id: usize, units: &[Baseline], place: &Path) -> io::Result<Option<(Fate, Option<String>)>> {
     let mut fate = Fate::NotMet;
     for unit in units.iter().filter(|unit| unit.met.contains(&id)) {
         let most = Duration::from_secs(15) + unit.took * 10;
         let ended = run(&unit.unit, place, most, |command| {
             command.env("MUTANT", id.to_string());
         })?;
-        match ended {
-            Ended::Well => fate = Fate::Survived,
-            Ended::Failed => return Ok((Fate::Killed, Some(unit.unit.name.clone()))),
-            Ended::TimedOut => return Ok((Fate::TimedOut, Some(unit.unit.name.clone()))),
-        }
+        fate = match ended {
+            Ended::Well => {
+                fate = Fate::Survived;
+                continue;
+            }
+            Ended::Failed => Fate::Killed,
+            Ended::TimedOut => Fate::TimedOut,
+        };
+        let again = run(&unit.unit, place, most, |_| {})?;
+        let by = Some(unit.unit.name.clone());
+        return Ok(matches!(again, Ended::Well).then_some((fate, by)));
     }
-    Ok((fate, None))
+    Ok(Some((fate, None)))
 }
 
 /// Runs a unit to its end, or for `most`; all that it has started ends with it.
 fn run(unit: &Unit, place: &Path, most: Duration, with: impl FnOnce(&mut Command)) -> io::Result<Ended> {
     let mut command = Command::new("sh");
-    command.args(["-c", &format!("ulimit -v {KIB}; exec \"$0\" \"$@\"")]).arg(&unit.program).args(&unit.args);
+    command
+        .args(["-c", &format!("ulimit -v {MEMORY}; ulimit -f {FILES}; exec \"$0\" \"$@\"")])
+        .arg(&unit.program)
+        .args(&unit.args);
     command.current_dir(&unit.directory).env("CARGO_MANIFEST_DIR", &unit.directory).env("TMPDIR", place);
     command
         .stdin(Stdio::null())

@@ -37,7 +37,7 @@ pub fn sites(text: &str, mutants: &[(usize, Mutant)]) -> syn::Result<Vec<Site>> 
         let line = starts[place.line - 1];
         text[line..].char_indices().nth(place.column - 1).map_or(text.len(), |(at, _)| line + at)
     };
-    let wanted = mutants.iter().map(|(id, mutant)| Wanted {
+    let wanted = mutants.iter().filter(|(_, mutant)| !is_opaque(mutant)).map(|(id, mutant)| Wanted {
         id: *id,
         from: byte(mutant.span.start),
         to: byte(mutant.span.end),
@@ -48,6 +48,12 @@ pub fn sites(text: &str, mutants: &[(usize, Mutant)]) -> syn::Result<Vec<Site>> 
     found.bodies();
     found.visit_file(&file);
     Ok(found.sites)
+}
+
+/// What a function returns of which only the traits are known: another value has another type, and only one can be there.
+fn is_opaque(mutant: &Mutant) -> bool {
+    let of = mutant.function.as_ref().map_or("", |function| &function.return_type);
+    mutant.genre == "FnValue" && of.contains("impl ")
 }
 
 struct Wanted {
