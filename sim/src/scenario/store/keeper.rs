@@ -45,11 +45,10 @@ pub(super) struct Keeper {
     budget: Option<u64>,
 }
 
-/// Naps until a wait is given up.
-const PATIENCE: u32 = 20_000;
 /// Bytes that are looked at between two batches.
 const PIECE: usize = 64 << 10;
-const NAP: Duration = Duration::from_micros(200);
+/// Between two looks at what is waited for.
+pub(super) const NAP: Duration = Duration::from_micros(200);
 /// What may be on its way to the tail when the limit is met, in bytes.
 const SLACK: u64 = 96 << 10;
 
@@ -103,22 +102,12 @@ impl Keeper {
         self.start_reads();
     }
 
-    /// Waits until all of some keys are in memory, and there is room to work on them.
-    pub(super) async fn fetch(&mut self, table: TableId, hashes: &[u64]) -> Result<(), Stop> {
-        self.make_room().await?;
-        if self.store.is_resident() {
-            return Ok(());
-        }
-        for _ in 0..PATIENCE {
-            self.collect()?;
-            let presence = self.store.missing(table, hashes.iter().copied());
-            if presence.complete && presence.covered == hashes.len() {
-                return Ok(());
-            }
-            self.start_reads();
-            self.host.sleep(NAP).await;
-        }
-        Err(Stop::Stuck("keys do not come".to_owned()))
+    /// Whether all of some keys are in memory. If not, they are on their way.
+    pub(super) fn has(&mut self, table: TableId, hashes: &[u64]) -> Result<bool, Stop> {
+        self.collect()?;
+        let presence = self.store.missing(table, hashes.iter().copied());
+        self.start_reads();
+        Ok(presence.complete && presence.covered == hashes.len())
     }
 
     /// Begins to write ahead, if there is something to.
@@ -139,26 +128,29 @@ impl Keeper {
         Ok(())
     }
 
-    async fn make_room(&mut self) -> Result<(), Stop> {
+    /// Looks whether more memory is taken than may be.
+    pub(super) fn check_memory(&mut self) -> Result<(), Stop> {
         let memory = self.store.memory_bytes();
-        if let Some(budget) = self.budget.filter(|budget| memory > budget + budget / 10 + SLACK) {
-            return Err(Stop::Wrong(format!("{memory} bytes of {budget} are taken: {}", self.state())));
+        match self.budget.filter(|budget| memory > budget + budget / 10 + SLACK) {
+            Some(budget) => Err(Stop::Wrong(format!("{memory} bytes of {budget} are taken: {}", self.state()))),
+            None => Ok(()),
         }
-        for _ in 0..PATIENCE {
-            if self.store.has_room() {
-                return Ok(());
-            }
-            self.maintain(PIECE)?;
-            if self.store.has_room() {
-                return Ok(());
-            }
-            self.spill();
-            self.host.sleep(NAP).await;
-        }
-        Err(Stop::Stuck(format!("no room is made: {}", self.state())))
     }
 
-    fn state(&mut self) -> String {
+    /// Whether there is room to work on keys. If not, some is being made.
+    pub(super) fn makes_room(&mut self) -> Result<bool, Stop> {
+        if !self.store.has_room() {
+            self.maintain(PIECE)?;
+        }
+        let has_room = self.store.has_room();
+        if !has_room {
+            self.spill();
+        }
+        Ok(has_room)
+    }
+
+    /// What there is to say of a store that does not get on.
+    pub(super) fn state(&mut self) -> String {
         let store = &mut self.store;
         let (writing, held) = (store.is_writing(), store.is_held());
         format!("budget {:?}, writing {writing}, held {held}, {:?}", self.budget, store.stats())

@@ -72,7 +72,7 @@ impl Session {
         let bytes = key_bytes(key);
         let (core, hash) = self.owner(&bytes);
         let table = self.table(core, VALUES, namespace);
-        self.keepers[core].fetch(table, &[hash]).await?;
+        self.fetch(core, table, &[hash]).await?;
         self.keepers[core].store.put(table, hash, &bytes, &value.bytes())?;
         self.model.values.insert((namespace, key), value);
         Ok(1)
@@ -83,7 +83,7 @@ impl Session {
         let bytes = key_bytes(key);
         let (core, hash) = self.owner(&bytes);
         let table = self.table(core, VALUES, namespace);
-        self.keepers[core].fetch(table, &[hash]).await?;
+        self.fetch(core, table, &[hash]).await?;
         let found = self.keepers[core].store.get(table, hash, &bytes).map(value_in);
         same("value", key, found, self.model.values.get(&(namespace, key)).copied().map(Some))?;
         Ok(1)
@@ -94,7 +94,7 @@ impl Session {
         let bytes = key_bytes(key);
         let (core, hash) = self.owner(&bytes);
         let table = self.table(core, VALUES, namespace);
-        self.keepers[core].fetch(table, &[hash]).await?;
+        self.fetch(core, table, &[hash]).await?;
         let changed = self.keepers[core].store.get_mut(table, hash, &bytes).map(|value| {
             let before = value_in(value);
             stamp(value, number);
@@ -117,7 +117,7 @@ impl Session {
             let bytes = key_bytes(key);
             let (core, hash) = self.owner(&bytes);
             let table = self.table(core, VALUES, namespace);
-            self.keepers[core].fetch(table, &[hash]).await?;
+            self.fetch(core, table, &[hash]).await?;
             let removed = self.keepers[core].store.remove(table, hash, &bytes);
             let expected = self.model.values.remove(&(namespace, key)).is_some();
             same("removal of", key, removed, expected)?;
@@ -139,7 +139,7 @@ impl Session {
         for (core, keys) in by_core.into_iter().enumerate().filter(|(_, keys)| !keys.is_empty()) {
             let hashes: Vec<u64> = keys.iter().map(|(_, bytes)| stable_hash(bytes)).collect();
             let table = self.table(core, VALUES, namespace);
-            self.keepers[core].fetch(table, &hashes).await?;
+            self.fetch(core, table, &hashes).await?;
             let change = |_: usize, _: bool, value: &mut [u8]| stamp(value, number);
             let store = &mut self.keepers[core].store;
             store.upsert_batch(table, &hashes, &|at: usize| &keys[at].1, len, change)?;
@@ -156,7 +156,7 @@ impl Session {
         let bytes = key_bytes(key);
         let (core, hash) = self.owner(&bytes);
         let table = self.table(core, EXPIRING, 0);
-        self.keepers[core].fetch(table, &[hash]).await?;
+        self.fetch(core, table, &[hash]).await?;
         let alive = self.model.expiring.get(&key).copied().filter(|(until, _)| *until > self.model.clock);
         match what {
             0..4 => {

@@ -11,7 +11,7 @@ use millstream_storage::snapshot::Layout;
 use millstream_storage::store::{Store, StoreConfig, TableId};
 
 use super::checkpoint::{self, DATA, Manifest, Outcome, UnderWay};
-use super::keeper::{Keeper, Stop};
+use super::keeper::{Keeper, NAP, Stop};
 use super::model::{Ledger, Model, value_in};
 use super::{Checkpoints, Plan, Shared};
 use crate::random::Random;
@@ -22,6 +22,9 @@ pub(super) const EXPIRING: u32 = 1;
 pub(super) const LISTS: u32 = 2;
 pub(super) const MAPS: u32 = 3;
 pub(super) const TIMELINES: u32 = 4;
+
+/// Naps until a wait is given up.
+const PATIENCE: u32 = 20_000;
 
 /// A process at work.
 pub(super) struct Session {
@@ -165,6 +168,25 @@ impl Session {
             }
         }
         Ok(())
+    }
+
+    /// Waits until all of some keys are in memory, and there is room to work on them. Meanwhile a checkpoint may come
+    /// to its end: a store learns only then which of its memory can be given up.
+    pub(super) async fn fetch(&mut self, core: usize, table: TableId, hashes: &[u64]) -> Result<(), Stop> {
+        self.keepers[core].check_memory()?;
+        let mut has_room = false;
+        for _ in 0..PATIENCE {
+            let keeper = &mut self.keepers[core];
+            // Room is made before keys are asked for: they might be evicted again.
+            has_room = has_room || keeper.makes_room()?;
+            if has_room && keeper.has(table, hashes)? {
+                return Ok(());
+            }
+            self.host.sleep(NAP).await;
+            self.settle().await?;
+        }
+        let lacking = if has_room { "keys do not come" } else { "no room is made" };
+        Err(Stop::Stuck(format!("{lacking}: {}", self.keepers[core].state())))
     }
 
     async fn settle_at_last(&mut self) -> Result<(), Stop> {
