@@ -85,6 +85,7 @@ pub const BUGS: &[Bug] = &[
     bug("expired_after_restore", "what has expired is returned after a restore", "kinds"),
     bug("clock_not_restored", "the time by which state expires runs backwards after a restore", "kinds"),
     bug("read_not_repeated", "a job ends if it has no descriptors to read state with", "larger"),
+    bug("spill_not_patient", "a full disk is not waited for where memory must be given up", "larger"),
     bug("split_loses_bucket", "the entries of a map's new bucket are lost when one is split", "kinds"),
     bug("sealed_parts_change", "sealed chunks, buckets and nodes are changed where they lie", "kinds"),
     bug("named_parts_not_asked", "of a collection that was evicted only the head is asked for", "crowded"),

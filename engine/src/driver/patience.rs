@@ -8,9 +8,8 @@ use millstream_storage::planted;
 use millstream_storage::read::{Fetched, Read, Reader};
 
 use crate::host::Host;
+use crate::stage::WITHOUT_ROOM;
 
-/// How long descriptors are waited for. Who has none for so long does not get them by waiting.
-const PATIENCE: Duration = Duration::from_secs(60);
 const FIRST_PAUSE: Duration = Duration::from_millis(1);
 const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
@@ -19,7 +18,7 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 /// # Errors
 /// If that fails for another reason, or for too long.
 pub(super) async fn read(host: &dyn Host, reader: &Reader, read: &Read) -> Result<Fetched, StoreError> {
-    let (until, mut pause) = (host.monotonic().saturating_add(PATIENCE), FIRST_PAUSE);
+    let (until, mut pause) = (host.monotonic().saturating_add(WITHOUT_ROOM), FIRST_PAUSE);
     loop {
         match reader.perform(read).await {
             Err(StoreError::Io { source, .. })

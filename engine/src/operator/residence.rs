@@ -6,14 +6,16 @@
 
 use std::time::Duration;
 
+use millstream_storage::disk::lacks_room;
 use millstream_storage::error::StoreError;
+use millstream_storage::planted;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exchange::cursor::Cursor;
 use crate::operator::Operator;
 use crate::operator::rounds::Rounds;
 use crate::operator::stage::OperatorStage;
-use crate::stage::{Event, Memory, StepContext};
+use crate::stage::{Event, Memory, StepContext, WITHOUT_ROOM};
 
 /// Bytes of compaction per step, so that it never holds up records for long.
 const MAINTENANCE: usize = 64 << 10;
@@ -21,8 +23,10 @@ const MAINTENANCE: usize = 64 << 10;
 const AHEAD: usize = 4;
 /// Records worked on before memory is looked at again, at most.
 const PIECE: usize = 256;
-/// How long to wait after writing ahead has failed, and how often to try.
+/// How long to wait after writing ahead has failed: longer each time, up to a limit.
 const RETRY: Duration = Duration::from_millis(100);
+const LONGEST_RETRY: Duration = Duration::from_secs(1);
+/// How often to try what a disk refuses for another reason than that it is full.
 const ATTEMPTS: u32 = 10;
 
 /// What a stage waits for.
@@ -49,14 +53,38 @@ pub(crate) struct Residence {
     pub short: bool,
     /// When to try again to write ahead.
     pub retry_at: Option<Duration>,
-    /// Why writing ahead failed last.
+    /// Why writing ahead failed last, until it is seen to.
     pub failure: Option<StoreError>,
+    /// Since when nothing could be written ahead.
+    pub failing_since: Option<Duration>,
 }
 
 impl Residence {
     /// Whether the state of what comes next has not come yet.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some() && self.outstanding > 0
+    }
+
+    /// Decides when to try again what could not be written ahead `failed` times in a row.
+    ///
+    /// # Errors
+    /// If it was tried for too long: a full disk may have room again, and others fail less often.
+    fn bear(&mut self, failure: StoreError, failed: u32, now: Duration) -> Result<()> {
+        let waited = now.saturating_sub(*self.failing_since.get_or_insert(now));
+        let is_full = matches!(&failure, StoreError::Io { source, .. } if lacks_room(source));
+        let waits = match is_full && !planted!(spill_not_patient) {
+            true => waited < WITHOUT_ROOM,
+            false => failed < ATTEMPTS,
+        };
+        if !waits {
+            let message = format!(
+                "its state cannot be written to make room for more, not for the last {} s",
+                waited.as_secs()
+            );
+            return Err(Error::new(ErrorKind::Checkpoint, message).caused_by(failure));
+        }
+        self.retry_at = Some(now.saturating_add((RETRY * failed).min(LONGEST_RETRY)));
+        Ok(())
     }
 }
 
@@ -173,23 +201,17 @@ impl<O: Operator> OperatorStage<O> {
             Error::new(ErrorKind::Config, "the memory for its state is too little").caused_by(error)
         })?;
         let failed = store.failed_spills();
-        if failed >= ATTEMPTS {
-            let error =
-                Error::new(ErrorKind::Checkpoint, "its state cannot be written to make room for more");
-            return Err(match self.memory.failure.take() {
-                Some(failure) => error.caused_by(failure),
-                None => error,
-            });
+        if failed == 0 {
+            self.memory.failing_since = None;
         }
-        if self.memory.failure.is_some() && self.memory.retry_at.is_none() {
-            self.memory.retry_at = Some(cx.now.monotonic.saturating_add(RETRY * failed));
+        if let Some(failure) = self.memory.failure.take() {
+            self.memory.bear(failure, failed, cx.now.monotonic)?;
         }
         if self.memory.retry_at.is_some_and(|at| at > cx.now.monotonic) {
             self.issue_reads(cx);
             return Ok(busy);
         }
         self.memory.retry_at = None;
-        self.memory.failure = None;
         if let Some(spill) = store.spill() {
             cx.events.push(Event::Spill { step: self.name.clone(), spill });
         }

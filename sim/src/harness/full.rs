@@ -1,5 +1,5 @@
 //! What a full disk, or a lack of descriptors, may do to a job that runs: its checkpoints fail, and it goes on until too many
-//! have failed in a row.
+//! have failed in a row, or no memory can be given up for a minute.
 
 use millstream::{Error, ErrorKind, JobControl, Report, Result as Outcome};
 
@@ -18,6 +18,9 @@ pub(crate) fn check(
     if !is_of_want(error, &text) || !has_run(control) {
         return Ok(());
     }
+    if waited_for_room(&text).is_some_and(|seconds| seconds >= 60) {
+        return Ok(());
+    }
     let history = control.metrics().checkpoint_history();
     let in_a_row = history.iter().rev().take_while(|attempt| !attempt.is_complete()).count();
     match in_a_row > tolerated as usize {
@@ -33,6 +36,12 @@ pub(crate) fn check(
 fn is_of_want(error: &Error, text: &str) -> bool {
     let want = text.contains("os error 28)") || text.contains("os error 24)");
     want && matches!(error.kind(), ErrorKind::Checkpoint | ErrorKind::Sink | ErrorKind::Exhausted)
+}
+
+/// For how many seconds a step has waited to write what memory has no place for, if that is what it says.
+fn waited_for_room(error: &str) -> Option<u64> {
+    let (_, rest) = error.split_once("make room for more, not for the last ")?;
+    rest.split_once(" s:")?.0.parse().ok()
 }
 
 /// A job that has not begun to run has nothing to go on with.
