@@ -90,6 +90,11 @@ impl DiskView {
         state.disk.tree().into_iter().map(|(path, bytes)| (path, bytes.to_vec())).collect()
     }
 
+    /// The names of files that do not hold what was written to them, and those that they had before.
+    pub(crate) fn damaged(&self) -> Vec<PathBuf> {
+        self.kernel.state().disk.damaged.iter().cloned().collect()
+    }
+
     /// What the process did that the seam forbids, such as a second sync after one that failed.
     pub fn violations(&self) -> Vec<String> {
         self.kernel.state().disk.violations.clone()

@@ -32,6 +32,8 @@ pub(crate) struct File {
     abandoned: bool,
     /// Atomic units that can no longer be read.
     unreadable: BTreeSet<usize>,
+    /// It does not hold what was written to it.
+    damaged: bool,
 }
 
 /// The disk.
@@ -44,6 +46,8 @@ pub(crate) struct Model {
     pub(crate) random: Random,
     pub(crate) violations: Vec<String>,
     pub(crate) forgiving: bool,
+    /// Every name that a damaged file has had since.
+    pub(crate) damaged: BTreeSet<PathBuf>,
     /// Open handles, by process and file; and the most that a process ever had.
     handles: BTreeMap<u64, BTreeMap<Inode, usize>>,
     pub(crate) most_handles: usize,
@@ -63,6 +67,7 @@ impl Model {
             random,
             violations: Vec::new(),
             forgiving,
+            damaged: BTreeSet::new(),
             handles: BTreeMap::new(),
             most_handles: 0,
             next_inode: 1,
@@ -136,7 +141,7 @@ impl Model {
     fn apply(&mut self, now: u64, op: &Op, site: Site) -> io::Result<Reply> {
         match op {
             Op::Open { path, mode } => self.open(now, path, *mode, site),
-            Op::Rename { from, to } => self.names.rename(from, to).map(|()| self.forget_unnamed()),
+            Op::Rename { from, to } => self.rename(from, to),
             Op::Remove { path } => self.names.unlink(path).map(|()| self.forget_unnamed()),
             Op::CreateDirAll { path } => self.names.create_dir_all(path).map(|()| Reply::Done),
             Op::SyncDir { path, mark } => self.sync_dir(path, *mark, site),
@@ -176,9 +181,27 @@ impl Model {
         self.names.link(path, inode)?;
         self.next_inode += 1;
         let site = Site::of(path);
+        let unreadable = BTreeSet::new();
         self.files
-            .insert(inode, File { content, site, open: 0, abandoned: false, unreadable: BTreeSet::new() });
+            .insert(inode, File { content, site, open: 0, abandoned: false, unreadable, damaged: false });
         Ok(inode)
+    }
+
+    fn rename(&mut self, from: &Path, to: &Path) -> io::Result<Reply> {
+        self.names.rename(from, to)?;
+        if self.names.lookup(to).is_ok_and(|inode| self.files[&inode].damaged) {
+            self.damaged.insert(to.to_owned());
+        }
+        Ok(self.forget_unnamed())
+    }
+
+    /// A file is damaged: who reads it is to say that it is this one.
+    fn damage(&mut self, inode: Inode) -> &mut File {
+        let names = self.names.files().into_iter();
+        self.damaged.extend(names.filter(|(_, named)| *named == inode).map(|(path, _)| path));
+        let file = self.file(inode);
+        file.damaged = true;
+        file
     }
 
     fn lock(&mut self, now: u64, path: &Path, process: u64, site: Site) -> io::Result<Reply> {
@@ -213,7 +236,7 @@ impl Model {
             }
             if self.trouble.latent_sector(site, &mut self.random) {
                 let at = range.start + self.random.index(range.len());
-                self.file(inode).unreadable.insert(at / ATOMIC);
+                self.damage(inode).unreadable.insert(at / ATOMIC);
             }
         }
         let file = self.file(inode);
@@ -236,7 +259,7 @@ impl Model {
             }
             false => anywhere,
         };
-        self.file(inode).content.flip(at, bit);
+        self.damage(inode).content.flip(at, bit);
     }
 
     fn write(
@@ -272,13 +295,13 @@ impl Model {
                 let overlap = offset.min(held)..(offset + bytes.len()).min(held);
                 before[..overlap.len()].copy_from_slice(&self.file(inode).content.bytes()[overlap]);
                 self.write_part(inode, offset, &before);
-                self.file(inode).content.misplace(elsewhere, bytes);
+                self.damage(inode).content.misplace(elsewhere, bytes);
                 return Ok(Reply::Done);
             }
         }
         if self.trouble.is_aimed(Fault::Misdirected, site) {
             self.write_part(inode, offset, &vec![0; bytes.len()]);
-            self.file(inode).content.misplace(offset + ATOMIC, bytes);
+            self.damage(inode).content.misplace(offset + ATOMIC, bytes);
             return Ok(Reply::Done);
         }
         self.write_part(inode, offset, bytes);
@@ -286,11 +309,11 @@ impl Model {
         if self.trouble.is_aimed(Fault::BitRot, site) {
             let (at, bit) =
                 (self.random.range(range.start as u64, range.end as u64 - 1), self.random.below(8));
-            self.file(inode).content.flip(at as usize, bit as u8);
+            self.damage(inode).content.flip(at as usize, bit as u8);
         }
         if self.trouble.is_aimed(Fault::LatentSector, site) {
             let sector = self.random.range(range.start as u64, range.end as u64 - 1) as usize / ATOMIC;
-            self.file(inode).unreadable.insert(sector);
+            self.damage(inode).unreadable.insert(sector);
         }
         Ok(Reply::Done)
     }

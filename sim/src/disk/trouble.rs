@@ -41,7 +41,7 @@ impl Trouble {
     }
 
     /// From now on nothing goes wrong.
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn end_faults(&mut self) {
         let cruelty = self.plan.cruelty;
         self.plan = FaultPlan { cruelty, ..FaultPlan::none() };
         self.no_space.stop();

@@ -69,7 +69,7 @@ pub(crate) fn endure(
         }
         // Before the job's own word: it may have ended because it took too much.
         budgets::check(&control, &disk, work)?;
-        let report = judge(outcome, calm, tolerance)?;
+        let report = judge(outcome, calm, tolerance, &disk)?;
         restores.set(restores.get() + u64::from(report.is_none() && checkpoints.get() > 0));
         if tolerance == Tolerance::Faults {
             checkpoints::check(&disk)?;
@@ -96,7 +96,7 @@ pub(crate) fn endure(
         done => done?,
     }
     // What is called done stays done.
-    world.freeze();
+    world.end_faults();
     work.calm();
     world.cut_power();
     world.run(mains());
@@ -131,7 +131,7 @@ fn until_done(
             if is_done {
                 return Ok(());
             }
-            world.freeze();
+            world.end_faults();
         }
         if process > 0 {
             world.wait_for_restart();

@@ -1,7 +1,11 @@
 //! How the end of a process is judged.
 
+use std::path::Path;
+
 use millstream::{ErrorKind, Report, Result as Outcome};
 
+use crate::collected::SUPERSEDED;
+use crate::disk::DiskView;
 use crate::scenario::Finding;
 
 /// The rule of the functions of a job.
@@ -20,7 +24,7 @@ pub(crate) enum Tolerance {
     Faults,
     /// Every loud stop.
     Stops,
-    /// Every loud stop that names a file.
+    /// Every loud stop that names a file that is damaged.
     Damage,
 }
 
@@ -29,6 +33,7 @@ pub(crate) fn judge(
     outcome: Option<Outcome<Report>>,
     calm: bool,
     tolerance: Tolerance,
+    disk: &DiskView,
 ) -> Result<Option<Report>, Finding> {
     let error = match outcome {
         None => return Ok(None),
@@ -40,14 +45,24 @@ pub(crate) fn judge(
     match tolerance {
         _ if error.kind() == ErrorKind::User => Err(Finding::new(USER, text)),
         Tolerance::Faults if !excused => Err(Finding::new(INJECTED, text)),
-        Tolerance::Damage if !excused && !names_file(&text) => Err(Finding::new(NAMED, text)),
+        Tolerance::Damage if !excused && !names_damage(&text, disk) => Err(Finding::new(NAMED, text)),
         _ => Ok(None),
     }
 }
 
-/// Whether an error names a file: in the directory of a job or of a topic, or in an object store.
-fn names_file(error: &str) -> bool {
-    ["state/", "/manifest", ".log", "chain/", "files/"].iter().any(|file| error.contains(file))
+/// Whether an error names a file that is damaged, or its copy in an object store.
+fn names_damage(error: &str, disk: &DiskView) -> bool {
+    let copy = |path: &Path| {
+        let name = path.file_name().and_then(|name| name.to_str());
+        name.is_some_and(|name| ["chain/", "files/"].iter().any(|of| error.contains(&format!("{of}{name}"))))
+    };
+    disk.damaged().iter().any(|path| error.contains(&*path.to_string_lossy()) || copy(path))
+}
+
+/// Whether an error tells that another process has taken over what this one works on, or has gone on with it.
+pub(crate) fn is_overtaken(error: &str) -> bool {
+    let told = [SUPERSEDED, "another run", "which would be written again"];
+    told.iter().any(|reason| error.contains(reason))
 }
 
 /// Whether an error tells of a fault that was injected, or of the time that it took.

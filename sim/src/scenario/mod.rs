@@ -229,7 +229,7 @@ pub fn restart_until_done(
     const CALM: u32 = 8;
     for process in 0..chaos + CALM {
         if process == chaos {
-            world.freeze();
+            world.end_faults();
         }
         if process > 0 {
             world.wait_for_restart();

@@ -231,7 +231,7 @@ fn run(world: &mut World, options: &Options, omission: Omission) -> Result<(), F
     restart_until_done(world, 4, mains, done)?;
     // Once more, without power in between: nothing is left to do but to find it all.
     world.cut_power();
-    world.freeze();
+    world.end_faults();
     world.run(mains());
     done().map(|_| ())
 }

@@ -1,5 +1,6 @@
 //! What the environment says of the checks of a program.
 
+use std::num::NonZeroU64;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -33,7 +34,8 @@ pub(super) fn read() -> Result<Check, String> {
     let tape = variable::<PathBuf>("SIM_TAPE", "a file")?.map(read_tape).transpose()?;
     let (only, named) = seed.map_or((None, None), |Meant { name, seed }| (Some(seed), name));
     Ok(Check {
-        seeds: variable("SIM_SEEDS", "a number of seeds, such as 1000")?.unwrap_or(plain.seeds),
+        seeds: variable::<NonZeroU64>("SIM_SEEDS", "a number of seeds, such as 1000, and not zero")?
+            .map_or(plain.seeds, NonZeroU64::get),
         first: variable("SIM_FIRST", "a seed, such as 5000")?.unwrap_or(plain.first),
         only,
         meant: tape.as_ref().map(|(_, tape)| tape.scenario.clone()).or(named),

@@ -55,7 +55,7 @@ impl Clock {
         Some(by)
     }
 
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn end_faults(&mut self) {
         self.jumps = None;
     }
 }

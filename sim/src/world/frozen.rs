@@ -60,7 +60,7 @@ impl World {
         }
         self.wakes.sort_by_key(|(point, _)| Reverse(*point));
         self.freeze = None;
-        if !self.frozen && self.script.is_none() && self.zombies.chance(self.config.plan.freeze) {
+        if !self.faults_ended && self.script.is_none() && self.zombies.chance(self.config.plan.freeze) {
             let kind = *self.zombies.pick(&[FreezeKind::Process, FreezeKind::Machine]);
             self.freeze = Some(Freeze { when: When::draw(&mut self.zombies, longest), kind });
             self.crash = None;

@@ -95,7 +95,7 @@ pub struct World {
     supervisor: Random,
     /// The longest that it takes, in this world.
     downtime: Duration,
-    frozen: bool,
+    faults_ended: bool,
     crash: Option<Crash>,
     freeze: Option<Freeze>,
     /// When the next processes wake that are frozen: point, process.
@@ -142,7 +142,7 @@ impl World {
             faults,
             supervisor,
             downtime,
-            frozen: false,
+            faults_ended: false,
             crash: None,
             freeze: None,
             wakes: Vec::new(),
@@ -225,7 +225,7 @@ impl World {
             self.crash = script.pop_front().flatten();
             return self.crash;
         }
-        if !self.frozen && self.faults.chance(self.config.plan.crash) {
+        if !self.faults_ended && self.faults.chance(self.config.plan.crash) {
             let power = self.faults.chance(self.config.plan.power_loss);
             let kind = if power { CrashKind::PowerLoss } else { CrashKind::Process };
             self.crash = Some(Crash { when: When::draw(&mut self.faults, self.longest), kind });
@@ -278,13 +278,13 @@ impl World {
     }
 
     /// From now on nothing goes wrong, and nobody is killed: what is alive must now come to its end.
-    pub fn freeze(&mut self) {
-        self.frozen = true;
+    pub fn end_faults(&mut self) {
+        self.faults_ended = true;
         (self.crash, self.freeze) = (None, None);
         let mut state = self.kernel.state();
-        state.disk.trouble.freeze();
-        state.clock.freeze();
-        state.schedule.freeze();
+        state.disk.trouble.end_faults();
+        state.clock.end_faults();
+        state.schedule.end_faults();
     }
 
     /// Cuts the power between two processes.

@@ -95,7 +95,7 @@ impl Schedule {
         Some((core, until))
     }
 
-    pub(crate) fn freeze(&mut self) {
+    pub(crate) fn end_faults(&mut self) {
         self.stalls = None;
         for lane in &mut self.lanes {
             lane.stalled_until = 0;

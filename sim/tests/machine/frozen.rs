@@ -157,7 +157,7 @@ fn freezes_are_drawn_from_the_plan_and_alike_for_equal_seeds() {
             let end = world.run(vec![counting(300).0, counting(300).0]);
             frozen += usize::from(matches!(end, RunEnd::Frozen(_)));
         }
-        world.freeze();
+        world.end_faults();
         assert_eq!(world.run_out(), RunEnd::Finished);
         world.draw_freeze();
         assert_eq!(world.run(vec![counting(300).0]), RunEnd::Finished, "nothing goes wrong any more");

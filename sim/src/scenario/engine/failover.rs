@@ -7,12 +7,14 @@
 use std::path::{Path, PathBuf};
 
 use millstream::host::CoreMain;
-use millstream::{Config, ErrorKind, JobControl};
+use millstream::{Config, JobControl};
 
 use super::broker::Topics;
 use super::postgres::Tables;
 use super::zombies::{self, Ended, Zombies};
-use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, marks, scenario as made};
+use super::{
+    Finding, Knobs, Options, Scenario, Tolerance, Work, is_overtaken, judge, marks, scenario as made,
+};
 use crate::scenario::{LIVENESS, PROGRESS};
 use crate::world::{RunEnd, World};
 
@@ -53,7 +55,7 @@ impl Life {
         for process in 0..self.chaos + CALM {
             if process == self.chaos {
                 let done = self.lay_to_rest(world)?;
-                world.freeze();
+                world.end_faults();
                 self.calm = true;
                 self.work.calm();
                 if done {
@@ -141,11 +143,11 @@ impl Life {
             if is_behind && !self.has_gone_on && self.machine != self.origin {
                 return Ok((false, true));
             }
-            if with_another && matches!(error.kind(), ErrorKind::Sink | ErrorKind::Restore) {
+            if with_another && is_overtaken(&error.to_string()) {
                 return Ok((false, false));
             }
         }
-        Ok((judge(outcome, self.calm, Tolerance::Faults)?.is_some(), false))
+        Ok((judge(outcome, self.calm, Tolerance::Faults, &world.disk())?.is_some(), false))
     }
 
     fn judge_zombies(&mut self, world: &mut World) -> Result<bool, Finding> {

@@ -10,8 +10,9 @@ use super::broker::Topics;
 use super::postgres::Tables;
 use super::windows::Windows;
 use super::zombies::{self, Ended, Zombies};
-use super::{Finding, Knobs, Options, Scenario, Tolerance, Work, judge, marks, scenario as made, shelves};
-use crate::collected::SUPERSEDED;
+use super::{
+    Finding, Knobs, Options, Scenario, Tolerance, Work, is_overtaken, judge, marks, scenario as made, shelves,
+};
 use crate::objects::Shelf;
 use crate::random::Random;
 use crate::scenario::{LIVENESS, PROGRESS};
@@ -19,8 +20,6 @@ use crate::world::{RunEnd, World};
 
 pub(super) struct Life {
     work: Box<dyn Work>,
-    /// Its sinks know of runs that come after them, and say so in their own words.
-    sinks_fence: bool,
     tolerance: Tolerance,
     /// The directories of the machines that are there. One that stands still has another in its place.
     machines: [String; 2],
@@ -43,24 +42,18 @@ struct Start {
 impl Life {
     fn new(world: &World, options: &Options) -> Life {
         let mut random = world.streams().stream("machines");
-        let into_tables = random.one_in(4);
-        let work: Box<dyn Work> =
-            if into_tables { Box::new(Tables::new(world)) } else { Box::new(Windows::new(world)) };
-        Life::of(world, options, random, work, into_tables)
+        let work: Box<dyn Work> = match random.one_in(4) {
+            true => Box::new(Tables::new(world)),
+            false => Box::new(Windows::new(world)),
+        };
+        Life::of(world, options, random, work)
     }
 
-    fn of(
-        world: &World,
-        options: &Options,
-        mut random: Random,
-        work: Box<dyn Work>,
-        sinks_fence: bool,
-    ) -> Life {
+    fn of(world: &World, options: &Options, mut random: Random, work: Box<dyn Work>) -> Life {
         let longest = Duration::from_micros(random.magnitude(10_000));
         Life {
             knobs: Knobs::new(world, options, 3),
             work,
-            sinks_fence,
             tolerance: Tolerance::Faults,
             machines: [0, 1].map(|machine| format!("machine-{machine}")),
             next_machine: 2,
@@ -118,7 +111,7 @@ impl Life {
 
     /// From now on nothing goes wrong.
     fn calm_down(&mut self, world: &mut World) {
-        world.freeze();
+        world.end_faults();
         self.shelf.calm();
         self.work.calm();
         self.calm = true;
@@ -191,17 +184,13 @@ impl Life {
     /// Whether a start has come to the end of the job; if it has failed, it was by what was done to it.
     fn ended(&self, world: &World, start: &Start, with_another: bool) -> Result<bool, Finding> {
         let outcome = marks::of_job(&world.marker(), &start.control);
-        if let Some(Err(error)) = &outcome {
-            let is_superseded = error.to_string().contains(SUPERSEDED)
-                || self.sinks_fence
-                    && matches!(error.kind(), ErrorKind::Sink | ErrorKind::Restore)
-                    && with_another;
-            if error.kind() == ErrorKind::Fenced || is_superseded {
-                let rule = "a run is only over because of another that has begun";
-                return if with_another { Ok(false) } else { Err(Finding::new(rule, error.to_string())) };
-            }
+        if let Some(Err(error)) = &outcome
+            && (error.kind() == ErrorKind::Fenced || is_overtaken(&error.to_string()))
+        {
+            let rule = "a run is only over because of another that has begun";
+            return if with_another { Ok(false) } else { Err(Finding::new(rule, error.to_string())) };
         }
-        Ok(judge(outcome, self.calm, self.tolerance)?.is_some())
+        Ok(judge(outcome, self.calm, self.tolerance, &world.disk())?.is_some())
     }
 
     fn check(&self, world: &World, done: bool) -> Result<(), Finding> {
@@ -223,7 +212,7 @@ impl Life {
         world.run(std::mem::take(&mut start.mains));
         let outcome = marks::of_job(&world.marker(), &start.control);
         self.check(world, true)?;
-        match judge(outcome, true, self.tolerance)? {
+        match judge(outcome, true, self.tolerance, &world.disk())? {
             Some(report) if report.already_finished => Ok(()),
             _ if self.tolerance != Tolerance::Faults => Ok(()),
             other => Err(Finding::new("a job that has ended stays ended", format!("{other:?}"))),
@@ -241,12 +230,12 @@ pub(super) fn scenario() -> Scenario {
 pub(super) fn scenario_of_zombies() -> Scenario {
     let body = |world: &mut World, options: &Options| {
         let mut random = world.streams().stream("machines");
-        let (work, sinks_fence): (Box<dyn Work>, bool) = match random.below(3) {
-            0 => (Box::new(Windows::new(world)), false),
-            1 => (Box::new(Tables::new(world)), true),
-            _ => (Box::new(Topics::new(world)), true),
+        let work: Box<dyn Work> = match random.below(3) {
+            0 => Box::new(Windows::new(world)),
+            1 => Box::new(Tables::new(world)),
+            _ => Box::new(Topics::new(world)),
         };
-        Life::of(world, options, random, work, sinks_fence).run(world)
+        Life::of(world, options, random, work).run(world)
     };
     let about =
         "machines that stand still and wake beside those in their place, with checkpoints in an object store";

@@ -140,7 +140,7 @@ impl Ordeal {
         for process in 0..self.chaos + CALM {
             self.calm = process >= self.chaos;
             if self.calm {
-                world.freeze();
+                world.end_faults();
             }
             self.work.mishaps.iter().for_each(|mishaps| mishaps.arm(!self.calm));
             // Not with a time for checkpoints in which none can be taken: the job would never get anywhere.
@@ -254,7 +254,7 @@ impl Ordeal {
         let report = match outcome {
             Ok(report) if report.cancelled && !self.calm => return Ok(false),
             Err(error) if error.to_string().contains(MISHAP) && !self.calm => return Ok(false),
-            outcome => judge(Some(outcome), self.calm, Tolerance::Faults)?,
+            outcome => judge(Some(outcome), self.calm, Tolerance::Faults, &world.disk())?,
         };
         self.check(world, report.is_some())?;
         Ok(report.is_some())

@@ -82,7 +82,7 @@ impl Drill {
         let checkpoints = shared.get().checkpoints;
         let left = world.disk().list(DATA).unwrap_or_default();
         let written_ahead = left.iter().filter(|entry| entry.name.contains("-s0")).count();
-        world.freeze();
+        world.end_faults();
         // On as many stores as before, and on others: what is restored once must still be there.
         for cores in [2, 1, 3] {
             let calm = Plan { cores, steps: 50, last: true, ..first };

@@ -132,7 +132,9 @@ impl Keeper {
     pub(super) fn check_memory(&mut self) -> Result<(), Stop> {
         let memory = self.store.memory_bytes();
         match self.budget.filter(|budget| memory > budget + budget / 10 + SLACK) {
-            Some(budget) => Err(Stop::Wrong(format!("{memory} bytes of {budget} are taken: {}", self.state()))),
+            Some(budget) => {
+                Err(Stop::Wrong(format!("{memory} bytes of {budget} are taken: {}", self.state())))
+            }
             None => Ok(()),
         }
     }

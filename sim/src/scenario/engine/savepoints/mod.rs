@@ -103,7 +103,7 @@ impl Life {
     fn judge(&mut self) -> Result<bool, Finding> {
         let control = self.control.clone().expect("a process was started");
         let calm = self.is_calm();
-        let report = judge(marks::of_job(&self.marker, &control), calm, Tolerance::Faults)?;
+        let report = judge(marks::of_job(&self.marker, &control), calm, Tolerance::Faults, &self.disk)?;
         let asked = self.asked.clone();
         let mut asked = asked.lock().unwrap_or_else(PoisonError::into_inner);
         let (made, paths) = asked.settle(report.is_some(), calm)?;
