@@ -80,6 +80,42 @@ fn what_a_job_remembers_itself_is_found_without_a_crash() {
     assert_eq!(found.finding().rule, "a replay comes to what the run has come to", "{found}");
 }
 
+/// Remembers which event came last of those of all keys: that is open, as they come from several cores.
+#[derive(Clone)]
+struct Last;
+
+impl Process for Last {
+    type Key = ();
+    type In = Event;
+    type Out = u64;
+    type State = Value<(u64, u64)>;
+
+    fn declare(&self, state: &mut Declare) -> Value<(u64, u64)> {
+        state.value("count and last")
+    }
+
+    fn on_record(&mut self, event: Event, state: &Value<(u64, u64)>, cx: &mut Context<'_, Self>) {
+        let count = 1 + state.get(cx).map_or(0, |seen| seen.0.to_native());
+        state.set(cx, &(count, event.2));
+        cx.emit(count);
+    }
+}
+
+#[test]
+fn state_that_depends_on_an_open_order_is_no_finding() {
+    check("last", |sim| {
+        let feed = sim.feed("events", events);
+        let out = sim.sink("counts", |_: &u64| ());
+        sim.run(|| {
+            let job = Job::new("last");
+            let events = job.source("events", feed.clone()).key_by(|event| event.0);
+            let passed = events.reduce("newest", |newest, event| *newest = *event);
+            passed.key_by(|_| ()).process("last", Last).sink("counts", out.clone());
+            job
+        });
+    });
+}
+
 #[test]
 fn it_is_not_looked_at_if_the_test_says_so() {
     let found = Check::new().seeds(20).find("miscounts", |sim| {
