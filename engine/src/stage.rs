@@ -24,8 +24,7 @@ use crate::record::Barrier;
 use crate::source::Agreements;
 use crate::time::Timestamp;
 
-/// How long a shard waits for a machine whose disk is full or that has no descriptors left. Who has none for so long does
-/// not get them by waiting.
+/// How long room on a disk, or a descriptor, is waited for: longer does not help.
 pub(crate) const WITHOUT_ROOM: Duration = Duration::from_secs(60);
 
 /// The two clocks, read once per step at the edge.

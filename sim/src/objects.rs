@@ -103,6 +103,14 @@ impl Store {
         Stored::Now
     }
 
+    /// Whether a client gets a connection.
+    fn connect(&mut self) -> Result<(), Refusal> {
+        match self.random.chance(self.fails) {
+            true => Err(passing("there is no way to it")),
+            false => Ok(()),
+        }
+    }
+
     fn serve(&mut self, request: Request) -> Stored {
         match request {
             Request::Put(name, bytes, how) => return self.put(&name, bytes, how),
@@ -266,7 +274,11 @@ impl Remote for Shelf {
 
     fn connect(&self, host: &Rc<dyn Host>) -> LocalFuture<Result<Rc<dyn Objects>, Refusal>> {
         let client = Client { shelf: self.clone(), host: host.clone() };
-        Box::pin(async { Ok(Rc::new(client) as Rc<dyn Objects>) })
+        Box::pin(async move {
+            client.shelf.delay(&*client.host, None).await;
+            client.shelf.store().connect()?;
+            Ok(Rc::new(client) as Rc<dyn Objects>)
+        })
     }
 }
 

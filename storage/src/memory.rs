@@ -173,3 +173,33 @@ fn map(len: usize, align: usize) -> NonNull<u8> {
         NonNull::new(start).expect("a mapping does not start at address zero")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Fills a piece, gives some of it back, and tells which bytes are still what they were.
+    fn kept(mut pages: Pages, range: std::ops::Range<usize>) -> Vec<bool> {
+        let bytes = |pages: &Pages| {
+            // SAFETY: the memory is initialised, as long as that, and `pages` is not used meanwhile.
+            unsafe { std::slice::from_raw_parts_mut(pages.as_ptr(), pages.len) }
+        };
+        bytes(&pages).fill(7);
+        pages.give_back(range);
+        bytes(&pages).iter().map(|byte| *byte == 7).collect()
+    }
+
+    #[test]
+    fn only_whole_pages_that_are_mapped_are_given_back() {
+        let len = 4 * PAGE;
+        let given_back = |pages: Pages, range| kept(pages, range).iter().filter(|kept| !**kept).count();
+        for range in [0..100, PAGE..PAGE + 100, 100..2 * PAGE, PAGE..PAGE, 2 * PAGE..5 * PAGE] {
+            assert_eq!(given_back(Pages::mapped(len, false), range.clone()), 0, "{range:?}");
+        }
+        assert_eq!(given_back(Pages::zeroed(len, false), 0..len), 0);
+        if !cfg!(miri) {
+            let kept = kept(Pages::mapped(len, false), PAGE..3 * PAGE);
+            assert!(kept.iter().enumerate().all(|(at, kept)| *kept != (PAGE..3 * PAGE).contains(&at)));
+        }
+    }
+}

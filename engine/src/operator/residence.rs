@@ -26,7 +26,7 @@ const PIECE: usize = 256;
 /// How long to wait after writing ahead has failed: longer each time, up to a limit.
 const RETRY: Duration = Duration::from_millis(100);
 const LONGEST_RETRY: Duration = Duration::from_secs(1);
-/// How often to try what a disk refuses for another reason than that it is full.
+/// How often to try what a disk refuses, at least; at most, if it is not for being full.
 const ATTEMPTS: u32 = 10;
 
 /// What a stage waits for.
@@ -55,8 +55,18 @@ pub(crate) struct Residence {
     pub retry_at: Option<Duration>,
     /// Why writing ahead failed last, until it is seen to.
     pub failure: Option<StoreError>,
-    /// Since when nothing could be written ahead.
-    pub failing_since: Option<Duration>,
+    /// That memory is short, and nothing can be written ahead.
+    stuck: Option<Stuck>,
+}
+
+/// Memory that cannot be given up.
+#[derive(Debug)]
+struct Stuck {
+    since: Duration,
+    /// How often a disk has refused to write it.
+    refusals: u32,
+    /// How often, of late, for another reason than that it is full.
+    others: u32,
 }
 
 impl Residence {
@@ -65,26 +75,33 @@ impl Residence {
         self.waiting.is_some() && self.outstanding > 0
     }
 
-    /// Decides when to try again what could not be written ahead `failed` times in a row.
+    /// Bears that memory is short, and that what it holds could not be written ahead.
     ///
     /// # Errors
-    /// If it was tried for too long: a full disk may have room again, and others fail less often.
-    fn bear(&mut self, failure: StoreError, failed: u32, now: Duration) -> Result<()> {
-        let waited = now.saturating_sub(*self.failing_since.get_or_insert(now));
+    /// If that has gone on for too long: room on a disk is waited for, and what is refused for other reasons is tried some
+    /// times.
+    fn bear(&mut self, failure: StoreError, now: Duration) -> Result<()> {
         let is_full = matches!(&failure, StoreError::Io { source, .. } if lacks_room(source));
-        let waits = match is_full && !planted!(spill_not_patient) {
-            true => waited < WITHOUT_ROOM,
-            false => failed < ATTEMPTS,
+        let is_full = is_full && !planted!(spill_not_patient);
+        let stuck = self.stuck.get_or_insert(Stuck { since: now, refusals: 0, others: 0 });
+        stuck.refusals += 1;
+        stuck.others = if is_full { 0 } else { stuck.others + 1 };
+        let waited = now.saturating_sub(stuck.since);
+        let goes_on = match is_full {
+            // One that stood still for a minute has not waited for as long.
+            true => waited < WITHOUT_ROOM || stuck.refusals < ATTEMPTS,
+            false => stuck.others < ATTEMPTS,
         };
-        if !waits {
-            let message = format!(
-                "its state cannot be written to make room for more, not for the last {} s",
-                waited.as_secs()
-            );
-            return Err(Error::new(ErrorKind::Checkpoint, message).caused_by(failure));
+        if goes_on {
+            return Ok(());
         }
-        self.retry_at = Some(now.saturating_add((RETRY * failed).min(LONGEST_RETRY)));
-        Ok(())
+        let message = format!(
+            "memory is used up, and none can be given up, as state cannot be written ahead, tried {} times in {} s; make \
+             room on the disk of the checkpoints, allow more open files, or more memory",
+            stuck.refusals,
+            waited.as_secs()
+        );
+        Err(Error::new(ErrorKind::Checkpoint, message).caused_by(failure))
     }
 }
 
@@ -200,12 +217,16 @@ impl<O: Operator> OperatorStage<O> {
         store.check_budget().map_err(|error| {
             Error::new(ErrorKind::Config, "the memory for its state is too little").caused_by(error)
         })?;
-        let failed = store.failed_spills();
-        if failed == 0 {
-            self.memory.failing_since = None;
+        let (failed, is_short) = (store.failed_spills(), !store.has_room());
+        if !is_short {
+            self.memory.stuck = None;
         }
         if let Some(failure) = self.memory.failure.take() {
-            self.memory.bear(failure, failed, cx.now.monotonic)?;
+            if is_short {
+                self.memory.bear(failure, cx.now.monotonic)?;
+            }
+            let pause = (RETRY * failed).min(LONGEST_RETRY);
+            self.memory.retry_at = Some(cx.now.monotonic.saturating_add(pause));
         }
         if self.memory.retry_at.is_some_and(|at| at > cx.now.monotonic) {
             self.issue_reads(cx);
@@ -230,5 +251,53 @@ impl<O: Operator> OperatorStage<O> {
             evicted: store.evicted_bytes(),
             damaged_indexes: store.damaged_indexes().len() as u64,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    fn refused(kind: io::ErrorKind) -> StoreError {
+        StoreError::Io { action: "write", path: "state/data/log".into(), source: kind.into() }
+    }
+
+    fn full() -> StoreError {
+        refused(io::ErrorKind::StorageFull)
+    }
+
+    const fn secs(secs: u64) -> Duration {
+        Duration::from_secs(secs)
+    }
+
+    #[test]
+    fn a_full_disk_is_waited_for_a_minute() {
+        let mut memory = Residence::default();
+        (0..60).for_each(|now| memory.bear(full(), secs(now)).expect("it waits"));
+        let error = memory.bear(full(), secs(60)).expect_err("it has waited").to_string();
+        assert!(error.contains("tried 61 times in 60 s"), "{error}");
+    }
+
+    #[test]
+    fn one_that_stood_still_has_not_waited() {
+        let mut memory = Residence::default();
+        for refusal in 0..u64::from(ATTEMPTS) - 1 {
+            memory.bear(full(), secs(600 * refusal)).expect("it waits");
+        }
+        memory.bear(full(), secs(6_000)).expect_err("it has waited");
+    }
+
+    #[test]
+    fn what_a_disk_refuses_otherwise_is_tried_some_times_in_a_row() {
+        let mut memory = Residence::default();
+        for _ in 0..5 {
+            (1..ATTEMPTS)
+                .for_each(|_| memory.bear(refused(io::ErrorKind::Other), secs(1)).expect("it waits"));
+            memory.bear(full(), secs(2)).expect("it waits");
+        }
+        (1..ATTEMPTS).for_each(|_| memory.bear(refused(io::ErrorKind::Other), secs(3)).expect("it waits"));
+        memory.bear(refused(io::ErrorKind::Other), secs(3)).expect_err("ten in a row");
     }
 }

@@ -65,6 +65,7 @@ fn steps_are_renamed_removed_and_added() {
 
     let plan = changed().check_restore(&config("a", &saved)).expect("the savepoint is whole");
     assert!(plan.steps["sums"].is_refused() && plan.steps["archive"].is_refused(), "{plan}");
+    assert!(plan.to_string().starts_with("the job cannot start from checkpoint"), "{plan}");
     let refused = changed().run(config("a", &saved)).expect_err("two steps are missing");
     assert!(
         refused.to_string().contains("`archive`") && refused.to_string().contains("allow_removed"),
@@ -74,7 +75,7 @@ fn steps_are_renamed_removed_and_added() {
 
     let config = config("a", &saved).renamed("sums", "totals").allow_removed("archive");
     let plan = changed().check_restore(&config).expect("the savepoint is whole");
-    assert!(plan.is_possible(), "{plan}");
+    assert!(plan.is_possible() && plan.to_string().starts_with("the job can start from checkpoint"), "{plan}");
     assert_eq!(plan.steps["totals"], StepPlan::Renamed("sums".to_owned()));
     assert_eq!((&plan.steps["archive"], &plan.steps["audit"]), (&StepPlan::Removed, &StepPlan::Added));
     assert_eq!(plan.steps["numbers"], StepPlan::Restored);

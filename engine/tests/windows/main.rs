@@ -2,6 +2,7 @@
 
 mod cumulative;
 mod days;
+mod described;
 mod general;
 mod restored;
 mod session;

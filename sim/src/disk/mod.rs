@@ -17,6 +17,7 @@ mod trouble;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
+use std::time::Duration;
 
 use millstream_storage::disk::DirEntry;
 
@@ -90,9 +91,21 @@ impl DiskView {
         state.disk.tree().into_iter().map(|(path, bytes)| (path, bytes.to_vec())).collect()
     }
 
-    /// The names of files that do not hold what was written to them, and those that they had before.
+    /// The names that files have had since they do not hold what was written to them. Those that are gone, or are those of other
+    /// files now, too.
     pub(crate) fn damaged(&self) -> Vec<PathBuf> {
         self.kernel.state().disk.damaged.iter().cloned().collect()
+    }
+
+    /// Whether a file that is there, and whose name begins so, was synced within the last so much time.
+    pub(crate) fn has_synced_within(&self, time: Duration, name: &str) -> bool {
+        let state = self.kernel.state();
+        let since = state.clock.now.saturating_sub(time.as_nanos() as u64);
+        let is_meant =
+            |path: &Path| path.file_name().is_some_and(|of| of.to_string_lossy().starts_with(name));
+        let files = state.disk.names.files();
+        let mut meant = files.iter().filter(|(path, _)| is_meant(path));
+        meant.any(|(_, inode)| state.disk.files[inode].synced_at.is_some_and(|at| at > since))
     }
 
     /// What the process did that the seam forbids, such as a second sync after one that failed.

@@ -34,6 +34,8 @@ pub(crate) struct File {
     unreadable: BTreeSet<usize>,
     /// It does not hold what was written to it.
     damaged: bool,
+    /// When it was synced last, in nanoseconds.
+    pub(crate) synced_at: Option<u64>,
 }
 
 /// The disk.
@@ -46,7 +48,7 @@ pub(crate) struct Model {
     pub(crate) random: Random,
     pub(crate) violations: Vec<String>,
     pub(crate) forgiving: bool,
-    /// Every name that a damaged file has had since.
+    /// The names that damaged files have had since.
     pub(crate) damaged: BTreeSet<PathBuf>,
     /// Open handles, by process and file; and the most that a process ever had.
     handles: BTreeMap<u64, BTreeMap<Inode, usize>>,
@@ -153,7 +155,7 @@ impl Model {
             Op::Len { inode } => Ok(Reply::Len(self.file(*inode).content.bytes().len() as u64)),
             Op::Read { inode, offset, len } => self.read(*inode, *offset as usize, *len, site),
             Op::Write { inode, mode, offset, bytes } => self.write(now, *inode, *mode, *offset, bytes, site),
-            Op::Sync { inode, mark } => self.sync(*inode, *mark, site),
+            Op::Sync { inode, mark } => self.sync(now, *inode, *mark, site),
         }
     }
 
@@ -181,9 +183,9 @@ impl Model {
         self.names.link(path, inode)?;
         self.next_inode += 1;
         let site = Site::of(path);
-        let unreadable = BTreeSet::new();
-        self.files
-            .insert(inode, File { content, site, open: 0, abandoned: false, unreadable, damaged: false });
+        let (unreadable, synced_at) = (BTreeSet::new(), None);
+        let (abandoned, damaged) = (false, false);
+        self.files.insert(inode, File { content, site, open: 0, abandoned, unreadable, damaged, synced_at });
         Ok(inode)
     }
 
@@ -324,7 +326,7 @@ impl Model {
         self.file(inode).content.write(offset, bytes, split);
     }
 
-    fn sync(&mut self, inode: Inode, mark: u64, site: Site) -> io::Result<Reply> {
+    fn sync(&mut self, now: u64, inode: Inode, mark: u64, site: Site) -> io::Result<Reply> {
         if self.trouble.sync_error(site, &mut self.random) {
             let evict = self.random.coin();
             let file = self.files.get_mut(&inode).expect("an operation keeps its file open");
@@ -332,7 +334,9 @@ impl Model {
             file.content.sync_failed(mark, evict.then_some(&mut self.random));
             return Err(error(EIO));
         }
-        self.file(inode).content.sync_end(mark);
+        let file = self.file(inode);
+        file.content.sync_end(mark);
+        file.synced_at = Some(now);
         Ok(Reply::Done)
     }
 

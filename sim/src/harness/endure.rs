@@ -64,7 +64,7 @@ pub(crate) fn endure(
         if tolerance == Tolerance::Faults {
             durable.check()?;
             if !beside {
-                full::check(outcome.as_ref(), &control, tolerated.get())?;
+                full::check(outcome.as_ref(), &control, tolerated.get(), &disk)?;
             }
         }
         // Before the job's own word: it may have ended because it took too much.

@@ -1,6 +1,6 @@
 //! How the end of a process is judged.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use millstream::{ErrorKind, Report, Result as Outcome};
 
@@ -45,23 +45,24 @@ pub(crate) fn judge(
     match tolerance {
         _ if error.kind() == ErrorKind::User => Err(Finding::new(USER, text)),
         Tolerance::Faults if !excused => Err(Finding::new(INJECTED, text)),
-        Tolerance::Damage if !excused && !names_damage(&text, disk) => Err(Finding::new(NAMED, text)),
+        Tolerance::Damage if !excused && !names_damage(&text, &disk.damaged()) => {
+            Err(Finding::new(NAMED, text))
+        }
         _ => Ok(None),
     }
 }
 
-/// Whether an error names a file that is damaged, or its copy in an object store.
-fn names_damage(error: &str, disk: &DiskView) -> bool {
-    let copy = |path: &Path| {
-        let name = path.file_name().and_then(|name| name.to_str());
-        name.is_some_and(|name| ["chain/", "files/"].iter().any(|of| error.contains(&format!("{of}{name}"))))
-    };
-    disk.damaged().iter().any(|path| error.contains(&*path.to_string_lossy()) || copy(path))
+/// Whether an error names a file that is damaged, or its copy: in an object store, or on a machine that has it from there.
+fn names_damage(error: &str, damaged: &[PathBuf]) -> bool {
+    damaged.iter().any(|path| {
+        let path = path.to_string_lossy();
+        error.contains(path.split_once("state/").map_or(&*path, |(_, in_state)| in_state))
+    })
 }
 
-/// Whether an error tells that another process has taken over what this one works on, or has gone on with it.
+/// Whether an error tells that another process has taken over what this one works on.
 pub(crate) fn is_overtaken(error: &str) -> bool {
-    let told = [SUPERSEDED, "another run", "which would be written again"];
+    let told = [SUPERSEDED, "another run of the job has taken over"];
     told.iter().any(|reason| error.contains(reason))
 }
 
@@ -69,4 +70,25 @@ pub(crate) fn is_overtaken(error: &str) -> bool {
 pub(crate) fn is_injected(error: &str) -> bool {
     let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];
     injected.iter().any(|reason| error.contains(reason))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_stops_for_damage_names_what_is_damaged() {
+        let damaged =
+            ["machine-0/state/data/sum-0a-000-0000000003.log", "state/manifest-0000000012", "output/rows/1"];
+        let damaged = damaged.map(PathBuf::from);
+        let names = |error: &str| names_damage(error, &damaged);
+        assert!(names("machine-0/state/data/sum-0a-000-0000000003.log: block 2 is damaged"));
+        assert!(names("machine-7/state/data/sum-0a-000-0000000003.log: block 2 is damaged"));
+        assert!(names("files/0000000002/data/sum-0a-000-0000000003.log.0 is not what it was"));
+        assert!(
+            names("cannot restore from state/manifest-0000000012") && names("output/rows/1: a bad frame")
+        );
+        assert!(!names("machine-0/state/data/sum-0a-000-0000000004.log: block 2 is damaged"));
+        assert!(!names("state/manifest-0000000011 is damaged") && !names("state cannot be restored"));
+    }
 }

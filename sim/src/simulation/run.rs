@@ -105,8 +105,8 @@ fn named(sim: &Simulation<'_>, job: &Job) -> Result<(), Finding> {
 const DETERMINED: [&str; 6] = ["source", "sink", "window", "session", "triggered window", "process"];
 
 /// Whether the job's state follows from its input alone: that comes in one order, nothing that counts depends on the clock or on
-/// answers from outside, and what is put out is compared in its order. A step with state that follows another meets what comes
-/// from several cores, in an order that is open.
+/// answers from outside, and what is put out is compared in its order. With more than one step with state nothing is said: one
+/// that follows another meets what comes from several cores, in an order that is open.
 fn is_determined(sim: &Simulation<'_>, job: &Job) -> bool {
     let splits: usize = sim.given.iter().map(|given| given.splits()).sum();
     let in_order = |name: &str| sim.outputs.iter().any(|of| of.name() == name && of.is_in_order());

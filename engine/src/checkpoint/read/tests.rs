@@ -52,6 +52,18 @@ fn what_json_cannot_say_as_a_number_is_a_text() {
     assert_eq!(read(&0.1_f32), json!(0.1));
 }
 
+#[test]
+fn of_lists_only_those_of_bytes_are_keys() {
+    for of in
+        [shape::<Vec<u16>>(), shape::<[u16; 2]>(), shape::<Vec<i8>>()].map(|of| of.expect("a known type"))
+    {
+        assert_eq!(encode::key(Some(&of), "[1, 2]"), None);
+        for bytes in [&[2, 0, 0, 0, 1, 2][..], &[1, 2]] {
+            assert_eq!(decode::key(&of, bytes), None);
+        }
+    }
+}
+
 mod own {
     #[derive(rkyv::Archive, rkyv::Serialize, rkyv::Deserialize)]
     pub struct String(pub u64);

@@ -62,6 +62,9 @@ impl Life {
                     return Ok(());
                 }
             }
+            if process > 0 {
+                world.wait_for_restart();
+            }
             world.draw_crash();
             world.draw_freeze();
             if !self.has_gone_on && self.machine != self.origin {
@@ -143,7 +146,7 @@ impl Life {
             if is_behind && !self.has_gone_on && self.machine != self.origin {
                 return Ok((false, true));
             }
-            if with_another && is_overtaken(&error.to_string()) {
+            if with_another && (is_behind || is_overtaken(&error.to_string())) {
                 return Ok((false, false));
             }
         }

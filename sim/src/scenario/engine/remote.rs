@@ -79,6 +79,9 @@ impl Life {
                 }
                 self.calm_down(world);
             }
+            if process > 0 {
+                world.wait_for_restart();
+            }
             world.draw_crash();
             world.draw_freeze();
             if self.process(world)? {
