@@ -75,7 +75,10 @@ fn steps_are_renamed_removed_and_added() {
 
     let config = config("a", &saved).renamed("sums", "totals").allow_removed("archive");
     let plan = changed().check_restore(&config).expect("the savepoint is whole");
-    assert!(plan.is_possible() && plan.to_string().starts_with("the job can start from checkpoint"), "{plan}");
+    assert!(
+        plan.is_possible() && plan.to_string().starts_with("the job can start from checkpoint"),
+        "{plan}"
+    );
     assert_eq!(plan.steps["totals"], StepPlan::Renamed("sums".to_owned()));
     assert_eq!((&plan.steps["archive"], &plan.steps["audit"]), (&StepPlan::Removed, &StepPlan::Added));
     assert_eq!(plan.steps["numbers"], StepPlan::Restored);

@@ -66,6 +66,12 @@ pub(crate) fn is_overtaken(error: &str) -> bool {
     told.iter().any(|reason| error.contains(reason))
 }
 
+/// Whether an error tells that output is there which comes of a later checkpoint than the one that is restored: that of another
+/// process, or what was lost.
+pub(crate) fn is_behind(error: &str) -> bool {
+    error.contains("which would be written again")
+}
+
 /// Whether an error tells of a fault that was injected, or of the time that it took.
 pub(crate) fn is_injected(error: &str) -> bool {
     let injected = ["os error 5)", "os error 24)", "os error 28)", "took longer than", "(injected)"];

@@ -19,7 +19,7 @@ use crate::random::{Chance, Streams};
 use crate::world::WorldConfig;
 
 pub(crate) use endure::endure;
-pub(crate) use judge::{INJECTED, Tolerance, USER, is_injected, is_overtaken, judge};
+pub(crate) use judge::{INJECTED, Tolerance, USER, is_behind, is_injected, is_overtaken, judge};
 pub(crate) use knobs::Knobs;
 pub(crate) use work::Work;
 

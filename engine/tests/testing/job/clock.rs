@@ -2,6 +2,7 @@
 
 use millstream::prelude::*;
 use millstream::testing::JobKit;
+use millstream::window::trigger::{EventTime, Every};
 
 /// Reminds of what was not answered within a minute, and forgets who asked after ten.
 #[derive(Clone)]
@@ -93,5 +94,61 @@ fn windows_of_the_clock_are_over_when_the_test_says_so() -> Result<()> {
     kit.input("numbers").push(4_u64)?;
     kit.advance_clock(secs(100))?;
     assert_eq!(kit.output::<(i64, u64)>("out").take(), [(0, 6), (10_000, 4)]);
+    Ok(())
+}
+
+#[test]
+fn a_window_that_is_over_leaves_the_clock_to_those_that_wait() -> Result<()> {
+    let job = || {
+        let job = Job::new("by both");
+        job.source("events", from_vec(Vec::<i64>::new()))
+            .event_time(|at| *at, Watermarks::monotonous())
+            .key_by(|_| 'k')
+            .window(Tumbling::of(secs(10)))
+            .trigger(Every::processing_time(secs(60)))
+            .process("windows", |cx, records| [(cx.window.start, records.count())])
+            .sink("out", discard());
+        job
+    };
+    let kit = JobKit::new(job)?;
+    let timers = || kit.processing_timers::<char>("windows");
+    let rows = || kit.output::<(i64, usize)>("out").take();
+    // The first window is over with the record of the second, and both wait for the same minute.
+    kit.input("events").push_all([1_000_i64, 9_000])?;
+    assert_eq!(timers()?, [(60_000, 'k')]);
+    kit.input("events").push(11_000_i64)?;
+    assert_eq!(rows(), [(0, 2)]);
+    assert_eq!(timers()?, [(60_000, 'k')], "the second window waits");
+    kit.advance_clock(secs(60))?;
+    assert_eq!(rows(), [(10_000, 1)]);
+    kit.input("events").push(12_000_i64)?;
+    assert_eq!(timers()?, [(120_000, 'k')]);
+    kit.input::<i64>("events").watermark(100_000)?;
+    assert!(timers()?.is_empty(), "nobody waits");
+    Ok(())
+}
+
+#[test]
+fn a_session_that_is_joined_to_another_waits_no_more() -> Result<()> {
+    let job = || {
+        let job = Job::new("sessions");
+        job.source("events", from_vec(Vec::<i64>::new()))
+            .event_time(|at| *at, Watermarks::bounded(secs(100)))
+            .key_by(|_| 'k')
+            .window(Session::with_gap(secs(5)))
+            .trigger(EventTime)
+            .process("windows", |cx, records| [(cx.window.start, records.count())])
+            .sink("out", discard());
+        job
+    };
+    let kit = JobKit::new(job)?;
+    let timers = || kit.timers::<char>("windows");
+    kit.input("events").push_all([1_000_i64, 9_000])?;
+    assert_eq!(timers()?, [(5_999, 'k'), (13_999, 'k')]);
+    kit.input("events").push(5_000_i64)?;
+    assert_eq!(timers()?, [(13_999, 'k')]);
+    kit.input::<i64>("events").watermark(13_999)?;
+    assert_eq!(kit.output::<(i64, usize)>("out").take(), [(1_000, 3)]);
+    assert!(timers()?.is_empty());
     Ok(())
 }

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use millstream::aggregate::Aggregate;
+use millstream::aggregate::{Aggregate, Merge};
 use millstream::window::Windowed;
 use serde::{Deserialize, Serialize};
 
@@ -105,6 +105,12 @@ impl Aggregate for Ids {
         let mut ids = acc.clone();
         ids.sort_unstable();
         ids
+    }
+}
+
+impl Merge for Ids {
+    fn merge(&self, into: &mut Vec<u64>, from: &Vec<u64>) {
+        into.extend(from);
     }
 }
 

@@ -13,7 +13,8 @@ use super::broker::Topics;
 use super::postgres::Tables;
 use super::zombies::{self, Ended, Zombies};
 use super::{
-    Finding, Knobs, Options, Scenario, Tolerance, Work, is_overtaken, judge, marks, scenario as made,
+    Finding, Knobs, Options, Scenario, Tolerance, Work, is_behind, is_overtaken, judge, marks,
+    scenario as made,
 };
 use crate::scenario::{LIVENESS, PROGRESS};
 use crate::world::{RunEnd, World};
@@ -142,7 +143,7 @@ impl Life {
     ) -> Result<(bool, bool), Finding> {
         let outcome = marks::of_job(&world.marker(), control);
         if let Some(Err(error)) = &outcome {
-            let is_behind = error.to_string().contains("which would be written again");
+            let is_behind = is_behind(&error.to_string());
             if is_behind && !self.has_gone_on && self.machine != self.origin {
                 return Ok((false, true));
             }

@@ -38,8 +38,8 @@ mod windows_triggers;
 
 use super::{Body, Finding, Options, Scenario, restart_until_done};
 use crate::harness::{
-    Knobs, STATE, Tolerance, Work, checkpoints, endure, expected, is_overtaken, judge, marks, replays,
-    survivable, zombies,
+    Knobs, STATE, Tolerance, Work, checkpoints, endure, expected, is_behind, is_overtaken, judge, marks,
+    replays, survivable, zombies,
 };
 use crate::world::World;
 

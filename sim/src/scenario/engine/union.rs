@@ -8,7 +8,7 @@ use millstream::job::Job;
 use millstream::reference::Inputs;
 use millstream::source::watermarks::Watermarks;
 use millstream::time::millis;
-use millstream::window::Tumbling;
+use millstream::window::{Session, Tumbling};
 
 use super::data::{Event, Ids, Row, events, outside};
 use super::expected::Expected;
@@ -24,6 +24,8 @@ use crate::world::{World, WorldConfig};
 pub(super) struct Union {
     marks: Watermarks,
     window: Tumbling,
+    /// Instead of the window.
+    session: Option<Session>,
     feeds: [Feed<Event>; 2],
     /// Without splits that are called idle nothing is late.
     exact: bool,
@@ -72,6 +74,7 @@ impl Union {
                 let (one_in, longest) = pauses[side];
                 Feed::new(splits[side].clone()).pausing(one_in, longest)
             }),
+            session: None,
             exact,
             movable: &[],
             ids: splits.iter().flatten().flatten().map(|event| event.id).collect(),
@@ -79,6 +82,10 @@ impl Union {
             late: Collected::new(outside(&mut random)),
             expected: Expected::new("rows", Row::name, Vec::new()),
         };
+        if !exact && random.one_in(3) {
+            // None is late and joins two that are out: every record is in one of them.
+            work.session = Some(Session::with_gap(millis(size)));
+        }
         let [left, right] = splits;
         let inputs = Inputs::new().with("left", move || left.clone()).with("right", move || right.clone());
         work.expected = Expected::new("rows", Row::name, work.job().expected("rows", &inputs));
@@ -160,8 +167,11 @@ impl Work for Union {
         let [left, right] = &self.feeds;
         let left = job.source("left", left.clone()).event_time(|event| event.time, self.marks);
         let right = job.source("right", right.clone()).event_time(|event| event.time, self.marks);
-        let rows =
-            left.union("both", right).key_by(|event| event.key).window(self.window).aggregate("ids", Ids);
+        let both = left.union("both", right).key_by(|event| event.key);
+        let rows = match &self.session {
+            None => both.window(self.window).aggregate("ids", Ids),
+            Some(session) => both.window(session.clone()).aggregate("ids", Ids),
+        };
         rows.late().sink("late", self.late.clone());
         rows.map(Row::new).sink("rows", self.rows.clone());
         job
