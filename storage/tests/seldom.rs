@@ -3,7 +3,7 @@
 
 use std::rc::Rc;
 
-use millstream_storage::collection::{Kind, Owner, list, resident_bytes};
+use millstream_storage::collection::{Kind, Owner, list, map, resident_bytes};
 use millstream_storage::disk::{StdDisk, block_on};
 use millstream_storage::expiry::Life;
 use millstream_storage::hash::stable_hash;
@@ -207,6 +207,37 @@ fn a_list_that_begins_anew_meets_nothing_of_the_one_that_expired() {
     let owner = world.bring_in_list();
     let elements = list::iter(&world.store, &owner, Some(late)).map(|(element, _)| element[0]);
     assert_eq!(elements.collect::<Vec<_>>(), (100..120).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_map_lives_as_long_as_what_was_written_last() {
+    let mut world = World::new(None);
+    let table = world.store.create_table_of(2, 0, LISTS);
+    world.store.set_kind(table, Kind::Map);
+    let (early, late) = (Life { now: 0, until: 1_000 }, Life { now: 500, until: 3_000 });
+    let owners = [b"grows", b"stays", b"large"].map(|owner| Owner::new(table, owner));
+    let put = |store: &mut Store, owner: usize, key: u32, life| {
+        map::put(store, &owners[owner], &key.to_le_bytes(), &[7; 40], Some(life)).expect("it fits")
+    };
+    // What dies lies before them and behind them, so that their segments are worth compacting.
+    (0..300).for_each(|key| world.put(key));
+    (0..3).for_each(|owner| assert!(put(&mut world.store, owner, 0, early)));
+    (1..200).for_each(|key| assert!(put(&mut world.store, 2, key, early)));
+    put(&mut world.store, 0, 1, late);
+    put(&mut world.store, 1, 0, late);
+    put(&mut world.store, 2, 1, late);
+    (300..5_000).for_each(|key| world.put(key));
+    (0..5_000).for_each(|key| world.remove(key));
+    world.store.set_clock(2_000);
+    let log_bytes = world.store.stats().log_bytes;
+    while world.store.maintain(16 << 10) > 0 {}
+    assert!(world.store.stats().log_bytes < log_bytes / 4, "it is compacted");
+    let now = Life { now: 2_000, until: 4_000 };
+    for (owner, key) in [(0, 1_u32), (1, 0), (2, 1)] {
+        let entry = map::get(&world.store, &owners[owner], &key.to_le_bytes(), Some(now));
+        assert_eq!(entry, Some(&[7; 40][..]), "entry {key} of map {owner}");
+        assert!(map::get(&world.store, &owners[owner], &(1 - key).to_le_bytes(), Some(now)).is_none());
+    }
 }
 
 /// Runs a situation, which ends well; and once more with a bug, which it finds.
