@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::time::Duration;
 
+use millstream::checkpoint::inspect::Checkpoints;
 use millstream::host::RuntimeKind;
 use millstream::prelude::*;
 use millstream::sink::topic_sink_with;
@@ -29,19 +30,26 @@ fn append(dir: &Path, partitions: u32, values: impl IntoIterator<Item = String>)
 }
 
 fn read(dir: &Path) -> Vec<u64> {
+    let mut all: Vec<u64> = read_partitions(dir).into_iter().flatten().collect();
+    all.sort_unstable();
+    all
+}
+
+fn read_partitions(dir: &Path) -> Vec<Vec<u64>> {
     block_on(async {
         let mut reader =
             TopicReader::open(Rc::new(StdDisk), dir, Isolation::Committed).await.expect("a topic");
-        let mut seen = Vec::new();
+        let mut all = Vec::new();
         for partition in 0..reader.partitions() {
+            let mut seen = Vec::new();
             let mut cursor = reader.seek(partition, 0).await.expect("in range");
             while let Some(records) = reader.next(&mut cursor).await.expect("not damaged") {
                 let number = |value: &[u8]| serde_json::from_slice::<u64>(value).expect("a number");
                 seen.extend(records.iter().map(|record| number(record.value)));
             }
+            all.push(seen);
         }
-        seen.sort_unstable();
-        seen
+        all
     })
 }
 
@@ -68,6 +76,8 @@ fn a_job_from_a_topic_into_a_topic_writes_each_record_once() {
     assert_eq!(report.records_in, 2000);
     let expected: Vec<u64> = (0..2000).map(|n| n * 2).collect();
     assert_eq!(read(&output), expected);
+    let shares: Vec<usize> = read_partitions(&output).iter().map(Vec::len).collect();
+    assert!(shares.len() == 2 && shares.iter().all(|share| *share > 500), "{shares:?}");
     // A job that has ended stays ended.
     job().run(config(1, dir.path())).expect("nothing fails");
     assert_eq!(read(&output), expected);
@@ -140,6 +150,27 @@ fn interrupted(dir: &Path, input: &Path, output: &Path) -> PathBuf {
     let bytes = std::fs::read(&file).expect("it was written");
     std::fs::write(&file, &bytes[..bytes.len() - 96]).expect("it can be written");
     file
+}
+
+#[test]
+fn a_checkpoint_names_only_what_may_not_be_committed() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (input, output) = (dir.path().join("in"), dir.path().join("out"));
+    append(&input, 1, (0..20_000_u64).map(|n| n.to_string()));
+    let job = copy(&input, &output, Duration::from_millis(1));
+    let running = job.start(config(1, dir.path())).expect("it starts");
+    while running.metrics().job().checkpoints.get() < 6 {
+        assert!(!running.is_over(), "it takes twenty seconds");
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    running.cancel();
+    running.wait().expect("it was cancelled");
+    let checkpoints = Checkpoints::at(Rc::new(StdDisk), dir.path().join("state"));
+    let newest = block_on(checkpoints.epochs()).expect("it can be read").into_iter().max().expect("some");
+    let manifest = block_on(checkpoints.manifest(newest)).expect("it can be read");
+    let prepared = manifest.steps["copies"].parts[0].prepared.as_ref().expect("it was prepared");
+    let epochs = prepared["epochs"].as_array().expect("epochs");
+    assert!(epochs.len() <= 2, "{epochs:?}");
 }
 
 #[test]
