@@ -23,10 +23,14 @@ fn push(writer: &mut TopicWriter, value: &str) {
 
 /// Three batches, each flushed for itself. The writer ends as in a crash of the process.
 fn topic() -> (TempDir, PathBuf) {
+    topic_of(["first", "second", "third"])
+}
+
+fn topic_of(values: [&str; 3]) -> (TempDir, PathBuf) {
     let dir = tempfile::tempdir().expect("a temporary directory");
     let opened = TopicWriter::open_or_create(Rc::new(StdDisk), dir.path(), TopicConfig::new(3));
     let mut writer = block_on(opened).expect("the disk works");
-    ["first", "second", "third"].into_iter().for_each(|value| push(&mut writer, value));
+    values.into_iter().for_each(|value| push(&mut writer, value));
     let file = dir.path().join("partition-00000/00000000000000000000-0000000001.segment");
     assert!(file.is_file());
     (dir, file)
@@ -74,6 +78,19 @@ fn every_flipped_bit_of_what_is_durable_is_refused_where_it_is() {
             // Readers that meet it do not wait for something better.
             assert_refused(read(dir.path()), &file, 0);
         }
+    }
+}
+
+#[test]
+fn what_vouches_for_a_damaged_frame_may_lie_far_behind_it() {
+    // It is looked for in pieces of a mebibyte, which end before, in and behind the header that vouches.
+    let lengths = (0..32).map(|step| (1 << 20) - 224 + 8 * step).chain([(5 << 20) / 2]);
+    for len in lengths {
+        let (dir, file) = topic_of(["first", &"x".repeat(len), "third"]);
+        let mut bytes = fs::read(&file).expect("it was written");
+        bytes[FRAME + 20] ^= 1;
+        fs::write(&file, &bytes).expect("it can be written");
+        assert_refused(open(dir.path()), &file, FRAME as u64);
     }
 }
 

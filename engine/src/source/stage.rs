@@ -1,6 +1,6 @@
 //! The stage of a source: polls its reader, gives records their times, makes watermarks, and starts barriers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use millstream_storage::planted;
@@ -75,17 +75,22 @@ pub(crate) struct SourceParts<T> {
     pub dead: Option<Outlet<DeadLetter>>,
     /// The greatest timestamp of each split in the restored checkpoint.
     pub seen: BTreeMap<String, Timestamp>,
+    /// The splits that had ended there.
+    pub had_ended: BTreeSet<String>,
 }
 
 impl<T> SourceStage<T> {
     /// # Errors
     /// If it is to be aligned, and its reader cannot pause.
     pub(crate) fn new(parts: SourceParts<T>) -> Result<SourceStage<T>> {
-        let SourceParts { name, mut reader, time, member, poison, main, dead, seen } = parts;
+        let SourceParts { name, mut reader, time, member, poison, main, dead, seen, had_ended } = parts;
         let splits: Vec<_> = reader
             .splits()
             .iter()
-            .map(|split| SplitTime::new(seen.get(split).copied().unwrap_or(MIN_TIME)))
+            .map(|split| {
+                let time = SplitTime::new(seen.get(split).copied().unwrap_or(MIN_TIME));
+                SplitTime { had_ended: had_ended.contains(split), ..time }
+            })
             .collect();
         let mut merge = WatermarkMerge::new(splits.len(), MIN_TIME);
         if let Some(time) = &time {
@@ -153,6 +158,7 @@ impl<T> SourceStage<T> {
         self.wake(i);
         let count = self.fetched.records.len();
         self.taken = Some((i, count));
+        self.splits[i].had_ended = false;
         cx.budget = cx.budget.saturating_sub(count.max(1));
         cx.metrics.records_in.add(count as u64);
         // The batch is empty here: what was fetched moves in, and its buffer is the next to be filled.
@@ -352,11 +358,12 @@ impl<T> SourceStage<T> {
         if planted!(finished_source_forgotten) && self.ended {
             return json!({ "positions": {}, "seen": {} });
         }
-        let ended = self.reader.splits().iter().zip(&self.splits).filter(|(_, split)| split.ended);
+        let ended =
+            self.reader.splits().iter().zip(&self.splits).filter(|(_, split)| split.ended || split.had_ended);
         let ended: Vec<&String> = ended.map(|(name, _)| name).collect();
         let mut meta = json!({ "positions": self.reader.positions(), "seen": seen });
         if !ended.is_empty() {
-            // Nothing is restored of this: what has ended says so again. A replay has to know.
+            // What has ended says so again, perhaps not before the next checkpoint. A replay has to know.
             meta["ended"] = json!(ended);
         }
         meta

@@ -332,13 +332,15 @@ pub(crate) struct SplitTime {
     /// The greatest timestamp so far.
     pub seen: Timestamp,
     pub ended: bool,
+    /// It had ended in the restored checkpoint, and nothing has come since: it will say so again.
+    pub had_ended: bool,
     /// How long it could have been read and had nothing.
     pub silent: Duration,
 }
 
 impl SplitTime {
     pub(crate) fn new(seen: Timestamp) -> SplitTime {
-        SplitTime { seen, ended: false, silent: Duration::ZERO }
+        SplitTime { seen, ended: false, had_ended: false, silent: Duration::ZERO }
     }
 
     /// What the split's watermark is now.

@@ -1,6 +1,6 @@
 //! From the graph to the stages: what each node keeps to make the stage of a core, and what travels there.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -135,10 +135,12 @@ impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
     fn open(self: Box<Self>, cx: OpenContext) -> LocalFuture<Result<Box<dyn Stage>>> {
         Box::pin(async move {
             let SourceSeed { name, source, time, joined, main, dead } = *self;
-            let (mut restored, mut seen) = (BTreeMap::new(), BTreeMap::new());
+            let (mut restored, mut seen, mut had_ended) = (BTreeMap::new(), BTreeMap::new(), BTreeSet::new());
             for part in cx.parts(&name) {
                 restored.extend(entries(&part.meta["positions"]).map(|(k, v)| (k.clone(), v.clone())));
                 let times = entries(&part.meta["seen"]).filter(|_| !planted!(watermark_regresses));
+                let ended = part.meta["ended"].as_array().into_iter().flatten();
+                had_ended.extend(ended.filter_map(|split| split.as_str().map(str::to_owned)));
                 seen.extend(times.filter_map(|(split, t)| Some((split.clone(), t.as_i64()?))));
             }
             let poison: Poison = source.poison();
@@ -156,7 +158,7 @@ impl<T: Send + 'static, S: Source<T>> StageSeed for SourceSeed<T, S> {
             };
             let reader = reader.map_err(|error| error.at(format_args!("source `{name}`")))?;
             let member = joined.map(|joined| joined.open(cx.wake));
-            let parts = SourceParts { name, reader, time, member, poison, main, dead, seen };
+            let parts = SourceParts { name, reader, time, member, poison, main, dead, seen, had_ended };
             Ok(Box::new(SourceStage::new(parts)?) as Box<dyn Stage>)
         })
     }

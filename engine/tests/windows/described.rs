@@ -82,6 +82,7 @@ fn windows_and_triggers_are_told() {
         triggered(window, Count::of(3)),
         triggered(window, Count::of(4)),
         triggered(window, Trigger::<Record>::purging(Count::of(4))),
+        triggered(window, Trigger::<Record>::purging(Count::of(3))),
         triggered(window, Every::event_time(millis(2))),
         triggered(window, Every::event_time(millis(3))),
         triggered(window, Every::processing_time(millis(3))),

@@ -1,6 +1,6 @@
 //! When a split is idle.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
 use std::time::Duration;
 
@@ -67,6 +67,7 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
         main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
+        had_ended: BTreeSet::new(),
     })
     .expect("it is not aligned");
     let metrics = ShardMetrics::default();
@@ -154,6 +155,7 @@ fn becomes_idle(other: Timestamp) -> bool {
         main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
+        had_ended: BTreeSet::new(),
     })
     .expect("its reader can pause");
     let metrics = ShardMetrics::default();
