@@ -82,10 +82,6 @@ impl Union {
             late: Collected::new(outside(&mut random)),
             expected: Expected::new("rows", Row::name, Vec::new()),
         };
-        if !exact && random.one_in(3) {
-            // None is late and joins two that are out: every record is in one of them.
-            work.session = Some(Session::with_gap(millis(size)));
-        }
         let [left, right] = splits;
         let inputs = Inputs::new().with("left", move || left.clone()).with("right", move || right.clone());
         work.expected = Expected::new("rows", Row::name, work.job().expected("rows", &inputs));
@@ -134,17 +130,28 @@ pub(super) fn with_stalls(streams: &Streams) -> WorldConfig {
 
 /// Sources that fall silent for longer than they may, mostly on several cores.
 pub(super) fn idle_scenario() -> Scenario {
-    idle("idle", "sources that fall silent for longer than they may", &[])
+    idle("idle", "sources that fall silent for longer than they may", &[], false)
 }
 
 /// The same, where keys are on other cores after each crash, although the number of cores stays.
 pub(super) fn narrow_scenario() -> Scenario {
-    idle("narrow_idle", "silent sources, and a window on other cores each time", &["left", "ids"])
+    let about = "silent sources, and a window or sessions on other cores each time";
+    idle("narrow_idle", about, &["left", "ids"], true)
 }
 
-fn idle(name: &'static str, about: &'static str, movable: &'static [&'static str]) -> Scenario {
+fn idle(
+    name: &'static str,
+    about: &'static str,
+    movable: &'static [&'static str],
+    sessions: bool,
+) -> Scenario {
     let body = move |world: &mut World, options: &Options| {
-        let work = Union { movable, ..Union::idle(world) };
+        let mut work = Union { movable, ..Union::idle(world) };
+        let mut random = world.streams().stream("sessions");
+        if sessions && random.coin() {
+            // None is late and joins two that are out: every record is in one of them.
+            work.session = Some(Session::with_gap(millis(random.magnitude(1000))));
+        }
         let cores = world.streams().stream("cores").range(1, 4) as usize;
         let cores = options.cores.or(Some(cores).filter(|cores| *cores > 1));
         endure(world, &Options { cores, ..*options }, &work, Tolerance::Faults)
