@@ -55,7 +55,7 @@ pub(crate) struct Residence {
     pub retry_at: Option<Duration>,
     /// Why writing ahead failed last, until it is seen to.
     pub failure: Option<StoreError>,
-    /// That memory is short, and nothing can be written ahead.
+    /// That memory is short, and nothing can be written.
     stuck: Option<Stuck>,
 }
 
@@ -73,6 +73,19 @@ impl Residence {
     /// Whether the state of what comes next has not come yet.
     pub(crate) fn is_waiting(&self) -> bool {
         self.waiting.is_some() && self.outstanding > 0
+    }
+
+    /// Some of what memory holds was written ahead, or not.
+    pub(crate) fn spilled(&mut self, written: Result<(), StoreError>) {
+        match written {
+            Ok(()) => self.written(),
+            Err(failure) => self.failure = Some(failure),
+        }
+    }
+
+    /// Some of what memory holds is on disk, and can be given up.
+    pub(crate) fn written(&mut self) {
+        (self.failure, self.stuck) = (None, None);
     }
 
     /// Bears that memory is short, and that what it holds could not be written ahead.
@@ -177,7 +190,11 @@ impl<O: Operator> OperatorStage<O> {
     pub(super) fn has_memory(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.memory.short = false;
         // Nothing can be evicted in the middle of a visit, which adds nothing to the state: it is brought to its end.
-        if self.operator.is_visiting() || !self.is_short_of_memory() {
+        if self.operator.is_visiting() {
+            return Ok(true);
+        }
+        if !self.is_short_of_memory() {
+            self.memory.stuck = None;
             return Ok(true);
         }
         self.maintain(cx)?;
@@ -218,7 +235,7 @@ impl<O: Operator> OperatorStage<O> {
             Error::new(ErrorKind::Config, "the memory for its state is too little").caused_by(error)
         })?;
         let (failed, is_short) = (store.failed_spills(), !store.has_room());
-        if !is_short {
+        if !is_short || failed == 0 {
             self.memory.stuck = None;
         }
         if let Some(failure) = self.memory.failure.take() {
@@ -287,6 +304,19 @@ mod tests {
             memory.bear(full(), secs(600 * refusal)).expect("it waits");
         }
         memory.bear(full(), secs(6_000)).expect_err("it has waited");
+    }
+
+    #[test]
+    fn what_is_written_in_between_counts() {
+        let mut memory = Residence::default();
+        for second in 0..200 {
+            memory.bear(full(), secs(second)).expect("it waits");
+            if second % 50 == 49 {
+                memory.spilled(Ok(()));
+            }
+        }
+        memory.spilled(Err(full()));
+        assert!(memory.failure.is_some());
     }
 
     #[test]

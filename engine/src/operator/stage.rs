@@ -367,7 +367,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
     }
 
     fn spilled(&mut self, written: Result<(), StoreError>) {
-        self.memory.failure = written.err();
+        self.memory.spilled(written);
     }
 
     fn memory(&self) -> Option<Memory> {
@@ -385,7 +385,10 @@ impl<O: Operator> Stage for OperatorStage<O> {
     fn flushed(&mut self, epoch: u64, written: Option<&StoreSnapshot>) {
         let Some(store) = self.operator.store() else { return };
         match written {
-            Some(snapshot) => store.flushed(epoch, snapshot),
+            Some(snapshot) => {
+                store.flushed(epoch, snapshot);
+                self.memory.written();
+            }
             None => store.flush_failed(epoch),
         }
     }

@@ -158,7 +158,7 @@ impl<T> SourceStage<T> {
         self.wake(i);
         let count = self.fetched.records.len();
         self.taken = Some((i, count));
-        self.splits[i].had_ended = false;
+        self.splits[i].had_ended &= count == 0 && self.fetched.poison.is_empty();
         cx.budget = cx.budget.saturating_sub(count.max(1));
         cx.metrics.records_in.add(count as u64);
         // The batch is empty here: what was fetched moves in, and its buffer is the next to be filled.

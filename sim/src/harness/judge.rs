@@ -56,7 +56,12 @@ pub(crate) fn judge(
 fn names_damage(error: &str, damaged: &[PathBuf]) -> bool {
     damaged.iter().any(|path| {
         let path = path.to_string_lossy();
-        error.contains(path.split_once("state/").map_or(&*path, |(_, in_state)| in_state))
+        // In a directory of that name wherever it is.
+        let name = path.split_once("state/").map_or(path.to_string(), |(_, in_state)| format!("/{in_state}"));
+        error.match_indices(&name).any(|(at, _)| {
+            let next = error[at + name.len()..].chars().next();
+            next.is_none_or(|next| !next.is_alphanumeric())
+        })
     })
 }
 
@@ -84,8 +89,12 @@ mod tests {
 
     #[test]
     fn who_stops_for_damage_names_what_is_damaged() {
-        let damaged =
-            ["machine-0/state/data/sum-0a-000-0000000003.log", "state/manifest-0000000012", "output/rows/1"];
+        let damaged = [
+            "machine-0/state/data/sum-0a-000-0000000003.log",
+            "state/manifest-0000000012",
+            "output/rows/1",
+            "state/epoch",
+        ];
         let damaged = damaged.map(PathBuf::from);
         let names = |error: &str| names_damage(error, &damaged);
         assert!(names("machine-0/state/data/sum-0a-000-0000000003.log: block 2 is damaged"));
@@ -95,6 +104,8 @@ mod tests {
             names("cannot restore from state/manifest-0000000012") && names("output/rows/1: a bad frame")
         );
         assert!(!names("machine-0/state/data/sum-0a-000-0000000004.log: block 2 is damaged"));
+        assert!(!names("output/rows/10: a bad frame") && !names("commit of epoch 7"));
+        assert!(names("cannot read machine-1/state/epoch: it is damaged"));
         assert!(!names("state/manifest-0000000011 is damaged") && !names("state cannot be restored"));
     }
 }
