@@ -1,4 +1,4 @@
-//! When a split is idle.
+//! When a split is idle, and which splits a checkpoint says have ended.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::task::Waker;
@@ -187,4 +187,30 @@ fn rule_05_a_split_that_may_be_read_and_has_nothing_is_idle() {
 #[test]
 fn rule_02_a_split_without_records_holds_the_watermark_back_whatever_the_others_have() {
     assert_eq!(told(true, Duration::from_secs(3_600)), MIN_TIME, "ten records of the other split were given");
+}
+
+#[test]
+fn a_split_that_had_ended_is_said_to_until_something_comes_from_it() {
+    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
+    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
+    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge);
+    let names = ["busy", "quiet"].map(str::to_owned);
+    let mut stage = SourceStage::new(SourceParts {
+        name: "uneven".to_owned(),
+        had_ended: BTreeSet::from(names.clone()),
+        reader: Box::new(Uneven { names, next: 1, given: false, asked: false }),
+        time: None,
+        member: None,
+        poison: Poison::Fail,
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
+        dead: None,
+        seen: BTreeMap::new(),
+    })
+    .expect("it is not aligned");
+    assert_eq!(stage.meta()["ended"], serde_json::json!(["busy", "quiet"]));
+    let (metrics, mut events) = (ShardMetrics::default(), Vec::new());
+    let now = Now { monotonic: Duration::ZERO, wall: 0 };
+    let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
+    stage.run(&mut cx).expect("it cannot fail");
+    assert_eq!(stage.meta()["ended"], serde_json::json!(["quiet"]), "it goes on behind its end");
 }
