@@ -444,9 +444,9 @@ impl Config {
     /// always indexed in memory, with 15 to 30 bytes each, and so are timers: the index must fit. A limit below some
     /// 128 MiB per stateful step also limits the length of values: a 64th of a step's share is the longest. All lists,
     /// maps and timelines of a key are read before its function is called: those of one key must fit into the step's
-    /// share together, or the job ends. It ends, too, if memory is used up and nothing can be written for a minute, for the
-    /// disk is full or the process has no descriptors left. A step that upgrades its state from an older type has no limit until the next
-    /// start. Default: no limit.
+    /// share together, or the job ends. It ends, too, if memory is used up and nothing can be written for a minute, because
+    /// the disk is full or the process has no descriptors left. A step that upgrades its state from an older type has no
+    /// limit until the next start. Default: no limit.
     ///
     /// ```
     /// # use millstream::prelude::*;

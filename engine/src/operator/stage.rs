@@ -299,7 +299,7 @@ impl<O: Operator> Stage for OperatorStage<O> {
     fn run(&mut self, cx: &mut StepContext<'_>) -> Result<bool> {
         self.operator.set_now(cx.now.wall);
         self.intake.set_now(cx.now.monotonic);
-        // It has woken the core, which does not come by it while it waits for something else.
+        // A deadline that is past has woken the core. It would do so over and over while the step waits for something else.
         self.memory.retry_at.take_if(|at| *at <= cx.now.monotonic);
         let passed = self.let_pass(cx);
         if self.holds_barrier() {

@@ -56,7 +56,7 @@ pub(crate) fn judge(
 fn names_damage(error: &str, damaged: &[PathBuf]) -> bool {
     damaged.iter().any(|path| {
         let path = path.to_string_lossy();
-        // In a directory of that name wherever it is.
+        // By its name below the directory of a job's checkpoints: a copy elsewhere has the same.
         let name = path.split_once("state/").map_or(path.to_string(), |(_, in_state)| format!("/{in_state}"));
         error.match_indices(&name).any(|(at, _)| {
             let next = error[at + name.len()..].chars().next();

@@ -149,7 +149,7 @@ fn idle(
         let mut work = Union { movable, ..Union::idle(world) };
         let mut random = world.streams().stream("sessions");
         if sessions && random.coin() {
-            // None is late and joins two that are out: every record is in one of them.
+            // No lateness is allowed, so that no record joins a session that is out: each is in one of them, or late.
             work.session = Some(Session::with_gap(millis(random.magnitude(1000))));
         }
         let cores = world.streams().stream("cores").range(1, 4) as usize;
