@@ -114,6 +114,7 @@ pub(crate) async fn drive(mut seed: ShardSeed, host: Rc<dyn Host>) {
     let failure = match shard {
         Ok(shard) => {
             link.say(Reply::Opened);
+            host.before_first_step().await;
             let done = Rc::default();
             let shares = BTreeMap::new();
             let directory = checkpoints.as_deref().map(data_directory);

@@ -14,6 +14,7 @@
 //! | slow disk | for a period, operations take up to 100 times longer | they complete |
 //! | stuck | one operation takes up to a minute | it completes |
 //! | stall | a core runs nothing for a period | it goes on afterwards |
+//! | late start | a core that is open takes its first step later, others go on | it takes it |
 //! | freeze | no core of a process runs anything for up to ten minutes and as long as its successors take; what it asked of the disk is done meanwhile, or waits, too, with its clocks (a virtual machine) | it keeps its memory and its locks, and goes on when it wakes |
 //! | clock jump | the wall clock jumps by up to a day, either way | the monotonic clock and timers do not notice |
 //!
@@ -92,6 +93,8 @@ pub struct FaultPlan {
     pub stuck: Chance,
     /// When some core stands still.
     pub stall: Option<Spells>,
+    /// How late a core that is open takes its first step, at most.
+    pub late_start: Option<Duration>,
     /// That a process is frozen, per process, where a scenario has its successors start meanwhile.
     pub freeze: Chance,
     /// When the wall clock jumps (the length is not used).
@@ -121,6 +124,7 @@ impl FaultPlan {
             slow: None,
             stuck: Chance::NEVER,
             stall: None,
+            late_start: None,
             freeze: Chance::NEVER,
             clock_jump: None,
             bit_rot: Chance::NEVER,
@@ -178,6 +182,11 @@ impl FaultPlan {
         let aimed = self.aim.is_some_and(|aim| media.contains(&aim.fault));
         aimed || [self.bit_rot, self.latent_sector, self.misdirected].into_iter().any(Chance::is_possible)
     }
+}
+
+/// How late cores start, at most: off for two seeds of three.
+pub(crate) fn late_start(random: &mut Random) -> Option<Duration> {
+    random.one_in(3).then(|| Duration::from_micros(random.magnitude(100_000)))
 }
 
 /// Off for two seeds of three, otherwise down to once in `most`.

@@ -48,6 +48,7 @@ pub const BUGS: &[Bug] = &[
         "unaligned",
     ),
     bug("overtaken_unowned", "every core works on what was overtaken, whosever it is", "unaligned"),
+    bug("barrier_before_end", "a core without splits says nothing before its first barrier", "windows"),
     bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
     bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),
     bug("no_commit_at_recovery", "the restored checkpoint's output is not committed again", "windows"),

@@ -83,6 +83,10 @@ impl Host for Guarded {
         self.host.yield_now()
     }
 
+    fn before_first_step(&self) -> LocalFuture<()> {
+        self.host.before_first_step()
+    }
+
     fn random(&self) -> u64 {
         self.host.random()
     }

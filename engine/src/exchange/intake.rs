@@ -232,7 +232,10 @@ impl<T> Intake<T> {
         match tail {
             Tail::None => Aligned::No,
             Tail::Start => self.start(),
-            Tail::Barrier(barrier) => self.align(i, barrier),
+            Tail::Barrier(barrier) => {
+                debug_assert!(self.started, "every channel says a start or an end before its first barrier");
+                self.align(i, barrier)
+            }
             Tail::EndOfData => {
                 channel.ended = true;
                 let all = self.channels.iter().all(|channel| channel.ended);

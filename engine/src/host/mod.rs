@@ -89,6 +89,7 @@ pub enum Class {
 ///         assert!(host.monotonic() > start);
 ///         host.spawn(Class::Background, Box::pin(async {}));
 ///         host.yield_now().await;
+///         host.before_first_step().await;
 ///         assert!(host.disk().list("/".as_ref()).await.is_ok());
 ///         assert!(host.wall_millis() > 1_700_000_000_000, "after 2023");
 ///         assert_ne!(host.random(), host.random());
@@ -112,6 +113,9 @@ pub trait Host {
     fn sleep(&self, duration: Duration) -> LocalFuture<()>;
     /// Lets I/O and other tasks of this core proceed.
     fn yield_now(&self) -> LocalFuture<()>;
+    /// Awaited by a core that has said that it is open, before its first step: the system may let others go first here, as it may
+    /// anywhere, and a simulator has to. Elsewhere it is ready at once.
+    fn before_first_step(&self) -> LocalFuture<()>;
     /// A random number: not reproducible in the real world, drawn from the seed in the simulator.
     fn random(&self) -> u64;
 }

@@ -465,6 +465,12 @@ impl<T> Stage for SourceStage<T> {
     }
 
     fn inject(&mut self, barrier: Barrier, cx: &mut StepContext<'_>) {
+        // A checkpoint may be ordered before the first step: those behind read no record, and no second barrier, before
+        // they have heard a start or an end of every channel.
+        if self.splits.is_empty() && !self.ended && !planted!(barrier_before_end) {
+            self.end(cx);
+            self.send();
+        }
         if planted!(position_of_next_epoch) && !self.ended {
             // Goes out with the next poll.
             let _ = self.reader.poll(1, &mut self.fetched);

@@ -45,6 +45,10 @@ impl Host for StillHost {
         Box::pin(ready(()))
     }
 
+    fn before_first_step(&self) -> LocalFuture<()> {
+        Box::pin(ready(()))
+    }
+
     fn random(&self) -> u64 {
         0
     }

@@ -82,6 +82,9 @@ struct Which {
     /// Start each process as soon as the one before it has ended, as it was for older seeds
     #[arg(long)]
     at_once: bool,
+    /// Let each core take its first step as soon as it is open, as it was for older seeds
+    #[arg(long)]
+    prompt: bool,
 }
 
 /// Runs the command line over these scenarios: those of this crate, or those of your own jobs.
@@ -177,8 +180,8 @@ impl Which {
 
     fn options(&self) -> Result<Options, String> {
         let bug = self.bug.as_deref().map(crate::planted::named).transpose()?;
-        let at_once = self.at_once;
-        Ok(Options { cores: self.cores, crashes: self.crash, bug, at_once, ..Options::default() })
+        let Which { at_once, prompt, .. } = *self;
+        Ok(Options { cores: self.cores, crashes: self.crash, bug, at_once, prompt, ..Options::default() })
     }
 }
 

@@ -19,7 +19,7 @@ pub(super) struct Replaying {
     #[command(flatten)]
     which: Which,
     /// Instead of a seed: what `shrink` has left of one
-    #[arg(long, conflicts_with_all = ["seed", "scenario", "cores", "bug", "crash", "at_once"])]
+    #[arg(long, conflicts_with_all = ["seed", "scenario", "cores", "bug", "crash", "at_once", "prompt"])]
     tape: Option<PathBuf>,
     /// Print only what came of it
     #[arg(long)]

@@ -14,7 +14,7 @@ use millstream::host::CoreMain;
 
 use crate::coverage::Coverage;
 use crate::explore::Crashes;
-use crate::faults::FaultPlan;
+use crate::faults::{FaultPlan, late_start};
 use crate::random::Streams;
 use crate::tape::{Deck, Recorder, Tape};
 use crate::trace::Event;
@@ -57,8 +57,11 @@ pub struct Options {
     pub crashes: Option<Crashes>,
     /// The most scheduling points that a process may take, if fewer than usual.
     pub most_points: Option<u64>,
-    /// No time passes between the end of a process and the start of the next: so it was for seeds that are older than that.
+    /// No time passes between the end of a process and the start of the next, and cores are [`prompt`](Options::prompt): so it
+    /// was for seeds that are older than that.
     pub at_once: bool,
+    /// Cores take their first step as soon as they are open: so it was for seeds that are older than that.
+    pub prompt: bool,
 }
 
 /// The longest that may pass until a process is started again.
@@ -134,12 +137,13 @@ impl Outcome {
     /// assert_eq!(line, "millstream-sim replay 7 --scenario protocol --cores 2");
     /// ```
     pub fn replay_line(&self, program: &str, scenario: &str) -> String {
-        let Options { cores, crashes, bug, at_once, .. } = self.options;
+        let Options { cores, crashes, bug, at_once, prompt, .. } = self.options;
         let at_once = if at_once { " --at-once" } else { "" };
+        let prompt = if prompt { " --prompt" } else { "" };
         let cores = cores.map_or(String::new(), |cores| format!(" --cores {cores}"));
         let crash = crashes.map_or(String::new(), |crashes| format!(" --crash {crashes}"));
         let bug = bug.map_or(String::new(), |bug| format!(" --bug {bug}"));
-        format!("{program} replay {} --scenario {scenario}{cores}{crash}{bug}{at_once}", self.seed)
+        format!("{program} replay {} --scenario {scenario}{cores}{crash}{bug}{at_once}{prompt}", self.seed)
     }
 }
 
@@ -176,6 +180,9 @@ impl Scenario {
         config.max_points = config.max_points.min(options.most_points.unwrap_or(u64::MAX));
         if !options.at_once {
             config.downtime = DOWNTIME;
+        }
+        if !options.at_once && !options.prompt {
+            config.plan.late_start = late_start(&mut streams.stream("late starts"));
         }
         let config = match options.crashes {
             Some(_) => {

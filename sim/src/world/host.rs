@@ -1,7 +1,7 @@
 //! The seam's `Host`: what one virtual core offers to its shard.
 
 use std::cell::Cell;
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::task::{Context, Poll};
@@ -12,6 +12,7 @@ use millstream_storage::disk::Disk;
 
 use super::kernel::Kernel;
 use crate::disk::SimDisk;
+use crate::trace::What;
 
 pub(crate) struct SimHost {
     pub(crate) kernel: Rc<Kernel>,
@@ -49,6 +50,20 @@ impl Host for SimHost {
 
     fn yield_now(&self) -> LocalFuture<()> {
         Box::pin(Yield { yielded: false })
+    }
+
+    fn before_first_step(&self) -> LocalFuture<()> {
+        let mut state = self.kernel.state();
+        let now = state.clock.now;
+        let slot = state.life(self.process).map(|live| live.slots().start + self.core);
+        let late = slot.and_then(|slot| Some((slot, state.schedule.start_late(slot, now)?)));
+        match late {
+            None => Box::pin(ready(())),
+            Some((slot, until)) => {
+                state.note(What::Stall, [slot as u64, until - now], String::new);
+                Box::pin(Yield { yielded: false })
+            }
+        }
     }
 
     fn random(&self) -> u64 {

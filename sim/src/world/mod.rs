@@ -128,9 +128,13 @@ impl World {
         let mut supervisor = streams.stream("supervisor");
         let longest = config.downtime;
         let downtime = *supervisor.pick(&[Duration::ZERO, longest / 60, longest]);
+        let mut schedule = Schedule::new(config.plan.stall, streams.stream("schedule"));
+        if let Some(most) = config.plan.late_start {
+            schedule.set_late(most.as_nanos() as u64, streams.stream("starts"));
+        }
         let state = State::new(
             Clock::new(config.plan.clock_jump, streams.stream("clock")),
-            Schedule::new(config.plan.stall, streams.stream("schedule")),
+            schedule,
             Model::new(config.plan.clone(), config.forgiving, streams.stream("disk")),
             Trace::new(config.keep_log),
             streams.stream("host"),
@@ -175,8 +179,8 @@ impl World {
         *self = World { script: self.script.take(), endured: self.endured, ..anew };
     }
 
-    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults`, `supervisor` and
-    /// `zombies` are its own.
+    /// The random streams of this world's seed; those named `clock`, `schedule`, `disk`, `host`, `faults`, `supervisor`,
+    /// `starts` and `zombies` are its own.
     pub fn streams(&self) -> Streams {
         self.streams.clone()
     }

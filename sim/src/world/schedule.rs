@@ -30,6 +30,8 @@ pub(crate) struct Schedule {
     random: Random,
     stalls: Option<Spells>,
     next_stall: u64,
+    /// How late cores start, at most, in nanoseconds; drawn for itself.
+    late: Option<(u64, Random)>,
     /// That the same core runs again.
     sticky: Chance,
     last: usize,
@@ -46,6 +48,7 @@ impl Schedule {
             lanes: Vec::new(),
             stalls,
             next_stall,
+            late: None,
             sticky: *random.pick(&[Chance::NEVER, Chance::of(1, 2), Chance::of(15, 16)]),
             last: 0,
             shy: *random.pick(&[Chance::NEVER, Chance::of(1, 2), Chance::of(31, 32)]),
@@ -95,8 +98,21 @@ impl Schedule {
         Some((core, until))
     }
 
+    /// From now on cores start late, by so many nanoseconds at most.
+    pub(crate) fn set_late(&mut self, most: u64, random: Random) {
+        self.late = Some((most, random));
+    }
+
+    /// Stalls a core that is about to take its first step, if cores start late: until when.
+    pub(crate) fn start_late(&mut self, slot: usize, now: u64) -> Option<u64> {
+        let (most, random) = self.late.as_mut()?;
+        let until = now + random.magnitude(*most);
+        self.lanes[slot].stalled_until = until;
+        Some(until)
+    }
+
     pub(crate) fn end_faults(&mut self) {
-        self.stalls = None;
+        (self.stalls, self.late) = (None, None);
         for lane in &mut self.lanes {
             lane.stalled_until = 0;
         }

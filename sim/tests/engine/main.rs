@@ -59,9 +59,15 @@ fn what_was_found_once_stays_fixed() {
         let (words, _) = line.split_once('#').expect("what it found");
         let mut words = words.split_whitespace();
         let (name, seed) = (words.next().expect("a scenario"), words.next().expect("a seed"));
-        let at_once = words.next().is_some_and(|word| word == "at_once");
-        let outcome =
-            scenario(name).run(seed.parse().expect("a number"), &Options { at_once, ..Options::default() });
+        let seed = seed.parse().expect("a number");
+        let mut options = Options::default();
+        match words.next() {
+            None => {}
+            Some("at_once") => options.at_once = true,
+            Some("prompt") => options.prompt = true,
+            Some(other) => panic!("{other} is no option: {line}"),
+        }
+        let outcome = scenario(name).run(seed, &options);
         assert_eq!(outcome.finding, None, "{line}");
     }
 }

@@ -8,6 +8,7 @@ mod file;
 mod helper;
 mod timers;
 
+use std::future::ready;
 use std::rc::Rc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -156,6 +157,10 @@ impl Host for ThreadHost {
 
     fn yield_now(&self) -> LocalFuture<()> {
         Box::pin(YieldNow(false))
+    }
+
+    fn before_first_step(&self) -> LocalFuture<()> {
+        Box::pin(ready(()))
     }
 
     fn random(&self) -> u64 {

@@ -19,6 +19,7 @@ mod helped;
 mod ring;
 mod window;
 
+use std::future::ready;
 use std::io;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -244,6 +245,10 @@ impl Host for UringHost {
 
     fn yield_now(&self) -> LocalFuture<()> {
         Box::pin(YieldNow(false))
+    }
+
+    fn before_first_step(&self) -> LocalFuture<()> {
+        Box::pin(ready(()))
     }
 
     fn random(&self) -> u64 {

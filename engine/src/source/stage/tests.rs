@@ -13,11 +13,11 @@ use crate::exchange::outlet::OutletSpec;
 use crate::exchange::route::{Forward, bells};
 use crate::key_group::Placements;
 use crate::metrics::ShardMetrics;
-use crate::record::MarkKind;
+use crate::record::{Barrier, MarkKind, Tail};
 use crate::source::alignment::{Alignment, Groups};
 use crate::source::watermarks::Watermarks;
 use crate::source::{Fetched, Poison, Polled, Reader};
-use crate::stage::{Now, Stage, StepContext};
+use crate::stage::{Event, Now, Stage, StepContext};
 use crate::stream::chain::Identity;
 use crate::time::{MIN_TIME, Timestamp};
 
@@ -213,4 +213,62 @@ fn a_split_that_had_ended_is_said_to_until_something_comes_from_it() {
     let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
     stage.run(&mut cx).expect("it cannot fail");
     assert_eq!(stage.meta()["ended"], serde_json::json!(["quiet"]), "it goes on behind its end");
+}
+
+/// Of a core to which no split has fallen.
+struct Bare;
+
+impl Reader<Timestamp> for Bare {
+    fn splits(&self) -> &[String] {
+        &[]
+    }
+    fn poll(&mut self, _: usize, _: &mut Fetched<Timestamp>) -> Result<Polled> {
+        Ok(Polled::End)
+    }
+    fn is_silent(&self, _: usize) -> bool {
+        true
+    }
+    fn positions(&self) -> BTreeMap<String, Json> {
+        BTreeMap::new()
+    }
+}
+
+/// What the batches end with that are sent on a core without splits, if a checkpoint is ordered before the first of two steps.
+fn tails_without_splits(held: bool) -> (Vec<Tail>, usize) {
+    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
+    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
+    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
+    let mut stage = SourceStage::new(SourceParts {
+        name: "bare".to_owned(),
+        reader: Box::new(Bare),
+        time: None,
+        member: None,
+        poison: Poison::Fail,
+        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
+        dead: None,
+        seen: BTreeMap::new(),
+        had_ended: BTreeSet::new(),
+    })
+    .expect("it is not aligned");
+    let (metrics, mut events) = (ShardMetrics::default(), Vec::new());
+    let now = Now { monotonic: Duration::ZERO, wall: 0 };
+    let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
+    stage.hold(held);
+    stage.inject(Barrier { epoch: 1 }, &mut cx);
+    stage.run(&mut cx).expect("it cannot fail");
+    stage.hold(false);
+    stage.run(&mut cx).expect("it cannot fail");
+    stage.flush();
+    let mut receiver: Receiver<Timestamp> = edge.take_receivers(&mesh, 0).remove(0);
+    let tails = std::iter::from_fn(|| receiver.full.pop().ok()).map(|batch| batch.tail).collect();
+    (tails, events.iter().filter(|event| matches!(event, Event::Drained)).count())
+}
+
+#[test]
+fn a_core_without_splits_ends_before_the_barrier_of_a_checkpoint_that_comes_before_its_first_step() {
+    for held in [false, true] {
+        let (tails, drained) = tails_without_splits(held);
+        assert_eq!(tails, [Tail::EndOfData, Tail::Barrier(Barrier { epoch: 1 })], "held: {held}");
+        assert_eq!(drained, 1, "its end is told once");
+    }
 }

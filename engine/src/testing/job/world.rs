@@ -3,7 +3,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::{BTreeMap, VecDeque};
-use std::future::Future;
+use std::future::{Future, ready};
 use std::pin::Pin;
 use std::rc::Rc;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -262,6 +262,10 @@ impl Host for KitHost {
 
     fn yield_now(&self) -> LocalFuture<()> {
         Box::pin(Yield(false))
+    }
+
+    fn before_first_step(&self) -> LocalFuture<()> {
+        Box::pin(ready(()))
     }
 
     /// Always the same numbers.

@@ -131,6 +131,9 @@ impl Host for TestHost {
     fn yield_now(&self) -> LocalFuture<()> {
         Box::pin(async {})
     }
+    fn before_first_step(&self) -> LocalFuture<()> {
+        Box::pin(async {})
+    }
     fn random(&self) -> u64 {
         0
     }
