@@ -51,14 +51,21 @@ pub(super) enum Kind {
 /// Keys of heavy rows: so many that each is much smaller than memory.
 const MANY: u64 = 200;
 
-/// The splits of a side; `heavy` if its rows are.
-pub(super) fn side(random: &mut Random, disorder: u64, kind: Kind, heavy: bool) -> Vec<Vec<Fed>> {
+/// The splits of a side, of so many events at most; `heavy` if its rows are.
+pub(super) fn side(
+    random: &mut Random,
+    disorder: u64,
+    kind: Kind,
+    most: usize,
+    heavy: bool,
+) -> Vec<Vec<Fed>> {
     let splits = if matches!(kind, Kind::Records | Kind::Changes) { random.range(1, 3) } else { 1 };
-    (0..splits).map(|split| one(random, disorder, kind, heavy, split << 32)).collect()
+    (0..splits).map(|split| one(random, disorder, kind, most, (heavy, split << 32))).collect()
 }
 
-fn one(random: &mut Random, disorder: u64, kind: Kind, heavy: bool, first: u64) -> Vec<Fed> {
+fn one(random: &mut Random, disorder: u64, kind: Kind, most: usize, (heavy, first): (bool, u64)) -> Vec<Fed> {
     let mut events = events(random, disorder);
+    events.truncate(most);
     if heavy {
         events.iter_mut().for_each(|event| event.key = random.below(MANY));
     }

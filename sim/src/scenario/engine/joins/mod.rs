@@ -48,7 +48,9 @@ impl Joins {
         let step = Step::draw(&mut random);
         let disorder = random.magnitude(200);
         let crowded = random.one_in(4);
-        let sides = [step.left(), step.right()].map(|kind| side(&mut random, disorder, kind, crowded));
+        // Those that crowd it have many keys.
+        let most = if crowded { usize::MAX } else { step.most() };
+        let sides = [step.left(), step.right()].map(|kind| side(&mut random, disorder, kind, most, crowded));
         let mut pauses = || (*random.pick(&[0, 3, 30]), Duration::from_micros(random.magnitude(30_000)));
         let (left, right) = (pauses(), pauses());
         let feed =

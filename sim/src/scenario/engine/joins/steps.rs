@@ -99,6 +99,12 @@ impl Step {
         }
     }
 
+    /// How many events a split may have. If all have one key, each pair of two of them is a row, and the reference aggregates all
+    /// rows anew after each.
+    pub(super) fn most(self) -> usize {
+        if matches!(self, Step::Aggregate(_)) { 50 } else { usize::MAX }
+    }
+
     /// How many numbers of dead weight a row may carry: those that are keys are short.
     pub(super) fn heaviest(self) -> usize {
         if self.folds() == Order::Folded { 200 } else { 600 }
