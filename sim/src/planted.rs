@@ -49,6 +49,11 @@ pub const BUGS: &[Bug] = &[
     ),
     bug("overtaken_unowned", "every core works on what was overtaken, whosever it is", "unaligned"),
     bug("barrier_before_end", "a core without splits says nothing before its first barrier", "windows"),
+    bug(
+        "barrier_overtakes_end",
+        "the end of a step of requests goes behind a barrier that came later",
+        "async",
+    ),
     bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
     bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),
     bug("no_commit_at_recovery", "the restored checkpoint's output is not committed again", "windows"),

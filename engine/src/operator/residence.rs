@@ -235,7 +235,7 @@ impl<O: Operator> OperatorStage<O> {
             Error::new(ErrorKind::Config, "the memory for its state is too little").caused_by(error)
         })?;
         let (failed, is_short) = (store.failed_spills(), !store.has_room());
-        if !is_short || failed == 0 {
+        if !is_short {
             self.memory.stuck = None;
         }
         if let Some(failure) = self.memory.failure.take() {

@@ -156,6 +156,10 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> AsyncStage<T, U> {
             Aligned::Start => self.begin(),
             Aligned::Barrier(barrier) => {
                 self.fill();
+                // Those behind hear a start or an end before the first barrier.
+                if self.is_over() && !planted!(barrier_overtakes_end) {
+                    self.tell_end(cx);
+                }
                 cx.events.push(Event::Snapshot(Box::new(self.snapshot(barrier))));
                 self.send(Tail::Barrier(barrier));
             }
@@ -182,13 +186,17 @@ impl<T: StateValue + Clone + Send, U: Send + 'static> AsyncStage<T, U> {
 
     /// Tells the end, once all results have left.
     fn end(&mut self, cx: &mut StepContext<'_>) -> bool {
-        if !self.is_over() || !self.main.has_room() {
-            return false;
+        let ends = self.is_over() && self.main.has_room();
+        if ends {
+            self.tell_end(cx);
         }
+        ends
+    }
+
+    fn tell_end(&mut self, cx: &mut StepContext<'_>) {
         self.told = true;
         self.send(Tail::EndOfData);
         cx.events.push(Event::Drained);
-        true
     }
 
     fn is_over(&self) -> bool {
