@@ -135,11 +135,16 @@ fn copy(input: &Path, output: &Path, pause: Duration) -> Job {
     job
 }
 
+/// On a core that obeys after every few records.
+fn prompt(dir: &Path) -> Config {
+    config(1, dir).batch_size(20).step_budget(20)
+}
+
 /// A job that was cancelled before its end, and a partition without the mark that tells what of it is durable: as
 /// when the power has failed. Returns the partition's file.
 fn interrupted(dir: &Path, input: &Path, output: &Path) -> PathBuf {
     append(input, 1, (0..2000_u64).map(|n| n.to_string()));
-    let running = copy(input, output, Duration::from_millis(1)).start(config(1, dir)).expect("it starts");
+    let running = copy(input, output, Duration::from_millis(1)).start(prompt(dir)).expect("it starts");
     while read_if_any(output).len() < 20 {
         assert!(!running.is_over(), "it takes two seconds");
         std::thread::sleep(Duration::from_millis(1));
@@ -336,7 +341,7 @@ fn a_job_that_reads_what_is_not_committed_ends_although_some_of_it_is_lost() {
         slowly.sink("copies", topic_sink(dir.path().join("out")));
         job
     };
-    let running = job(Duration::from_millis(1)).start(config(1, dir.path())).expect("it starts");
+    let running = job(Duration::from_millis(1)).start(prompt(dir.path())).expect("it starts");
     while read_if_any(&dir.path().join("out")).len() < 20 {
         assert!(!running.is_over(), "it takes two seconds");
         std::thread::sleep(Duration::from_millis(1));

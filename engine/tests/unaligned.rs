@@ -17,7 +17,7 @@ use millstream::time::{Timestamp, millis};
 use millstream_storage::disk::{StdDisk, block_on};
 use serde_json::{Value as Json, json};
 
-const RECORDS: u64 = 4_000;
+const RECORDS: u64 = 40_000;
 
 /// What each core has written in each epoch.
 type Epochs = BTreeMap<(usize, u64), Vec<u64>>;
@@ -127,6 +127,7 @@ fn interrupted(dir: &Path, kept: &Kept) -> Vec<Overtaken> {
         let running =
             job(slow.clone(), true).start(config(dir, 2).unaligned_after(millis(0))).expect("it starts");
         while running.metrics().job().checkpoints.get() < 2 {
+            assert!(!running.is_over(), "it goes on until it is ended");
             std::thread::yield_now();
         }
         running.cancel();

@@ -54,6 +54,11 @@ pub const BUGS: &[Bug] = &[
         "the end of a step of requests goes behind a barrier that came later",
         "async",
     ),
+    bug(
+        "lease_given_back_early",
+        "a job's lease is given back while some of its cores still write",
+        "windows",
+    ),
     bug("batch_lost_at_barrier", "records before a barrier are lost when the ring is full", "windows"),
     bug("commit_before_manifest", "sinks commit before the manifest is durable", "windows"),
     bug("no_commit_at_recovery", "the restored checkpoint's output is not committed again", "windows"),

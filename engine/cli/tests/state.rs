@@ -119,18 +119,20 @@ fn unfinished() -> TempDir {
     numbers("more").process("remind", Remind).sink("nobody", discard());
     let config = Config::new().cores(2).checkpoints(dir.path()).checkpoint_every(millis(5));
     let handle = job.start(config).expect("the job starts");
-    let is_manifest = |name: String| name.starts_with("manifest-") && !name.ends_with(".tmp");
-    while !names(dir.path()).into_iter().any(is_manifest) {
-        std::thread::sleep(millis(5));
-    }
+    let until = |what: &dyn Fn() -> bool| {
+        while !what() {
+            assert!(!handle.is_over(), "it goes on until it is ended");
+            std::thread::sleep(millis(1));
+        }
+    };
+    // Each core has numbers of its own.
+    until(&|| handle.metrics().shards().iter().all(|shard| shard.records_in.get() > 100));
+    let epochs = || handle.metrics().job().last_epoch.get();
+    let before = epochs();
+    until(&|| epochs() >= before + 2);
     handle.cancel();
     handle.wait().expect("the job ends well");
     dir
-}
-
-fn names(dir: &Path) -> Vec<String> {
-    let entries = fs::read_dir(dir).expect("a directory");
-    entries.map(|entry| entry.expect("an entry").file_name().display().to_string()).collect()
 }
 
 fn millstream(dir: &Path, arguments: &[&str]) -> Output {

@@ -4,7 +4,7 @@ use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use millstream_ring::{Bell, Consumer, Producer, ring};
+use millstream_ring::{Bell, Consumer, Producer, PushError, ring};
 
 use crate::checkpoint::manifest::{Part, StepManifest};
 use crate::error::Error;
@@ -133,8 +133,10 @@ impl Drop for CoreLink {
 
 impl Line {
     pub(crate) fn order(&mut self, order: Order) {
+        let pushed = self.orders.push(order);
+        debug_assert!(!matches!(pushed, Err(PushError::Full(_))), "more is under way than ever can be");
         // Refused only when the core has gone, which `next` reports.
-        let _ = self.orders.push(order);
+        let _ = pushed;
         self.core.ring();
     }
 

@@ -73,9 +73,10 @@ impl<T> Port<T> {
         self.send();
     }
 
-    /// Whether the receiver keeps up.
+    /// Whether the receiver keeps up. If it once says no, it does until the next flush: that is how whoever has heard it is
+    /// asked again.
     pub(crate) fn has_room(&mut self) -> bool {
-        if !self.backlog.is_empty() {
+        if !self.backlog.is_empty() || self.held_back {
             return false;
         }
         self.held_back = !self.keeps_up();
@@ -180,3 +181,6 @@ impl<T> Columns<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

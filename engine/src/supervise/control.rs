@@ -15,7 +15,7 @@ pub(crate) struct Supervision {
     limits: Option<(u32, bool)>,
     over: AtomicBool,
     cores: AtomicUsize,
-    /// The number of cores that is asked for, or 0.
+    /// The number of cores that was asked for last, since an attempt started; or 0.
     wanted: AtomicUsize,
     /// The checkpoint that the first attempt went on from.
     restored: OnceLock<Option<u64>>,
@@ -64,7 +64,8 @@ impl Supervision {
 
     /// Whether the job is to stop behind the next checkpoint, to go on with other cores.
     pub(crate) fn wants_rescale(&self) -> bool {
-        self.wanted.load(Ordering::Acquire) != 0
+        let wanted = self.wanted.load(Ordering::Acquire);
+        wanted != 0 && wanted != self.cores.load(Ordering::Acquire)
     }
 
     pub(super) fn take_wanted(&self) -> Option<usize> {
@@ -96,9 +97,9 @@ impl Supervision {
         if self.over.load(Ordering::Acquire) {
             return refuse(ErrorKind::Job, "the job has ended: there is nothing to rescale".to_owned());
         }
-        let same = cores == self.cores.load(Ordering::Acquire);
-        self.wanted.store(if same { 0 } else { cores }, Ordering::Release);
-        Ok(!same)
+        // Also if it is the number that there is: the job may just be going on to another one.
+        self.wanted.store(cores, Ordering::Release);
+        Ok(cores != self.cores.load(Ordering::Acquire))
     }
 
     /// An attempt has restored what it goes on from.

@@ -108,6 +108,7 @@ fn requests_in_flight_are_dropped_when_the_job_is_cancelled() {
         .sink("out", sink);
     let running = job.start(Config::new().cores(1)).expect("it starts");
     while asked.load(Ordering::Relaxed) < 9 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     running.cancel();

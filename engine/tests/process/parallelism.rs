@@ -100,9 +100,7 @@ fn rule_19_state_follows_its_keys_from_any_number_of_cores_of_a_step_to_any_othe
     };
     for place in places {
         let running = start(place, millis(5));
-        let epoch = || running.metrics().job().last_epoch.get();
-        let begun = epoch();
-        while (epoch() == 0 || epoch() < begun + 4) && !running.is_over() {
+        while running.metrics().job().checkpoints.get() < 4 && !running.is_over() {
             thread::yield_now();
         }
         running.cancel();

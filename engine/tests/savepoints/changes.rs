@@ -102,6 +102,7 @@ fn a_sink_is_removed_only_when_its_output_is_committed() {
     place.append(0..950);
     let running = place.run_until(950, "out", place.config(1, "state"));
     while running.metrics().job().checkpoints.get() == 0 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     running.cancel();

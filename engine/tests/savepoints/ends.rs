@@ -63,6 +63,7 @@ fn a_savepoint_needs_nothing_else_and_is_not_retired() {
     let saved = running.savepoint(place.path("saved")).wait().expect("there is room");
     assert!(saved.bytes > 0);
     while running.metrics().job().last_epoch.get() < saved.epoch + 5 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     running.cancel();
@@ -122,6 +123,7 @@ fn the_history_of_checkpoints_says_what_was_written_and_what_was_shared() {
     let running = place.run_until(950, "out", config);
     let before = running.metrics().job().last_epoch.get();
     while running.metrics().job().last_epoch.get() < before + 3 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     running.stop_with_savepoint(place.path("saved")).wait().expect("there is room");

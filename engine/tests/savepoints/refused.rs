@@ -104,12 +104,14 @@ fn a_savepoint_that_would_lose_open_files_is_refused_and_the_job_goes_on() {
     let config = Config::new().cores(1).batch_size(16).step_budget(64).checkpoints(place.path("state"));
     let running = job.start(config).expect("it starts");
     while running.metrics().sum(|shard| &shard.records_out) == 0 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     let refused = running.stop_with_savepoint(place.path("saved")).wait().expect_err("a file is open");
     assert!(refused.to_string().contains("sink `out` holds files open"), "{refused}");
     let before = running.metrics().sum(|shard| &shard.records_out);
     while running.metrics().sum(|shard| &shard.records_out) == before {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     running.drain();

@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use millstream::JobControl;
 use millstream::prelude::*;
 use millstream::sink::{Collect, Collected};
 
@@ -120,8 +119,9 @@ fn a_job_is_restored_on_every_number_of_cores_from_every_other() {
     assert_eq!(sorted(&out), undisturbed(total));
 }
 
-fn until_on(control: &JobControl, cores: usize) {
-    while control.cores() != cores {
+fn until_on(running: &JobHandle, cores: usize) {
+    while running.control().cores() != cores {
+        assert!(!running.is_over(), "it waits for more numbers");
         std::thread::yield_now();
     }
 }
@@ -138,7 +138,7 @@ fn a_running_job_goes_on_with_every_number_of_cores_after_every_other() -> Resul
         // In the middle of the next records.
         numbers.allow(ROUND * round - 1);
         control.rescale(cores)?;
-        until_on(&control, cores);
+        until_on(&running, cores);
     }
     numbers.allow(total);
     let report = running.wait()?;

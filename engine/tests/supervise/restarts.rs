@@ -127,6 +127,7 @@ fn a_source_that_comes_back_is_read() -> Result<()> {
     job.source("numbers", files::<u64>([&input])).sink("out", sink);
     let running = job.start(config(1, &dir.path().join("state")).restart(patient()))?;
     while running.control().failures().len() < 2 {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     // It is there as a whole or not at all.
@@ -144,6 +145,7 @@ fn a_job_that_waits_to_be_started_again_can_be_cancelled() -> Result<()> {
     job.source("numbers", generator(10, |_| -> u64 { panic!("at once") })).sink("out", discard());
     let running = job.start(config(1, dir.path()).restart(Restart::fixed_delay(1, Duration::MAX)))?;
     while running.control().failures().is_empty() {
+        assert!(!running.is_over(), "it goes on until it is ended");
         std::thread::yield_now();
     }
     assert!(!running.is_over());

@@ -96,7 +96,8 @@ impl Model {
     }
 
     /// What happens when an operation is issued, before it is on its way. A handle stays open under its operations.
-    pub(crate) fn begin(&mut self, op: &mut Op) {
+    pub(crate) fn begin(&mut self, process: u64, op: &mut Op) {
+        self.needs_lease(process, op);
         match op {
             Op::SyncDir { path, mark } => *mark = self.names.sync_begin(path).unwrap_or(0),
             Op::Sync { inode, mark } => {
@@ -111,6 +112,27 @@ impl Model {
                 self.file(*inode).open += 1
             }
             _ => {}
+        }
+    }
+
+    /// A job's directory is changed under its lease only: who has given it back may meet another process there.
+    fn needs_lease(&mut self, process: u64, op: &Op) {
+        if !self.locks.has_given_back(process) {
+            return;
+        }
+        let changed = match op {
+            Op::Open { path, mode } if !mode.only_reads() => path.clone(),
+            Op::Rename { to: path, .. } | Op::Remove { path } => path.clone(),
+            Op::Write { inode, .. } => {
+                let names = self.names.files();
+                let Some((path, _)) = names.into_iter().find(|(_, named)| named == inode) else { return };
+                path
+            }
+            _ => return,
+        };
+        if let Some(dir) = self.locks.given_back(process, &changed) {
+            let message = format!("process {process} has given back the lease of {}: {op}", dir.display());
+            self.violations.push(message);
         }
     }
 

@@ -222,7 +222,7 @@ impl Kernel {
         let now = state.clock.now;
         let disk = &mut state.disk;
         let site = disk.site(&op);
-        disk.begin(&mut op);
+        disk.begin(process, &mut op);
         let latency = disk.trouble.latency(now, op.size(), site, &mut disk.random);
         state.note(What::Issue, [number, latency], || op.to_string());
         state.trace.fold(op.digest());

@@ -3,7 +3,7 @@
 //! `DIE_AT=point:n` kills it when it comes to a point for the n-th time, and `STOP_AT=point:n` stops it there. Points are
 //! `pre-commit`, `commit` and `recovery`, each `:before` and `:after`, and the steps of sessions (`Lock`, `Rows`, `Apply`,
 //! `Mark`, `Commit`, `TakeOver`, `Prepare`): `:before` one is sent, once it is `:sent`, and `:after` it was answered.
-//! `SLOW=1` makes it last.
+//! `SLOW` makes it last: so many microseconds for ten records.
 
 mod points;
 
@@ -71,10 +71,10 @@ impl Aggregate for Sum {
 
 /// Slowly, if that is asked for: so that many checkpoints are taken.
 fn pace() -> impl Fn(u64) -> u64 + Clone + Send + 'static {
-    let slow = std::env::var_os("SLOW").is_some();
+    let slow = std::env::var("SLOW").ok().map(|micros| micros.parse().expect("microseconds"));
     move |n| {
-        if slow && n.is_multiple_of(10) {
-            std::thread::sleep(Duration::from_micros(200));
+        if let Some(micros) = slow.filter(|_| n.is_multiple_of(10)) {
+            std::thread::sleep(Duration::from_micros(micros));
         }
         n
     }
@@ -83,8 +83,10 @@ fn pace() -> impl Fn(u64) -> u64 + Clone + Send + 'static {
 fn job(address: &str, records: u64) -> Job {
     let job = Job::new("to postgres");
     let server = || Deadly(postgres(address));
-    let totals = PostgresSink::append(server(), "totals");
-    let latest = PostgresSink::upsert(server(), "latest", &["key"]);
+    // Whatever the machine is busy with.
+    let patience = secs(300);
+    let totals = PostgresSink::append(server(), "totals").patience(patience);
+    let latest = PostgresSink::upsert(server(), "latest", &["key"]).patience(patience);
     job.source("numbers", generator(records, |n| n))
         .event_time(|n| *n as i64 * STEP, Watermarks::bounded(secs(1)))
         .map(pace())

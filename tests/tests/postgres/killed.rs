@@ -59,7 +59,7 @@ fn finish(mut command: Command) {
 
 /// Runs it until it kills itself at a point, which it must come to.
 fn die_at(mut command: Command, point: &str) {
-    let output = command.env("DIE_AT", point).env("SLOW", "1").output().expect("the job can be started");
+    let output = command.env("DIE_AT", point).env("SLOW", "2000").output().expect("the job can be started");
     let said = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), None, "it did not come to {point}: {said}");
 }
@@ -133,7 +133,7 @@ fn a_process_that_wakes_up_may_not_commit_any_more() {
     // In the middle of a commit, with rows sent and all locks held.
     let mut job = command(&database, &own, RECORDS, 2);
     let zombie =
-        job.env("STOP_AT", "Apply:after:2").env("SLOW", "1").spawn().expect("the job can be started");
+        job.env("STOP_AT", "Apply:after:2").env("SLOW", "2000").spawn().expect("the job can be started");
     let pid = Pid::from_child(&zombie);
     waitpid(Some(pid), WaitOptions::UNTRACED).expect("an own child can be waited for");
     let copied = Command::new("cp").arg("-r").args([&own, &copy]).status().expect("cp can be started");
@@ -184,7 +184,7 @@ fn a_server_that_is_restarted_is_waited_for() {
     let database = tables(&server, RECORDS);
     let dir = tempfile::tempdir().expect("a temporary directory");
     let mut job = command(&database, dir.path(), RECORDS * 2, 2);
-    let mut child = job.env("SLOW", "1").spawn().expect("the job can be started");
+    let mut child = job.env("SLOW", "200").spawn().expect("the job can be started");
     sleep(Duration::from_millis(100));
     for _ in 0..2 {
         server.stop();

@@ -19,9 +19,18 @@ impl Row for Reading {
 
 /// Writes a hundred readings.
 fn run(sink: PostgresSink<Reading>, checkpoints: &Path) -> Result<Report> {
-    let job = Job::new("readings");
-    job.source("records", generator(100, |n| Reading(n as i64, Some("here")))).sink("readings", sink);
-    job.run(Config::new().cores(2).checkpoints(checkpoints).checkpoint_at_end_only())
+    loop {
+        let job = Job::new("readings");
+        let records = job.source("records", generator(100, |n| Reading(n as i64, Some("here"))));
+        records.sink("readings", sink.clone());
+        let ran = job.run(Config::new().cores(2).checkpoints(checkpoints).checkpoint_at_end_only());
+        match &ran {
+            // Until it is a program of its own, a child of another test holds what was open here: the lease of the job before.
+            Err(busy) if busy.to_string().contains("another process runs this job") => {}
+            _ => return ran,
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Why a sink is refused before anything is read.
@@ -121,7 +130,7 @@ fn output_that_the_server_has_lost_is_missed() {
     let job = || {
         let slowly = |n: u64| {
             if n.is_multiple_of(10) {
-                std::thread::sleep(Duration::from_micros(200));
+                std::thread::sleep(Duration::from_millis(1));
             }
             Reading(n as i64, Some("here"))
         };
