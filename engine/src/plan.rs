@@ -1,7 +1,7 @@
 //! A job that is ready to be laid out on cores: its graph, its settings known. It is laid out each time that the job starts, on
 //! as many cores as it then has, with new rings and everything else new but the counters.
 
-use std::cell::Cell;
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -138,25 +138,32 @@ fn core_main(seed: ShardSeed, coordinator: Option<CoordinatorSeed>) -> CoreMain 
             let coordinated =
                 coordinator.map(|seed| started(&*host, Box::pin(coordinate(seed, host.clone()))));
             drive(seed, host).await;
-            // It outlives all shards, and this core's other tasks with it.
+            // It outlives all shards, and this core's other tasks with it: these end with this future, and so does the lease.
             if let Some(coordinated) = coordinated {
-                coordinated.await;
+                let _directory = coordinated.await;
             }
         })
     })
 }
 
-/// Starts a task; what is returned is ready when the task has ended.
-fn started(host: &dyn Host, task: LocalFuture<()>) -> LocalFuture<()> {
-    let (bell, over) = (Arc::new(Bell::new()), Rc::new(Cell::new(false)));
+/// Starts a task; what is returned is ready when the task has ended, and gives what it has returned.
+fn started<T: 'static>(host: &dyn Host, task: LocalFuture<T>) -> LocalFuture<T> {
+    let (bell, over) = (Arc::new(Bell::new()), Rc::new(RefCell::new(None)));
     let (ringing, ended) = (bell.clone(), over.clone());
     host.spawn(
         Class::Records,
         Box::pin(async move {
-            task.await;
-            ended.set(true);
+            let returned = task.await;
+            ended.replace(Some(returned));
             ringing.ring();
         }),
     );
-    Box::pin(async move { bell.wait(|| over.get()).await })
+    Box::pin(async move {
+        loop {
+            if let Some(returned) = over.take() {
+                return returned;
+            }
+            bell.wait(|| over.borrow().is_some()).await;
+        }
+    })
 }

@@ -126,8 +126,9 @@ enum Heed {
     Requests,
 }
 
-/// Runs the job from restore to end, and tells the cores to stop.
-pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
+/// Runs the job from restore to end, and tells the cores to stop. Returns its directory, if it has one, under its lease: to be
+/// held until nothing of this core runs any more.
+pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) -> Option<Directory> {
     let shared = seed.shared.clone();
     let watch = Watch::new(Some(shared.clone()));
     let mut coordinator = Coordinator {
@@ -155,6 +156,7 @@ pub(crate) async fn coordinate(seed: CoordinatorSeed, host: Rc<dyn Host>) {
     coordinator.seed.closing.close();
     coordinator.order(&Order::Stop);
     coordinator.all_gone().await;
+    coordinator.directory
 }
 
 impl Coordinator {
