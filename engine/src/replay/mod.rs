@@ -209,7 +209,9 @@ impl Replay {
         self
     }
 
-    /// Ends where a later checkpoint of the same directory was taken: what is shown is what belongs to it.
+    /// Ends where a later checkpoint of the same directory was taken: what is shown is what belongs to it. If that was taken
+    /// between a restart and the moment in which a split that had ended before said so again, the run still waited for it, and
+    /// fired a little later what the replay shows.
     ///
     /// ```
     /// use millstream::replay::Replay;

@@ -366,6 +366,13 @@ impl<T> SourceStage<T> {
             // What has ended says so again, perhaps not before the next checkpoint. A replay has to know.
             meta["ended"] = json!(ended);
         }
+        let splits = self.reader.splits().iter().zip(&self.splits);
+        let unsaid: Vec<&String> =
+            splits.filter(|(_, split)| split.had_ended && !split.ended).map(|(name, _)| name).collect();
+        if !unsaid.is_empty() {
+            // Until then it holds back the watermark of those that go on.
+            meta["unsaid"] = json!(unsaid);
+        }
         meta
     }
 }

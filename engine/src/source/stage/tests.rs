@@ -213,6 +213,10 @@ fn a_split_that_had_ended_is_said_to_until_something_comes_from_it() {
     let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
     stage.run(&mut cx).expect("it cannot fail");
     assert_eq!(stage.meta()["ended"], serde_json::json!(["quiet"]), "it goes on behind its end");
+    assert_eq!(stage.meta()["unsaid"], serde_json::json!(["quiet"]), "it has not said so again");
+    stage.end_split(1);
+    assert_eq!(stage.meta()["ended"], serde_json::json!(["quiet"]));
+    assert_eq!(stage.meta()["unsaid"], serde_json::Value::Null);
 }
 
 /// Of a core to which no split has fallen.
