@@ -211,3 +211,23 @@ impl JobControl {
         self.shared.supervision.failures.all()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::Supervision;
+
+    #[test]
+    fn the_last_number_of_cores_that_was_asked_for_counts_also_while_the_job_goes_on_to_another() {
+        let supervision = Supervision::of(128, true);
+        supervision.begin(2);
+        assert!(supervision.want(4).expect("it can be") && supervision.wants_rescale());
+        // An attempt on four cores is about to begin: those that there are, are still two.
+        assert_eq!(supervision.take_wanted(), Some(4));
+        assert!(!supervision.want(2).expect("it can be"));
+        supervision.begin(4);
+        assert!(supervision.wants_rescale(), "two were asked for last");
+        assert_eq!(supervision.take_wanted(), Some(2));
+        supervision.begin(2);
+        assert!(!supervision.want(2).expect("it can be") && !supervision.wants_rescale());
+    }
+}
