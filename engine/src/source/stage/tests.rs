@@ -51,25 +51,32 @@ impl Reader<Timestamp> for Uneven {
     }
 }
 
-/// The last watermark that a stage has told after ten steps, a second apart.
-fn told(asked: bool, idle_after: Duration) -> Timestamp {
+/// A source of this reader alone on its core, without times, and what it sends.
+fn parts(reader: impl Reader<Timestamp> + 'static) -> (SourceParts<Timestamp>, Receiver<Timestamp>) {
     let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
     let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
     outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
-    let names = ["busy", "quiet"].map(str::to_owned);
-    let marks = Watermarks::monotonous().idle_after(idle_after);
-    let mut stage = SourceStage::new(SourceParts {
-        name: "uneven".to_owned(),
-        reader: Box::new(Uneven { names, next: 1, given: false, asked }),
-        time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
+    let parts = SourceParts {
+        name: "source".to_owned(),
+        reader: Box::new(reader),
+        time: None,
         member: None,
         poison: Poison::Fail,
         main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
         dead: None,
         seen: BTreeMap::new(),
         had_ended: BTreeSet::new(),
-    })
-    .expect("it is not aligned");
+    };
+    (parts, edge.take_receivers(&mesh, 0).remove(0))
+}
+
+/// The last watermark that a stage has told after ten steps, a second apart.
+fn told(asked: bool, idle_after: Duration) -> Timestamp {
+    let names = ["busy", "quiet"].map(str::to_owned);
+    let marks = Watermarks::monotonous().idle_after(idle_after);
+    let (parts, mut receiver) = parts(Uneven { names, next: 1, given: false, asked });
+    let time = Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None });
+    let mut stage = SourceStage::new(SourceParts { time, ..parts }).expect("it is not aligned");
     let metrics = ShardMetrics::default();
     for second in 0..10 {
         let now = Now { monotonic: Duration::from_secs(second), wall: 0 };
@@ -78,7 +85,6 @@ fn told(asked: bool, idle_after: Duration) -> Timestamp {
         stage.run(&mut cx).expect("it cannot fail");
         stage.flush();
     }
-    let mut receiver: Receiver<Timestamp> = edge.take_receivers(&mesh, 0).remove(0);
     let mut told = MIN_TIME;
     while let Ok(batch) = receiver.full.pop() {
         for mark in &batch.marks {
@@ -138,26 +144,15 @@ impl Reader<Timestamp> for Ahead {
 /// Whether a split that is silent becomes idle in ten steps, a second apart; `other` is how far the other member of its
 /// group is, which it may be ahead of by ten milliseconds.
 fn becomes_idle(other: Timestamp) -> bool {
-    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
-    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
-    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
     let groups = Groups::default();
     let [own, far] = [0; 2].map(|_| groups.join(Alignment { group: "all", drift: 10 }));
     let mut far = far.open(Waker::noop().clone());
     far.tell(other);
     let marks = Watermarks::monotonous().idle_after(Duration::from_secs(3));
-    let mut stage = SourceStage::new(SourceParts {
-        name: "ahead".to_owned(),
-        reader: Box::new(Ahead { names: ["split".to_owned()], given: false, paused: false }),
-        time: Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None }),
-        member: Some(own.open(Waker::noop().clone())),
-        poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
-        dead: None,
-        seen: BTreeMap::new(),
-        had_ended: BTreeSet::new(),
-    })
-    .expect("its reader can pause");
+    let (parts, mut receiver) = parts(Ahead { names: ["split".to_owned()], given: false, paused: false });
+    let time = Some(EventTime { assign: Box::new(|t: &Timestamp| *t), marks, generator: None });
+    let member = Some(own.open(Waker::noop().clone()));
+    let mut stage = SourceStage::new(SourceParts { time, member, ..parts }).expect("its reader can pause");
     let metrics = ShardMetrics::default();
     for second in 0..10 {
         let now = Now { monotonic: Duration::from_secs(second), wall: 0 };
@@ -166,7 +161,6 @@ fn becomes_idle(other: Timestamp) -> bool {
         stage.run(&mut cx).expect("it cannot fail");
         stage.flush();
     }
-    let mut receiver: Receiver<Timestamp> = edge.take_receivers(&mesh, 0).remove(0);
     let mut idle = false;
     while let Ok(batch) = receiver.full.pop() {
         idle |= batch.marks.iter().any(|mark| matches!(mark.kind, MarkKind::Idle));
@@ -191,22 +185,10 @@ fn rule_02_a_split_without_records_holds_the_watermark_back_whatever_the_others_
 
 #[test]
 fn a_split_that_had_ended_is_said_to_until_something_comes_from_it() {
-    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
-    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
-    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge);
     let names = ["busy", "quiet"].map(str::to_owned);
-    let mut stage = SourceStage::new(SourceParts {
-        name: "uneven".to_owned(),
-        had_ended: BTreeSet::from(names.clone()),
-        reader: Box::new(Uneven { names, next: 1, given: false, asked: false }),
-        time: None,
-        member: None,
-        poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
-        dead: None,
-        seen: BTreeMap::new(),
-    })
-    .expect("it is not aligned");
+    let had_ended = BTreeSet::from(names.clone());
+    let (parts, _receiver) = parts(Uneven { names, next: 1, given: false, asked: false });
+    let mut stage = SourceStage::new(SourceParts { had_ended, ..parts }).expect("it is not aligned");
     assert_eq!(stage.meta()["ended"], serde_json::json!(["busy", "quiet"]));
     let (metrics, mut events) = (ShardMetrics::default(), Vec::new());
     let now = Now { monotonic: Duration::ZERO, wall: 0 };
@@ -239,21 +221,8 @@ impl Reader<Timestamp> for Bare {
 
 /// What the batches end with that are sent on a core without splits, if a checkpoint is ordered before the first of two steps.
 fn tails_without_splits(held: bool) -> (Vec<Tail>, usize) {
-    let mesh = Mesh { bells: bells(1), depth: 64, batch_size: 8 };
-    let (edge, outlet) = (Edge::new(Pattern::Forward), OutletSpec::<Timestamp>::shared());
-    outlet.borrow().attach(Identity::<Timestamp>::new(), Forward, edge.clone());
-    let mut stage = SourceStage::new(SourceParts {
-        name: "bare".to_owned(),
-        reader: Box::new(Bare),
-        time: None,
-        member: None,
-        poison: Poison::Fail,
-        main: outlet.borrow().build(&mesh, &Placements::everywhere(128, 1), 0),
-        dead: None,
-        seen: BTreeMap::new(),
-        had_ended: BTreeSet::new(),
-    })
-    .expect("it is not aligned");
+    let (parts, mut receiver) = parts(Bare);
+    let mut stage = SourceStage::new(parts).expect("it is not aligned");
     let (metrics, mut events) = (ShardMetrics::default(), Vec::new());
     let now = Now { monotonic: Duration::ZERO, wall: 0 };
     let mut cx = StepContext { now, budget: 64, batch_size: 8, metrics: &metrics, events: &mut events };
@@ -263,7 +232,6 @@ fn tails_without_splits(held: bool) -> (Vec<Tail>, usize) {
     stage.hold(false);
     stage.run(&mut cx).expect("it cannot fail");
     stage.flush();
-    let mut receiver: Receiver<Timestamp> = edge.take_receivers(&mesh, 0).remove(0);
     let tails = std::iter::from_fn(|| receiver.full.pop().ok()).map(|batch| batch.tail).collect();
     (tails, events.iter().filter(|event| matches!(event, Event::Drained)).count())
 }
